@@ -1,14 +1,14 @@
-"""The one source of time. Everything that asks what time it is asks a clock it was given."""
+"""The only source of time. All code gets the time from an injected clock."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time."""
+    """A source of the current time."""
 
     def now(self) -> datetime:
-        """The present moment, aware, in UTC."""
+        """The current time, aware, in UTC."""
 
 
 class SystemClock:
@@ -19,7 +19,7 @@ class SystemClock:
 
 
 class VirtualClock:
-    """A clock that stands still until it is moved; for tests and for rules on trial."""
+    """A clock that is set by hand; for tests and simulations."""
 
     def __init__(self, start: datetime) -> None:
         self._now = start.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""What is wrong with a file, told so that the person who wrote it can put it right."""
+"""Error messages for configuration files, with position and suggestion."""
 
 import re
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ _LONG_WORD = re.compile(rf"(\S{{{_SHOWN}}})\S+")
 
 
 class Severity(StrEnum):
-    """An error keeps the file from being used; a warning does not."""
+    """An error prevents the file from being used; a warning does not."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -25,10 +25,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """Something wrong with a value, whose place is still the way to it through the document.
+    """A problem with a value, whose place is its path in the document.
 
     `offset` counts characters into a text: that of the value, or of `file`, which it names. With
-    `at_key` the name is meant, not the value.
+    `at_key` the problem is with the name, not the value.
     """
 
     path: Path
@@ -42,7 +42,7 @@ class Issue:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """Something wrong with a line of a file. `line` and `column` count from 1."""
+    """A problem with a line of a file. `line` and `column` count from 1."""
 
     file: str
     line: int
@@ -72,7 +72,7 @@ class Diagnostic:
 
 
 def _excerpt(line: str, place: int) -> tuple[str, int]:
-    """What is shown of a line around a place in it, and where that is in what is shown."""
+    """The shown part of a line around a position in it, and the position in that part."""
     if len(line) <= _SHOWN:
         return line, place
     start = max(0, min(place - _SHOWN // 2, len(line) - _SHOWN))
@@ -83,16 +83,16 @@ def _excerpt(line: str, place: int) -> tuple[str, int]:
 def refused(
     message: str, hint: str | None = None, offset: int | None = None, inside: Path = ()
 ) -> ValueError:
-    """What a validator raises to refuse a value, in words that are shown as they are.
+    """The exception by which a validator rejects a value; its text is shown as it is.
 
-    `inside` is the way from the value to the part of it that is wrong.
+    `inside` is the path from the value to its invalid part.
     """
     said = {"message": message, "hint": hint, "offset": offset, "inside": inside}
     return PydanticCustomError("refused", "{message}", said)
 
 
 class Suggestion(str):
-    """A hint that asks for one `word` in place of another."""
+    """A suggestion to write one `word` in place of another."""
 
     __slots__ = ("word",)
 
@@ -104,12 +104,12 @@ class Suggestion(str):
         return hint
 
     def __getnewargs__(self) -> tuple[str]:
-        """What a copy of it is made of."""
+        """The arguments for a copy of it."""
         return (self.word,)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """A Suggestion for a word that is not known; failing a likely one, the few there are."""
+    """A Suggestion for an unknown word; without a similar word, the list of all if it is short."""
     words = sorted(known)
     alike = [one for one in words if one.casefold() == word.casefold()]
     close = alike or get_close_matches(word, words, n=1)

@@ -1,19 +1,21 @@
-"""Everything Taskbell raises on purpose.
+"""Exceptions raised by Taskbell.
 
     TaskbellError
-    ├── SettingsError          the environment has faults; lists all of them
-    ├── ConfigError            the configuration has faults; carries all of them
-    ├── PayloadError           a webhook body that no task can be read from
-    ├── SourceError            a call to a system did not give what was asked
-    │   ├── SourceUnreachable  nothing was sent: no connection, breaker open, address refused
-    │   ├── SourceThrottled    the system asked for a pause (429, 503 with Retry-After)
-    │   ├── SourceRefused      the credentials were not accepted (401, 403)
-    │   ├── SourceRejected     the system understood and said no (400, 404, 422); final
-    │   ├── SourceBroken       the system failed or sent nonsense (5xx, HTML, truncated JSON)
-    │   └── OutcomeUnknown     the request went out and nobody knows whether it was carried out
-    └── SendError              a channel could not send
+    ├── SettingsError           the environment has errors; lists all of them
+    ├── ConfigError             the configuration has errors; carries all of them
+    ├── PayloadError            a webhook body in which no task can be read
+    ├── SourceError             a call to a system failed
+    │   ├── SourceUnreachable   nothing was sent: no connection, breaker open, address refused
+    │   ├── SourceThrottled     the system asked for a pause (429, 503 with Retry-After)
+    │   ├── SourceUnauthorized  the credentials were not accepted (401, 403)
+    │   ├── SourceRejected      the system understood and refused (400, 404, 422); final
+    │   ├── SourceBroken        the system failed or sent nonsense (5xx, HTML, truncated JSON)
+    │   └── OutcomeUnknown      the request was sent; it is unknown whether it was carried out
+    └── SendError               a channel could not send
+    asyncio.CancelledError
+    └── CallNotStarted          a call was cancelled before it was sent
 
-The text of each is for a person: what happened, where, what to do. None holds a secret.
+The text of each is for a person: what happened, where, what to do. None contains a secret.
 """
 
 from asyncio import CancelledError
@@ -29,7 +31,7 @@ class TaskbellError(Exception):
 
 
 class ConfigError(TaskbellError):
-    """The configuration has faults; `faults` has every one, with its place and what to do."""
+    """The configuration has errors; `faults` has all of them, with position and suggestion."""
 
     def __init__(self, faults: Sequence[Diagnostic]) -> None:
         super().__init__("\n\n".join(str(fault) for fault in faults))
@@ -37,11 +39,11 @@ class ConfigError(TaskbellError):
 
 
 class SettingsError(TaskbellError):
-    """The environment has faults; the message lists every one."""
+    """The environment has errors; the message lists all of them."""
 
 
 class PayloadError(TaskbellError):
-    """A webhook body from which no task can be read."""
+    """A webhook body in which no task can be read."""
 
 
 class CallNotStarted(CancelledError):
@@ -49,9 +51,9 @@ class CallNotStarted(CancelledError):
 
 
 class SourceError(TaskbellError):
-    """A call to a system did not give what was asked.
+    """A call to a system failed.
 
-    `retry_after` is the pause the system asked for, or None.
+    `retry_after` is the pause that the system asked for, or None.
     """
 
     def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
@@ -60,7 +62,7 @@ class SourceError(TaskbellError):
 
 
 class SourceUnreachable(SourceError):
-    """Nothing reached the system; the call can safely be made again."""
+    """Nothing reached the system; the call can safely be repeated."""
 
 
 class SourceThrottled(SourceError):
@@ -72,9 +74,9 @@ class SourceUnauthorized(SourceError):
 
 
 class SourceRejected(SourceError):
-    """The system understood the call and said no; asking again will not help.
+    """The system understood the call and refused it; repeating it will not help.
 
-    `status` is HTTP's, `answer` what the system said for itself, without secrets.
+    `status` is HTTP's, `answer` the system's error text, without secrets.
     """
 
     def __init__(self, message: str, *, status: int = 400, answer: str = "") -> None:
@@ -84,7 +86,7 @@ class SourceRejected(SourceError):
 
 
 class SourceBroken(SourceError):
-    """The system failed, or answered with something that is not its format."""
+    """The system failed, or its response has an unexpected format."""
 
 
 class OutcomeUnknown(SourceError):
@@ -94,9 +96,11 @@ class OutcomeUnknown(SourceError):
 class SendError(TaskbellError):
     """A channel could not send a message.
 
-    `permanent`: trying again will not help. `retry_after`: the pause the other side asked for.
-    `outcome_unknown`: the message may have arrived. `not_now`: nothing was done, and the other side
-    wants it later: that is no failed attempt.
+    - `permanent`: trying again will not help
+    - `retry_after`: the pause that the receiving system asked for
+    - `outcome_unknown`: the message may have arrived
+    - `not_now`: nothing was done, and the receiving system wants it later: this is not a failed
+      attempt
     """
 
     def __init__(
@@ -116,7 +120,7 @@ class SendError(TaskbellError):
 
     @classmethod
     def from_source(cls, error: SourceError) -> Self:
-        """What a failed call to a system means for the message that depended on it."""
+        """The SendError for a failed call to a system that a message depended on."""
         return cls(
             str(error),
             permanent=isinstance(error, SourceUnauthorized | SourceRejected),

@@ -1,4 +1,4 @@
-"""Finds what is added as a file or folder of its own: systems, channels, emulations."""
+"""Discovers systems, channels and emulations, each of which is a module or package of its own."""
 
 import importlib
 import pkgutil
@@ -11,7 +11,7 @@ Plugin = TypeVar("Plugin")
 def find(package: str, base: type[Plugin]) -> Iterator[tuple[str, type[Plugin]]]:
     """Every class below `base` that a module of the package defines, with the module's name.
 
-    Of a package inside it, that is what its `__init__` defines.
+    A subpackage counts as a module, with the classes that its `__init__` defines.
     """
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
         defined = importlib.import_module(f"{package}.{module.name}")

@@ -1,7 +1,7 @@
-"""Files that people name: read only where they are files, and only as much as may come.
+"""Reads files that people name: only regular files, and only up to a maximum size.
 
-A pipe waits for somebody to write, and a device has no end. Neither is opened, for that alone can
-do something.
+A pipe waits for a writer, and a device has no end. Neither is opened, because opening it can block
+or have side effects.
 """
 
 import errno
@@ -19,9 +19,9 @@ _KINDS = (
 
 
 def read_regular(path: Path, most: int) -> bytes:
-    """The first bytes of a file, up to so many; a link leads to its file.
+    """The first bytes of a file, up to this many; links are followed.
 
-    Raises OSError, whose `strerror` is for people, for what is none or cannot be read.
+    Raises OSError, with a `strerror` for people, if it is not a regular file or cannot be read.
     """
     try:
         _demand_regular(path, path.stat().st_mode)

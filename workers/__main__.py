@@ -28,7 +28,7 @@ _BEFORE_TRYING_AGAIN = 1.0  # seconds
 
 
 async def work(settings: Settings, line: ParentPipe | None) -> None:
-    """Work until the process is told to stop; what is in hand then is finished first.
+    """Work until the process is told to stop; deliveries in progress are finished first.
 
     The configuration comes by `line`; without one, from its files.
     """
@@ -45,7 +45,7 @@ async def work(settings: Settings, line: ParentPipe | None) -> None:
 
 
 async def _follow(roster: Handover, settings: Settings, line: ParentPipe | None) -> None:
-    """Work by each configuration from when it comes; a fault in the first is raised."""
+    """Run a worker for each configuration as it comes; an error in the first one is raised."""
     readings = follow(line, settings.taskbell_config, os.environ)
     await roster.relieve((await anext(readings)).demand())
     gc_tuning.look_seldom()
@@ -58,7 +58,7 @@ async def _follow(roster: Handover, settings: Settings, line: ParentPipe | None)
 
 
 async def _relieve(roster: Handover, config: Config) -> None:
-    """Try until the database is there; meanwhile the worker before waits for it as well."""
+    """Retry until the database is available; meanwhile the previous worker waits for it as well."""
     while True:
         try:
             return await roster.relieve(config)
@@ -75,7 +75,7 @@ async def _told_to_stop() -> None:
 
 
 def main() -> None:
-    """Run the worker; a fault in the settings or the configuration ends it with code 1."""
+    """Run the worker; an error in the settings or the configuration ends it with code 1."""
     line = parent_pipe.end_with_supervisor(os.environ)
     try:
         with log.explaining_the_end():

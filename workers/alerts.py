@@ -1,4 +1,4 @@
-"""The operator is told of accounts that fail, when they work again, and of outages."""
+"""Alerts to the operator: accounts that fail or work again, storms, outages, failed messages."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from service.store import Pool
 
 
 class Alerts:
-    """Tells one operator, if there is one, of these accounts."""
+    """Sends alerts about these accounts to the operator, if one is configured."""
 
     def __init__(
         self, pool: Pool, clock: Clock, names: Iterable[str], address: OperatorAddress | None
@@ -20,7 +20,7 @@ class Alerts:
         self._address = address
 
     async def batch(self) -> Lanes:
-        """Plan what is to be told by now; returns the lanes to ring."""
+        """Plan the alerts that are due; returns the lanes to wake up."""
         if self._address is None:
             return frozenset()
         now = self._clock.now()

@@ -1,6 +1,6 @@
-"""What a worker process is to arq: the bells it answers, and its settings.
+"""The arq jobs and settings of a worker process.
 
-arq ignores settings it does not know, so they are given as arguments here, in the one place.
+arq ignores unknown settings, so they are passed as arguments here, in a single place.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _BEFORE_LISTENING_AGAIN = 1.0  # seconds
 
 
 async def ingest(ctx: dict[str, Any], account: str) -> None:
-    """Receipts of this account have come in."""
+    """Receipts of this account have been stored."""
     _worker(ctx).ring("ingest", account)
 
 
@@ -30,12 +30,12 @@ async def lookup(ctx: dict[str, Any], account: str) -> None:
 
 
 async def deliver(ctx: dict[str, Any], lane: str) -> None:
-    """Something is to be sent on this lane."""
+    """Deliveries in this lane are due."""
     _worker(ctx).ring("deliver", lane)
 
 
 async def listen(worker: Worker, settings: Settings) -> None:
-    """Answer the doorbell for ever, and wait for a Redis that is away; ends by being cancelled."""
+    """Run the arq jobs forever, and wait while Redis is unavailable; ends by being cancelled."""
     redis, away = listening(settings.redis), RedisProblemLog("doorbell.away")
     try:
         while True:
@@ -54,21 +54,21 @@ async def listen(worker: Worker, settings: Settings) -> None:
 
 
 def build(worker: Worker, settings: Settings, redis: ArqRedis) -> ArqWorker:
-    """What answers the doorbell for this worker."""
+    """The arq worker that runs the jobs for this worker."""
     return ArqWorker(
         functions=[ingest, lookup, deliver],
         queue_name=QUEUE,
         redis_pool=redis,
         ctx={"worker": worker},
         # An idle worker costs what it asks Redis. It is enough that one asks often: the others
-        # are there for floods, in which whoever looks finds something.
+        # are there for high load, when every query finds a job.
         poll_delay=0.02 if settings.listens_closely else 0.2,
         max_jobs=50,
         queue_read_limit=1000,
         job_timeout=30,
         keep_result=0,
         max_tries=1,
-        # One that ends takes the note that a worker is at work with it; the others write it anew.
+        # A worker that ends removes the shared health-check key; the others write it again.
         health_check_interval=2,
         job_serializer=orjson.dumps,
         job_deserializer=orjson.loads,

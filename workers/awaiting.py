@@ -1,4 +1,4 @@
-"""What webhooks announced, and whether what was read of a task shows it."""
+"""Compares the state of a task that was read with the changes that webhooks announced."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ HEARD = "the signal was used after that"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a task looks like by its id, and the JSON that says so; None if there is none."""
+    """A task as read by its id, and its JSON; None if it does not exist."""
 
     look: Observation
     raw: Raw | None
@@ -26,9 +26,10 @@ class Answer:
 def is_change_shown(
     source: Source, one: Announcement, answer: Answer, *, is_known: bool, is_news: bool
 ) -> bool:
-    """Whether the change that was announced shows: something has changed, or there is no more.
+    """Whether the announced change is visible: the task has changed, or does not exist any more.
 
-    `is_known` says that the task was ever seen, `is_news` that this look at it has brought events.
+    `is_known` says that the task was observed before, `is_news` that this observation has caused
+    events.
     """
     if is_news:
         return True
@@ -38,7 +39,7 @@ def is_change_shown(
 
 
 def _adds(source: Source, content: Mapping[str, Any], raw: Raw) -> bool:
-    """Whether what the webhook had of the task says something else than the task as it was read."""
+    """Whether the webhook's data about the task differs from the task as it was read."""
     try:
         said = source.trim(_overlaid(raw, content))
         version, read = source.version(said), source.version(raw)
@@ -50,14 +51,14 @@ def _adds(source: Source, content: Mapping[str, Any], raw: Raw) -> bool:
 
 
 def _overlaid(raw: Any, content: Any) -> Any:
-    """The task as it was read, with what the webhook had of it in its place."""
+    """The task as it was read, with the webhook's data in its place."""
     if not isinstance(raw, Mapping) or not isinstance(content, Mapping):
         return content
     return {**raw, **{name: _overlaid(raw.get(name), value) for name, value in content.items()}}
 
 
 def missing_reason(one: Announcement, answer: Answer) -> str:
-    """Why nothing came of an announcement."""
+    """Why an announcement caused no event."""
     account, task_id = one.key
     if answer.raw is None:
         says = f"has no task {task_id}"

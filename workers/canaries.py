@@ -1,4 +1,4 @@
-"""What an account's canaries tell: whether its system can be believed, and its tasks be read."""
+"""Checks with known tasks (canaries) whether a system's answers can be trusted."""
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -17,7 +17,7 @@ _SHARE = 0.1
 
 
 class Canaries:
-    """The tasks of one account by which its polls judge what its system says and does not say."""
+    """The canaries of one account, by which its polls and lookups judge the system's answers."""
 
     def __init__(self, pool: Pool, source: Source) -> None:
         self._pool = pool
@@ -25,12 +25,12 @@ class Canaries:
         self._account = source.account.name
 
     async def known_among(self, ids: Collection[str], before: datetime) -> list[str]:
-        """A few of these tasks that were known before that moment."""
+        """A few of these tasks that were known before that time."""
         async with self._pool.acquire() as connection:
             return await canaries.known_among(connection, self._account, list(ids), before, ENOUGH)
 
     async def taken_in(self, listed: Collection[str], now: datetime) -> list[str]:
-        """A few of the tasks that the first scan took in; raises SourceBroken if it could none."""
+        """A few of the tasks that the first scan imported; raises SourceBroken if it has none."""
         shown = await self.known_among(listed, now + timedelta.resolution)
         if listed and not shown:
             raise SourceBroken(
@@ -40,7 +40,7 @@ class Canaries:
         return shown
 
     async def shown_by_id(self, before: datetime) -> list[str]:
-        """Where the list has none of the tasks that were known: a few that are there by id."""
+        """If the list has none of the known tasks: a few that exist when they are read by id."""
         async with self._pool.acquire() as connection:
             known = await canaries.known(connection, self._account, before, ENOUGH)
         if len(known) <= HANDFUL:
@@ -48,7 +48,7 @@ class Canaries:
         return [one for one in known if await self._source.fetch(one) is not None]
 
     async def demand_readable(self, failure: SourceError) -> None:
-        """Raise why a task could not be read, unless that is its own fault: another one can be."""
+        """Raise the error unless it concerns one task only, so that another task can be read."""
         async with self._pool.acquire() as connection:
             others = await canaries.others(connection, self._account, [])
         for task_id in others:
@@ -58,10 +58,10 @@ class Canaries:
         raise failure
 
     async def doubt(self, gone: Sequence[str]) -> SourceError | None:
-        """Why the system's word that there are no such tasks does not count; None if it does.
+        """Why the system's answer that tasks do not exist is not accepted; None if it is.
 
-        It counts while the system shows another task that it has listed before. Where it does
-        not, the list has to say what is the matter.
+        It is accepted while the system shows another task that it has listed before. If it does
+        not, the list has to show what the problem is.
         """
         others = await self._others(gone)
         try:
@@ -79,7 +79,7 @@ class Canaries:
         )
 
     async def _others(self, gone: Sequence[str]) -> list[str]:
-        """Tasks that should be there, if any of those that are not was known."""
+        """Tasks that should exist, if any of the missing ones was known."""
         async with self._pool.acquire() as connection:
             if not await PostgresTasks(connection).present((self._account, one) for one in gone):
                 return []
@@ -87,12 +87,12 @@ class Canaries:
 
 
 def are_many(count: int, tasks: int) -> bool:
-    """Whether so many of an account's tasks are more than come or go by themselves."""
+    """Whether this is more of an account's tasks than usually disappear or appear at once."""
     return count > max(HANDFUL, _SHARE * tasks)
 
 
 def doubt(account: str, missing: int) -> SourceBroken:
-    """Why a list is not believed that has lost all that it should have."""
+    """Why a list is not trusted in which all known tasks are missing."""
     return SourceBroken(
         f"{account}: all {missing} expected tasks are missing from the list, and the system does"
         f" not show the {ENOUGH} that Taskbell asked for by id. Check whether the token has lost"

@@ -1,8 +1,8 @@
-"""The clock's round: alarms that have come, rules whose tasks have been quiet, digests, schedules.
+"""Timer tick: fires due alarms, `settle` and `for` waits, digests and schedules.
 
-Before that, what is to be set anew because the rules or a time zone have changed. Each task knows
-who has set its alarm, so that this can be broken off anywhere and goes on anywhere, beside all
-other work and beside workers that still have the configuration of before.
+Before that, it recomputes the alarms of tasks if the rules or a time zone have changed. Each task
+has the id of its alarm set, so this can be interrupted at any point and continued by any worker,
+beside all other work and beside workers that still have the previous configuration.
 """
 
 from service.engine import Engine
@@ -14,14 +14,14 @@ BATCH = 500  # tasks; for alarms, of each account
 
 
 class ClockRound:
-    """Announces what time alone has brought about."""
+    """Processes time-based events."""
 
     def __init__(self, pool: Pool, engine: Engine) -> None:
         self._pool = pool
         self._engine = engine
 
     async def batch(self) -> tuple[int, Lanes]:
-        """One batch of each; returns how many tasks there were."""
+        """Process one batch of each kind; returns the number of tasks."""
         async with self._pool.acquire() as connection:
             async with connection.transaction():
                 anew, owing = await self._engine.recompute_alarms(
@@ -44,5 +44,5 @@ class ClockRound:
         return count, self._engine.after_commit(owing | ringing | settled | closed | scheduled)
 
     async def renew(self) -> None:
-        """Say that these alarms and schedules are still wanted."""
+        """Renew the alarm sets and schedules of this configuration (heartbeat)."""
         await self._engine.renew(self._pool)

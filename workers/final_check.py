@@ -1,10 +1,10 @@
-"""The last look before a message reaches a customer: the system is asked about its task.
+"""The final check before a message reaches a customer: the current task is read from the system.
 
-What it says is taken in like any other look, with all that follows from it. The message goes out
-only if it still stands then. Nothing is sent on what nobody could read.
+The result is processed like any other observation, with all its effects. The message is sent only
+if it is still valid then. If the task cannot be read, nothing is sent.
 
-One of a digest rests on several tasks. Where one of them is not any more as it was told, the
-message is withdrawn, and what is left is told anew in the same transaction.
+A digest depends on several tasks. If one has changed, the message is cancelled and replaced by one
+without that task, or with its new state, in the same transaction.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ from workers.canaries import Canaries
 
 log = structlog.get_logger()
 
-# A system that has just told of a task may need so long until it shows it.
+# How long a system may need to show a task that it has just announced.
 _STILL_COMING = timedelta(minutes=2)
 _AHEAD = frozenset({Kind.STARTING_SOON, Kind.DUE_SOON})
 # How long a message waits to be checked if nothing else says until when it is wanted.
@@ -62,7 +62,7 @@ _LATELY = timedelta(minutes=5)
 
 
 class FinalCheck:
-    """Asks one account's system about the tasks whose customers are to be written to."""
+    """Reads from one account's system the tasks that customer messages are about."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class FinalCheck:
         self._canaries = Canaries(pool, source)
 
     async def ask(self, claim: Claim, grounds: MessageBasis) -> AttemptResult | None:
-        """What becomes of the message instead of being sent; None if it may be sent now."""
+        """The result that replaces sending the message; None if it may be sent now."""
         try:
             if await self._is_to_be_read(grounds.event.account):
                 return self.hold(
@@ -105,7 +105,7 @@ class FinalCheck:
     def hold(
         self, claim: Claim, grounds: MessageBasis, why: str, pause: timedelta | None = None
     ) -> AttemptResult:
-        """Let a message wait that could not be checked, until it can be or is not wanted."""
+        """Postpone a message that could not be checked, until it can be, or has expired."""
         now = self._clock.now()
         waited = now - (grounds.unread_since or now)
         again_at = now + max(retry.STANDING.after(waited), pause or timedelta(0))
@@ -120,9 +120,9 @@ class FinalCheck:
         )
 
     def _limit(self, grounds: MessageBasis, now: datetime) -> datetime:
-        """Until when a message waits whose rule does not say.
+        """Until when a message waits if its rule sets no limit.
 
-        If its hours are over by then, it may still go out when they begin.
+        If its opening hours are over by then, it may still be sent when they begin.
         """
         last = now + LONGEST_WAIT
         opening = self._rules.until_open(grounds.rule, last, self._zone)
@@ -134,7 +134,7 @@ class FinalCheck:
         return await outages.is_unread(self._pool, account, failing_before)
 
     async def _read(self, grounds: MessageBasis) -> Observation:
-        """The task as it is now; raises if its system cannot be asked, or not be believed."""
+        """The task as it is now; raises if its system cannot be asked, or is not trusted."""
         event, asked_at = grounds.event, self._clock.now()
         raw = await self._source.fetch(event.task_id)
         if raw is not None:
@@ -149,9 +149,9 @@ class FinalCheck:
         return self._clock.now() - grounds.event.at < _STILL_COMING
 
     async def _is_behind(self, grounds: MessageBasis) -> str | None:
-        """Why a message about many tasks has to wait: all of its account is to be read first.
+        """Why a message about many tasks has to wait: its account needs a full scan first.
 
-        That is asked for once: an account that fails is polled at its own pace.
+        The scan is requested once: a failing account is polled at its own pace.
         """
         if (count := len(grounds.each)) <= MOST_READ:
             return None
@@ -164,7 +164,7 @@ class FinalCheck:
         return f"it covers {count} tasks, so Taskbell reads the whole account first"
 
     async def _doubt(self, grounds: MessageBasis, looks: Sequence[Observation]) -> str | None:
-        """Why it is not believed yet that some of the tasks are gone."""
+        """Why the deletion of some of the tasks is not accepted yet."""
         for one, look in zip(grounds.each, looks, strict=False):
             if look.task is None and self._may_still_come(one):
                 return "the system does not show the task yet"
@@ -180,7 +180,7 @@ class FinalCheck:
     async def _take(
         self, claim: Claim, grounds: MessageBasis, looks: Sequence[Observation]
     ) -> AttemptResult | None:
-        """Take in what the system says, and begin to send if the message stands."""
+        """Process the system's answer, and mark the message as being sent if it is still valid."""
         async with self._pool.acquire() as connection, connection.transaction():
             tx = PostgresTransaction(connection)
             seen = await self._engine.observe(tx, looks)
@@ -203,7 +203,7 @@ class FinalCheck:
         return None if is_ours else AttemptResult(claim, State.PLANNED, again_at=self._clock.now())
 
     async def _stopped(self, connection: Connection, claim: Claim) -> Stop | None:
-        """What a gate says that has closed since the claim, as when somebody sets up a silence."""
+        """The stop by a gate since the claim, for instance by a new silence."""
         one, now = claim.candidate, self._clock.now()
         zones = {one.key[0]: self._zone}
         silenced = await silences.still_on(connection, now)
@@ -214,7 +214,7 @@ class FinalCheck:
         return stopped.get(claim.id)
 
     def _unread(self, grounds: MessageBasis, looks: Sequence[Observation]) -> str | None:
-        """What the message rests on and nobody can read: what was known of it may not be so."""
+        """Why the message has to wait: a field that it depends on cannot be read."""
         forms = self._source.forms
         for one, look in zip(grounds.each, looks, strict=False):
             wanted = rests_on(one, self._rules)
@@ -237,9 +237,9 @@ class FinalCheck:
     async def _end(
         self, tx: PostgresTransaction, claim: Claim, grounds: MessageBasis, revised: RevisedMessage
     ) -> Rejection | None:
-        """End a message that does not stand, and plan in its place what is left of it.
+        """Cancel a message that is not valid, and plan a replacement with the remaining tasks.
 
-        None if it is not this process's any more: then nothing is planned either.
+        None if this process no longer has the lease: then nothing is planned either.
         """
         request = None
         ended = revised.objection
@@ -254,7 +254,7 @@ class FinalCheck:
         return ended
 
     async def _completed(self, connection: Connection, event: Event, now: Task) -> Task:
-        """The task as the message speaks of it: what recurs was done, although it is open again."""
+        """The task as completed, if it recurs and was opened again after the completion."""
         completed = still_completed(event.task, now)
         if completed is None or await events.was_reopened(connection, event):
             return now
@@ -262,6 +262,6 @@ class FinalCheck:
 
 
 def _announced(grounds: MessageBasis) -> datetime | None:
-    """What a message is told ahead of, beyond which it does not wait."""
+    """The date that a message announces, after which it does not wait."""
     date = date_of(grounds.event.alarm) if grounds.event.kind in _AHEAD else None
     return getattr(grounds.event.task, date) if date and not grounds.is_asked_for else None

@@ -1,4 +1,4 @@
-"""Who is on duty: one worker relieves the other when the configuration changes."""
+"""Replaces the worker when the configuration changes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -18,10 +18,10 @@ _BEFORE_CANCELLING_AGAIN = 1.0  # seconds
 
 
 class Handover:
-    """The worker on duty, and those that were relieved and still finish what they have in hand.
+    """The current worker, and replaced ones that still finish their deliveries in progress.
 
-    Both work side by side then as two worker processes do: by what is locked and leased in the
-    database. So there is no moment at which nobody works.
+    They work concurrently, as two worker processes do: locks and leases in the database separate
+    them. So the work is never interrupted.
     """
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
@@ -31,9 +31,9 @@ class Handover:
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def relieve(self, config: Config) -> None:
-        """Begin a worker with this configuration, and relieve the one before.
+        """Start a worker with this configuration, and stop the previous one.
 
-        Where it cannot begin, such as without a database, the one before stays.
+        If it cannot start, for instance without a database, the previous one stays.
         """
         fresh = AsyncExitStack()
         await fresh.enter_async_context(_at_work(self._settings, config, self._clock))
@@ -43,7 +43,7 @@ class Handover:
         task.add_done_callback(self._leaving.discard)
 
     async def close(self) -> None:
-        """End all workers; returns when what they had in hand is settled."""
+        """Stop all workers; returns when the results of their deliveries in progress are stored."""
         await self._on_duty.aclose()
         await asyncio.gather(*self._leaving)
 
@@ -55,7 +55,7 @@ async def _leave(duty: AsyncExitStack) -> None:
 
 @asynccontextmanager
 async def _at_work(settings: Settings, config: Config, clock: Clock) -> AsyncIterator[None]:
-    """A worker with its rounds and its doorbell."""
+    """A running worker with its periodic tasks and its doorbell."""
     async with open_worker(settings, config, clock) as worker:
         busy = [
             asyncio.create_task(go_round(worker)),
@@ -70,8 +70,8 @@ async def _at_work(settings: Settings, config: Config, clock: Clock) -> AsyncIte
 async def end(busy: Iterable[asyncio.Task[None]]) -> None:
     """Cancel these until they have ended.
 
-    Once may be too little: `asyncio.wait_for`, as redis-py calls it, forgets before Python 3.12
-    that it was cancelled in the very moment in which its answer came.
+    Cancelling once may not be enough: before Python 3.12 `asyncio.wait_for`, as redis-py calls it,
+    loses a cancellation that comes at the same moment as its result.
     """
     left = set(busy)
     while left:
@@ -84,7 +84,7 @@ log = structlog.get_logger()
 
 
 async def go_round(worker: Worker) -> None:
-    """Go round for ever; ends by being cancelled."""
+    """Run periodically; ends by being cancelled."""
     async with asyncio.TaskGroup() as rounds:
         rounds.create_task(_every(1, worker.tick))
         rounds.create_task(_every(1, worker.sweep))

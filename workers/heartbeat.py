@@ -1,4 +1,4 @@
-"""That a worker looks after its accounts, and what is to be done where nobody did."""
+"""Worker heartbeat per account, and recovery after an outage."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -16,7 +16,7 @@ SHORTEST_OUTAGE = timedelta(minutes=2)
 
 
 class Heartbeat:
-    """Says for these accounts that somebody is there, at the start and several times a minute."""
+    """Records that a worker handles these accounts, at the start and several times a minute."""
 
     def __init__(self, pool: Pool, clock: Clock, accounts: Mapping[str, Account]) -> None:
         self._pool = pool
@@ -24,7 +24,7 @@ class Heartbeat:
         self._patience = {name: _patience(account) for name, account in accounts.items()}
 
     async def note(self) -> None:
-        """Say so; where an outage ends by that, everything is to be read anew."""
+        """Record it; if this ends an outage, request full scans."""
         outage = await outages.note_presence(self._pool, self._patience, self._clock.now())
         if outage is not None:
             log.warning(
@@ -36,9 +36,9 @@ class Heartbeat:
 
 
 def _patience(account: Account) -> timedelta:
-    """How long an account may be alone until its picture counts as outdated.
+    """How long an account may be without a worker until its data counts as outdated.
 
-    Where polls alone tell of changes, the picture is as old as that at any time.
+    If only polls report changes, the data is always as old as the poll interval.
     """
     if account.webhook is not None:
         return SHORTEST_OUTAGE

@@ -1,4 +1,4 @@
-"""What a lane has in hand: kept under lease until its outcome is written down."""
+"""Deliveries in progress: renews their leases and stores their results."""
 
 import asyncio
 from collections import Counter
@@ -23,8 +23,8 @@ _GATHERING = 0.01  # seconds for which an answer waits for others to be written 
 class InFlight:
     """The deliveries that one lane has claimed, up to `capacity` of them.
 
-    Each answer is written down as it comes, whatever the others are still waiting for. There is
-    room again when at least `worth_claiming` more can be taken.
+    Each result is stored as it arrives, without waiting for the others. More are claimed only when
+    there is room for at least `worth_claiming`.
     """
 
     def __init__(
@@ -48,18 +48,18 @@ class InFlight:
         return self._free
 
     async def empty(self) -> None:
-        """Wait until nothing is in hand."""
+        """Wait until no delivery is in progress."""
         async with self._changed:
             await self._changed.wait_for(lambda: not self._in_hand)
 
     def enter(self, claims: Iterable[Claim]) -> None:
-        """Take what was claimed in hand."""
+        """Add claimed deliveries."""
         self._in_hand.update(claim.id for claim in claims)
         if self._keeping is None or self._keeping.done():
             self._keeping = asyncio.create_task(self._keep())
 
     def answer(self, settlement: AttemptResult) -> None:
-        """Hand in an answer to be written down; until it is, the delivery stays in hand."""
+        """Pass a result to be stored; until it is, the delivery counts as in progress."""
         self._answers.append(settlement)
         self._answered.set()
 
@@ -68,7 +68,7 @@ class InFlight:
         return self._capacity - len(self._in_hand)
 
     async def _keep(self) -> None:
-        """Keep leases and write answers down for as long as anything is in hand."""
+        """Renew leases and store results for as long as any delivery is in progress."""
         leases = asyncio.create_task(self._keep_leases())
         try:
             while self._in_hand:
@@ -82,7 +82,7 @@ class InFlight:
             leases.cancel()
 
     async def _keep_leases(self) -> None:
-        """Renew them in time; what fails is tried again soon, or others take this one for dead."""
+        """Renew them in time; retried soon after a failure, or others regard them as expired."""
         pause = interval = LEASE.total_seconds() / 3
         while True:
             await asyncio.sleep(pause)
@@ -99,7 +99,7 @@ class InFlight:
             self._changed.notify_all()
 
     async def _write(self, answers: Sequence[AttemptResult]) -> None:
-        """Write answers down, however long the database is away: they exist nowhere else."""
+        """Store results, however long the database is unavailable: they exist nowhere else."""
         while True:
             try:
                 await attempts.settle(self._pool, answers, self._clock.now())
@@ -113,7 +113,7 @@ class InFlight:
                 return _tell(answers)
 
     async def _write_singly(self, answers: Sequence[AttemptResult], error: Exception) -> None:
-        """Write down without its details the one answer that no table can hold."""
+        """Store a result that the database rejects without its details."""
         if len(answers) > 1:
             for one in answers:
                 await self._write([one])

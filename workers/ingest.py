@@ -1,4 +1,4 @@
-"""Webhook receipts are worked off in batches: read, handed to the engine, and settled."""
+"""Processes webhook receipts in batches: reads them, calls the engine, and marks them as done."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -35,8 +35,8 @@ Thing = TypeVar("Thing")
 # beginnings are tried, until the one that is at fault stands alone.
 BATCHES = (200, 25, 3)
 BATCH_BYTES = 1024 * 1024
-# How many looks the engine takes at once, where a webhook tells of many tasks: the process is at
-# none of its other work meanwhile.
+# How many observations the engine processes at once, if a webhook has many tasks: the process does
+# no other work meanwhile.
 _STEP = 100
 # An account's row is written no more often than that, however many webhooks come.
 _NOTED_EVERY = timedelta(seconds=1)
@@ -48,9 +48,9 @@ _READ_WHOLE = "{}: Taskbell reads the whole account instead"
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """How many receipts were taken, what came of it, and whether tasks are to be read by id.
+    """How many receipts were processed, their effects, and whether tasks are to be read by id.
 
-    `told_at` is when the last one came, if they told of tasks.
+    `told_at` is when the last one came, if they were about tasks.
     """
 
     count: int
@@ -64,7 +64,7 @@ class Ingested:
 
 
 class Ingest:
-    """Works off one account's receipts in the order they came, in batches."""
+    """Processes one account's receipts in the order in which they came, in batches."""
 
     def __init__(self, pool: Pool, engine: Engine, source: Source, clock: Clock) -> None:
         self._pool = pool
@@ -75,7 +75,7 @@ class Ingest:
         self._noted_at = datetime.min.replace(tzinfo=UTC)
 
     async def batch(self) -> Ingested:
-        """Work off one batch; what of it cannot be read is set aside with its reason."""
+        """Process one batch; receipts that cannot be read are rejected with the reason."""
         for limit in BATCHES:
             try:
                 return await self._committed(await self._take(limit))
@@ -100,7 +100,7 @@ class Ingest:
                 return await self._work_off(connection, pending)
 
     async def _take_one(self) -> Ingested:
-        """Take the oldest receipt; if it is the one that cannot be read, set it aside."""
+        """Process the oldest receipt; if it is the one that cannot be read, reject it."""
         async with self._pool.acquire() as connection, connection.transaction():
             pending = await receipt_queue.claim(connection, self._account, 1, BATCH_BYTES)
             if not pending:
@@ -140,7 +140,7 @@ class Ingest:
     async def _observe(
         self, connection: Connection, found: ReadReceipts
     ) -> tuple[Effects, list[Announcement]]:
-        """Take in what was pushed; returns also what of it is not to be seen yet."""
+        """Process observations; returns also the announced changes that are not visible yet."""
         after, unproven = Effects(), list[Announcement]()
         for step in _steps(found.pushed, lambda one: (one.look.account, one.look.task_id)):
             looks = [one.look for one in step]
@@ -155,9 +155,9 @@ class Ingest:
     async def _hear(
         self, connection: Connection, found: ReadReceipts, signals: Sequence[Announcement]
     ) -> tuple[Effects, list[Announcement]]:
-        """Hear signals about tasks that are known, and before them those that waited for it.
+        """Process signals about known tasks, after those that were stored for these tasks earlier.
 
-        Returns also the signals about tasks that are not known.
+        Returns also the signals about unknown tasks.
         """
         keys = [one.key for one in signals]
         tx = PostgresTransaction(connection)
@@ -171,14 +171,14 @@ class Ingest:
         return after, [one for one in signals if one.key not in known]
 
     async def _wait_for(self, connection: Connection, announced: Sequence[Announcement]) -> None:
-        """Have the tasks read until they show what was announced, or can be told of a signal."""
+        """Request reads of the tasks until they show the change, or the signal can be used."""
         keys, receipts = [one.key for one in announced], [one.receipt for one in announced]
         # In this order, as where a task was read: so that neither waits for the other.
         await PostgresAnnouncements(connection).keep(announced)
         await PostgresLookups(connection).ask(keys, Cause.WEBHOOK, self._clock.now(), receipts)
 
     async def _read_all(self, connection: Connection, pending: Sequence[Pending]) -> ReadReceipts:
-        """Sort what the receipts say, and set aside those that say nothing."""
+        """Parse the receipts and sort their contents; reject those without any."""
         found = ReadReceipts()
         for receipt in pending:
             try:
@@ -204,9 +204,9 @@ class Ingest:
 
 
 def _steps(many: Sequence[Thing], key: Callable[[Thing], Key]) -> list[Sequence[Thing]]:
-    """The same in portions, of about so many as one batch of webhooks usually has.
+    """The same in portions, of about the usual number in one batch of webhooks.
 
-    Where they are several, tasks come in the order in which they are locked on every road.
+    If there are several portions, tasks are in the order in which every transaction locks them.
     """
     if len(many) <= BATCHES[0]:
         return [many] if many else []
@@ -215,7 +215,7 @@ def _steps(many: Sequence[Thing], key: Callable[[Thing], Key]) -> list[Sequence[
 
 
 def _unproven(step: Sequence[Pushed], after: Effects) -> list[Announcement]:
-    """What of these was pushed and is not to be seen yet."""
+    """The announced changes that the system does not show yet."""
     return [
         Announcement(
             (pushed.look.account, pushed.look.task_id),

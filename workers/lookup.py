@@ -1,4 +1,4 @@
-"""Tasks read by id: what a thin webhook hinted at, what a scan missed, what was written by us."""
+"""Reads tasks by id: after thin webhooks, if missing from a scan, and after our own writes."""
 
 import asyncio
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ _HELD_FOR = timedelta(days=1)
 
 
 class Lookups:
-    """Reads the tasks that one account was asked about."""
+    """Reads the tasks of one account that are requested by id."""
 
     def __init__(self, pool: Pool, engine: Engine, source: Source, clock: Clock) -> None:
         self._pool = pool
@@ -60,9 +60,9 @@ class Lookups:
         self._unfinished: UUID | None = None
 
     async def batch(self) -> tuple[int, Lanes]:
-        """Read a few tasks side by side; returns how many and the lanes to ring.
+        """Read a few tasks concurrently; returns how many, and the lanes to wake up.
 
-        Where that ends by an error, as without a database, the next batch gives back what is left.
+        If that fails, for instance without a database, the next batch releases the claimed lookups.
         """
         if self._unfinished is not None:
             await lookups.give_back(self._pool, self._account, self._unfinished)
@@ -99,10 +99,11 @@ class Lookups:
         return frozenset[str]().union(*lanes)
 
     async def _held(self, absent: Sequence[Lookup]) -> Sequence[Lookup]:
-        """Hold back those absences that are some of many at once; returns which.
+        """Hold deletions if many tasks are missing at once; returns the held ones.
 
-        It takes a moment to know: of the others that a list does not show most may be there by id.
-        What a webhook announced is not held, nor what was held for long.
+        That takes a moment to determine: most of the tasks that are missing from a list may still
+        exist when they are read by id. Deletions announced by a webhook are not held, nor those
+        that were held for long.
         """
         now = self._clock.now()
         doubtful = [
@@ -116,7 +117,7 @@ class Lookups:
         return doubtful
 
     async def _reconsider(self) -> None:
-        """Look at once at what was held where the others have turned out to be there."""
+        """Read held tasks at once if the number of missing tasks is no longer unusual."""
         account = self._account
         if await absences.any_held(self._pool, account) and not await self._are_many():
             await absences.hurry(self._pool, account, self._clock.now())
@@ -136,7 +137,7 @@ class Lookups:
         await absences.hold(self._pool, lookup, now, until)
 
     async def _attempt(self, lookup: Lookup) -> Answer | None:
-        """What the task looks like; None if that could not be read, and is tried again later."""
+        """The task as read by its id; None if it could not be read, and is tried again later."""
         try:
             with tracing.span("lookup", lookup.trace, account=lookup.account):
                 return await self._read(lookup)
@@ -148,7 +149,7 @@ class Lookups:
             return None
 
     async def _is_its_fault(self, error: Exception) -> bool:
-        """Whether it is the task that cannot be read, and not all of them."""
+        """Whether only this task cannot be read, and not all of them."""
         if isinstance(error, SourceRejected) or not isinstance(error, SourceError):
             return True
         try:
@@ -158,7 +159,7 @@ class Lookups:
         return True
 
     async def _settle(self, lookup: Lookup, answer: Answer, doubt: SourceError | None) -> Lanes:
-        """Take over what was read; while it is in doubt, that there is no task waits."""
+        """Process the result; a deletion waits while it is in doubt."""
         if answer.raw is None and doubt is not None:
             await self._postpone(lookup, doubt)
             return frozenset()
@@ -194,7 +195,7 @@ class Lookups:
         answer: Answer,
         seen: Effects,
     ) -> tuple[Effects, list[Announcement]]:
-        """Hear the signals that waited for this task; returns also what does not show yet."""
+        """Process stored signals for this task; returns also the changes not visible yet."""
         known = await tasks.look(tx.connection, announced[0].key)
         is_known, is_news = known.task is not None, bool(seen.events)
         signals = [one for one in announced if one.signal and known.present is not None]
@@ -219,7 +220,7 @@ class Lookups:
         answer: Answer,
         left: Sequence[Announcement],
     ) -> None:
-        """Note with the webhooks what never showed, or that there is no such task any more."""
+        """Record with the webhooks which changes never became visible, or a deletion."""
         told = (await tasks.look(connection, (lookup.account, lookup.task))).told if left else ()
         for one in left:
             if one.kind is not Kind.COMPLETED or not was_told(told, one.at):
@@ -229,7 +230,7 @@ class Lookups:
             await self._note_absence(connection, lookup)
 
     async def _note_absence(self, connection: Connection, lookup: Lookup) -> None:
-        """Note with the webhooks that asked for the task why nothing, or a deletion, came of it."""
+        """Record with the requesting webhooks why they had no effect, or a deletion."""
         says = f"{lookup.account} has no task {lookup.task}"
         log.info("lookup.no_such_task", account=lookup.account, task=lookup.task)
         await receipt_queue.note(connection, lookup.receipts, says)
@@ -244,7 +245,7 @@ class Lookups:
         return Answer(replace(look, confirms=lookup.confirms(requested_at)), raw)
 
     async def _give_up(self, lookup: Lookup, error: Exception) -> None:
-        """Leave the task to the next scan, and note why with the webhooks that asked for it."""
+        """Leave the task to the next scan, and record the reason with the requesting webhooks."""
         says = reason(error)
         log.warning("lookup.given_up", account=lookup.account, task=lookup.task, error=says)
         async with self._pool.acquire() as connection, connection.transaction():

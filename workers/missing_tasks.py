@@ -1,4 +1,4 @@
-"""What a complete list proves: tasks that are missing from it are asked for by their ids."""
+"""Detects missing tasks by a complete list, and requests them by their ids."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _OPEN_OUTSIDE = 10  # open tasks beyond what lists show, of which each poll asks
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """A list that came to its end: when it was asked for, what it has, and what it had to show."""
+    """A complete list: when it was requested, its tasks, and the range it covers."""
 
     started_at: datetime
     listed: set[str]
@@ -29,12 +29,12 @@ class Scan:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it had to show every task."""
+        """Whether it covers every task."""
         return self.covered == Coverage()
 
 
 class MissingTasks:
-    """The tasks of one account that its lists should have had."""
+    """The tasks that are missing from the lists of one account."""
 
     def __init__(self, pool: Pool, source: Source, canaries: Canaries, clock: Clock) -> None:
         self._pool = pool
@@ -48,7 +48,7 @@ class MissingTasks:
         scan: Scan,
         shown: list[str],
     ) -> None:
-        """Ask by id for tasks that the complete list should have had, and end the baseline."""
+        """Request by id the tasks that the complete list should contain, and end the baseline."""
         shown = shown or await self._canaries.shown_by_id(scan.started_at)
         async with self._pool.acquire() as connection, connection.transaction():
             if not await self._record(connection, state, scan):
@@ -79,7 +79,7 @@ class MissingTasks:
         self._note_loss(len(wanted), len(scan.listed))
 
     async def _record(self, connection: Connection, state: AccountState, scan: Scan) -> bool:
-        """Note that everything was read, if it was; False if this poll is another's by now."""
+        """Record a complete scan; False if this poll has lost its lease."""
         if scan.is_whole:
             return await accounts.finish_scan(connection, state, scan.started_at)
         return await accounts.has_lease(connection, state)
@@ -87,13 +87,13 @@ class MissingTasks:
     def _wanted(
         self, state: AccountState, scan: Scan, missing: Mapping[str, datetime | None]
     ) -> list[str]:
-        """Which missing tasks to ask for by id; those that are hidden from lists only seldom."""
+        """The missing tasks to request by id; tasks that lists never show are requested rarely."""
         if state.scan_asked_at is not None:
             return list(missing)
         return absences.unasked(missing, scan.started_at - self._account.full_scan)
 
     def _note_loss(self, missing: int, listed: int) -> None:
-        """Say so when a list shrank a lot; what is gone is told by the answers for each task."""
+        """Log that a list shrank a lot; reads by id decide which tasks are deleted."""
         if are_many(missing, missing + listed):
             log.warning(
                 "poll.list_shrank", account=self._account.name, listed=listed, missing=missing

@@ -66,7 +66,7 @@ class Poll:
         self._in_sight: list[Observation] = []
 
     async def run(self, state: AccountState) -> AsyncIterator[Lanes]:
-        """Read what has changed, or everything when that is due; yields the lanes to ring."""
+        """Read the changes, or everything when a full scan is due; yields the lanes to wake up."""
         started_at, self._unread = self._clock.now(), None
         self._missed_at, self._late, self._in_sight = state.missed_at, timedelta(0), []
         self._unreadable.set_aside = []
@@ -94,12 +94,12 @@ class Poll:
             await self._finish(state, started_at, scanned_at, self._overlap(state, is_scan=is_scan))
 
     async def keep_lease(self, state: AccountState) -> bool:
-        """Say that this poll is still going on; False if it is to end: it is another's by now."""
+        """Renew the lease of this poll; False if it was lost, and the poll has to end."""
         until = self._clock.now() + LEASE
         return await accounts.keep_lease(self._pool, state, until, self._progress)
 
     async def crash(self, state: AccountState, error: Exception) -> None:
-        """Show with the account that its poll ended by a defect of Taskbell's own."""
+        """Show with the account that its poll ended because of a bug in Taskbell."""
         says = f"internal error: {type(error).__name__}; the worker's log has the details"
         await self._fail(state, says, None)
 
@@ -111,10 +111,10 @@ class Poll:
     async def _read_changes(
         self, changes: AsyncIterator[Page], state: AccountState
     ) -> AsyncIterator[Lanes]:
-        """Read what was changed last, down to what was read before, and on to where nothing is new.
+        """Read the latest changes, newest first, until a page contains nothing new.
 
-        What was committed late, or imported, has an older date than what was read before it. Where
-        that goes on for long, all is read.
+        A change that was committed late, or imported, has an older date than changes that were read
+        before it. If such changes continue for long, a full scan is made.
         """
         since, beyond = (state.watermark or state.added_at) - state.overlap, 0
         listed = set[str]()
@@ -131,7 +131,7 @@ class Poll:
         await self._unreadable.demand_known_forms(listed)
 
     def _overlap(self, state: AccountState, *, is_scan: bool) -> timedelta:
-        """How far the next incremental read looks back: as far as lately something came late."""
+        """How far back the next incremental read starts: as far as recent changes came late."""
         usual = max(_OVERLAP, state.overlap / 2) if is_scan else state.overlap
         return min(_WIDEST, max(usual, self._late + _OVERLAP)) if self._late else usual
 
@@ -144,7 +144,7 @@ class Poll:
             self._progress = Progress(self._progress.read + len(page.raws), page.total)
 
     async def _note_missed(self, seen: Effects) -> None:
-        """Remember that webhooks, where they are promised, did not tell this."""
+        """Count changes that webhooks should have reported, if webhooks are configured."""
         if self._account.has_signed_webhooks and seen.found_by_poll:
             self._missed_at = self._clock.now()
             await accounts.note_missed(
@@ -154,7 +154,7 @@ class Poll:
     async def _scan(
         self, state: AccountState, started_at: datetime, *, is_full: bool
     ) -> AsyncIterator[Lanes]:
-        """Read all, or a part; only a list that came to its end says what may be gone."""
+        """Read everything, or a range; only a complete list shows which tasks may be deleted."""
         listed, shown = set[str](), list[str]()
         nameless = 0
         reading = self._source.scan() if is_full else self._source.between()
@@ -171,7 +171,7 @@ class Poll:
             yield await self._take_in_sight()
             raise
         yield await self._take_in_sight()
-        # What is read later would pass for news once the baseline is complete.
+        # A task that is read later would count as new once the baseline is complete.
         if isinstance(self._unread, SourceBroken) and state.baseline_at is None:
             raise self._unread
         self._unreadable.set_aside += [_NAMELESS] * nameless
@@ -185,10 +185,10 @@ class Poll:
     async def _take(
         self, page: Page, watermark: datetime | None = None, old_by: datetime | None = None
     ) -> Lanes:
-        """Hand the changed tasks of a page to the engine; an unchanged one costs a comparison.
+        """Pass the changed tasks of a page to the engine; an unchanged one costs only a comparison.
 
-        What was changed before `watermark` comes late. What was made before `old_by`, and was not
-        seen, waits until all is read.
+        A task that was changed before `watermark` is late. A task that was created before `old_by`,
+        and was not observed, waits until the scan is complete.
         """
         self._count(page)
         looks: list[Observation] = []
@@ -206,9 +206,9 @@ class Poll:
         return await self._observe(looks, missed) if looks or missed else frozenset()
 
     async def _set_apart(self, looks: Sequence[Observation], old_by: datetime) -> list[Observation]:
-        """Leave for later the tasks that were there before and come into sight; returns the others.
+        """Set apart older tasks that appear for the first time, or again; returns the others.
 
-        How many they are decides what that means.
+        They are processed at the end of the scan, because their number decides how.
         """
         ids = [one.task_id for one in looks]
         async with self._pool.acquire() as connection:
@@ -221,7 +221,7 @@ class Poll:
         return others
 
     async def _take_in_sight(self) -> Lanes:
-        """Take in the old tasks that have come into sight: silently, if they are many at once."""
+        """Process the older tasks that appeared: without events, if they are many at once."""
         looks, self._in_sight = self._in_sight, []
         if not looks:
             return frozenset()
@@ -239,10 +239,10 @@ class Poll:
         return lanes
 
     async def _observe(self, looks: Sequence[Observation], missed: Sequence[Key]) -> Lanes:
-        """Take in these looks, but for those whose content makes that impossible."""
+        """Process these observations, except those whose content makes that impossible."""
         try:
             async with self._pool.acquire() as connection, connection.transaction():
-                # Tasks are locked before lookups on every road, so that none waits for another.
+                # Every transaction locks tasks before lookups, to avoid deadlocks.
                 tx = PostgresTransaction(connection)
                 seen = await self._engine.observe(tx, looks)
                 await tx.lookups.ask(missed, Cause.POLL, self._clock.now())
@@ -260,12 +260,12 @@ class Poll:
         return lanes
 
     def _note_late(self, looks: Sequence[Observation], watermark: datetime | None) -> None:
-        """Remember how late the latest of these came, that an earlier poll should have shown."""
+        """Record the greatest delay of these changes, which an earlier poll should have shown."""
         if watermark is None:
             return
         now = self._clock.now()
         late = [now - one.version for one in looks if one.version and one.version < watermark]
-        # What is older is an import with old dates: to look back so far each time would not do.
+        # Older changes are an import with old dates: each poll cannot go back that far.
         self._late = max([self._late, *(by for by in late if by <= _WIDEST)])
 
     async def _changed(self, page: Page) -> list[tuple[str, Raw]]:
@@ -276,7 +276,7 @@ class Poll:
         return [(task_id, page.raws[task_id]) for task_id in changed]
 
     async def _look(self, task_id: str, row: Raw, requested_at: datetime) -> list[Observation]:
-        """[] for a task that cannot or may not be read: it must not keep others from being seen."""
+        """The observation; [] for a task that cannot or may not be read, so that others can."""
         observed_at = self._clock.now() if self._source.refetches else requested_at
         try:
             raw = await self._source.enrich(row)
@@ -326,7 +326,7 @@ class Poll:
 
 
 def _old_by(state: AccountState) -> datetime | None:
-    """When a task that the last complete scan did not show was made, if it should have shown it."""
+    """A task created before this time should have been in the last complete scan."""
     if state.baseline_at is None or state.scanned_at is None:
         return None
     return state.scanned_at - max(state.overlap, _OVERLAP)

@@ -1,7 +1,7 @@
-"""How long an account is left alone between two polls: what its webhooks have earned.
+"""Poll interval, adapted to how reliable the account's webhooks are.
 
-Pure functions. A webhook that came lately speaks for webhooks, a change that a poll found first
-speaks against them.
+Pure functions. A recent webhook lengthens the interval, a change that a poll found first shortens
+it.
 """
 
 from datetime import datetime, timedelta
@@ -24,9 +24,9 @@ def pause(
 ) -> timedelta:
     """How long to wait for the next poll, before jitter.
 
-    `webhook_at` is when the last webhook came that told of a task, `missed_at` when a poll last
-    found a change that no webhook had told, `scanned_at` when the last full scan began. Where
-    webhooks cannot be trusted, because there are none or nobody has to sign them, it is `poll`.
+    `webhook_at` is when the last webhook about a task came, `missed_at` when a poll last found a
+    change that no webhook had reported, `scanned_at` when the last full scan began. If webhooks
+    cannot be trusted, because there are none or they are not signed, it is `poll`.
     """
     if not account.has_signed_webhooks:
         return account.poll
@@ -44,7 +44,7 @@ def _have_stopped(now: datetime, webhook_at: datetime | None, missed_at: datetim
 
 
 def _trust(now: datetime, webhook_at: datetime | None, missed_at: datetime | None) -> float:
-    """From 0 to 1: the less, the longer ago the last webhook is, and the later a miss."""
+    """From 0 to 1: the longer ago the last webhook was, and the more recent a miss, the less."""
     if webhook_at is None:
         return 0.0
     fresh = 1 - (now - webhook_at) / PROBATION

@@ -1,4 +1,4 @@
-"""What receipts say: each body becomes looks, hints and signals, sorted by what has to be done."""
+"""Parses receipts: each body becomes observations, hints and signals."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -21,12 +21,12 @@ from workers.unreadable import reason as reason_of
 
 # Of more hints in one webhook none is read by its id: to read the whole account takes fewer calls.
 _MOST_HINTS = 200
-_FEW = 3  # reasons of one receipt that are told
+_FEW = 3  # reasons of one receipt that are shown
 
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """A look at a task, the JSON that it was read from, and the receipt of that."""
+    """An observation from a webhook, the JSON that it was read from, and its receipt."""
 
     look: Observation
     raw: Raw
@@ -40,11 +40,11 @@ or what says nothing."""
 
 @dataclass(slots=True)
 class ReadReceipts:
-    """What receipts said, sorted by what has to be done about it.
+    """The contents of receipts, sorted by how they are processed.
 
-    `unread` is of which rows of lists nothing can be read, and why. `repeated_signals` have
-    signals that were heard when they came first. `too_many` are those that tell of more than is
-    taken from one, and of what.
+    - `unread`: rows of lists that cannot be read, and why
+    - `repeated_signals`: signals of repeated receipts, which were processed before
+    - `too_many`: receipts about more tasks than are accepted in one, and what they contain
     """
 
     receipts: list[Pending] = field(default_factory=list)
@@ -56,7 +56,7 @@ class ReadReceipts:
     too_many: list[tuple[int, str]] = field(default_factory=list)
 
     def pass_over(self, receipt: Pending, error: TooManyTasks) -> None:
-        """Take nothing from this one: all of its account is read."""
+        """Ignore the contents of this one: its whole account is read instead."""
         self.receipts.append(receipt)
         self.too_many.append((receipt.id, str(error)))
 
@@ -73,20 +73,20 @@ class ReadReceipts:
                 (self.signals if one.signal else self.hints).append(one)
 
     def origins(self, told: Iterable[tuple[Key, int]]) -> dict[tracing.Key, str | None]:
-        """The traces of the receipts that told of tasks: of the last one, where there are some."""
+        """The traces of the receipts about tasks: of the last one, if any."""
         traces = {receipt.id: receipt.trace for receipt in self.receipts}
         return {key: traces.get(receipt) for key, receipt in told}
 
     @property
     def told_at(self) -> datetime | None:
-        """When the last of these came; None where they told of no task, as signals do not."""
+        """When the last of these came; None if they were about no task, as signals are."""
         if not (self.pushed or self.hints or self.too_many):
             return None
         return max(receipt.received_at for receipt in self.receipts)
 
 
 def read_receipt(source: Source, receipt: Pending) -> list[Found]:
-    """What a receipt says of its tasks; raises PayloadError, or TooManyTasks."""
+    """The tasks in a receipt; raises PayloadError, or TooManyTasks."""
     found = [_found(source, receipt, one) for one in read(source, decoded(receipt.body))]
     if found and all(isinstance(one, UnreadableItem) for one in found):
         raise PayloadError(in_short([one for one in found if isinstance(one, UnreadableItem)]))
@@ -101,7 +101,7 @@ def in_short(unread: Sequence[UnreadableItem]) -> str:
 
 
 def _demand_few(found: Sequence[Found]) -> None:
-    """Raise TooManyTasks where reading the tasks by their ids would take too many calls."""
+    """Raise TooManyTasks if reading the tasks by their ids would take too many calls."""
     announced = [one for one in found if isinstance(one, Announcement)]
     if len(announced) > _MOST_HINTS:
         signals = any(one.signal for one in announced)
@@ -110,7 +110,7 @@ def _demand_few(found: Sequence[Found]) -> None:
 
 
 def _found(source: Source, receipt: Pending, sighting: Sighting) -> Found:
-    """What one sighting says, if anything: one task's defect costs no other anything."""
+    """The content of one sighting, if any: an invalid task does not affect the others."""
     try:
         return _said(source, receipt, sighting)
     except UNREADABLE as error:
@@ -118,7 +118,7 @@ def _found(source: Source, receipt: Pending, sighting: Sighting) -> Found:
 
 
 def _said(source: Source, receipt: Pending, sighting: Sighting) -> Found:
-    """What one receipt says; a body seen before is only a hint to look again."""
+    """The content of one receipt; a repeated body only causes a read of its tasks."""
     at = receipt.received_at
     match sighting:
         case FullTask() if not receipt.repeats:

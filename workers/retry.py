@@ -1,6 +1,6 @@
-"""When what has failed is tried again: all schedules of retries, as plain data, with their reasons.
+"""All retry schedules, as plain data, with their reasons.
 
-`after` gives the pause after so many failures in a row, the first of which is 1.
+`after` gives the pause after this number of failures in a row; the first is 1.
 """
 
 import random
@@ -13,7 +13,7 @@ _MOST_DOUBLINGS = 10
 
 @dataclass(frozen=True, slots=True)
 class ExponentialBackoff:
-    """Ever twice as long, from the `first` pause to the `longest`, and without end."""
+    """Pauses that double, from the `first` to the `longest`, without end."""
 
     first: timedelta
     longest: timedelta
@@ -25,7 +25,7 @@ class ExponentialBackoff:
 
 @dataclass(frozen=True, slots=True)
 class FixedSteps:
-    """One pause after the other, each longer or shorter by up to `jitter` of it; then no more."""
+    """A list of pauses, each longer or shorter by up to `jitter` of it; then no more attempts."""
 
     pauses: tuple[timedelta, ...]
     jitter: float = 0.0
@@ -39,7 +39,7 @@ class FixedSteps:
 
 @dataclass(frozen=True, slots=True)
 class ProportionalBackoff:
-    """As long as it has waited already, but for the `first` pause at least; up to the `longest`."""
+    """A pause as long as the wait so far, but at least `first` and at most `longest`."""
 
     first: timedelta
     longest: timedelta
@@ -55,17 +55,16 @@ def _seconds(*pauses: float) -> tuple[timedelta, ...]:
 # A message: the schedule of Standard Webhooks 1.0, three days long. The jitter is because what has
 # failed together, as when a receiver was away, should not come back together.
 DELIVERY = FixedSteps(_seconds(5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400), jitter=0.2)
-# How long a message waits for somebody who asks for patience before that counts as a failure, and
-# for how long at a time if they do not say.
+# How long a message waits for a receiver that asks for a pause before that counts as a failure,
+# and the pause if the receiver names none.
 PATIENCE, SHORT_PAUSE = timedelta(days=1), timedelta(seconds=2)
-# A customer's message of which nobody can say whether it still stands. It is wanted soon, so the
-# system is asked often.
+# A customer message that cannot be checked. It should be sent soon, so the system is asked often.
 STANDING = ProportionalBackoff(timedelta(seconds=5), timedelta(minutes=2))
 # A poll. An account that is seldom polled should not be unread for an hour over a hiccup.
 POLL = ExponentialBackoff(timedelta(minutes=1), timedelta(minutes=15))
 # A task that could not be read by its id, while others can.
 LOOKUP = ExponentialBackoff(timedelta(seconds=2), timedelta(minutes=10))
-# One that is held to be there although the system says that it is gone, as it says of many.
+# A task whose deletion is held, because the system reports many tasks as missing.
 HELD_LOOKUP = ExponentialBackoff(timedelta(seconds=2), timedelta(hours=1))
 # A task that does not show yet what a webhook announced. A transaction is committed within seconds;
 # a copy from which is read may be minutes behind.

@@ -1,4 +1,4 @@
-"""Deliveries leave: claim, send, settle, lane by lane."""
+"""Sends deliveries per lane: claims them, sends them, and records the results."""
 
 import asyncio
 from collections import Counter
@@ -33,11 +33,11 @@ _BROKEN_OFF = SendError("Taskbell was stopped while it waited for an answer", ou
 
 
 class LaneSender:
-    """Sends what is due on one lane; `channels` are its ways out by the delivery's channel.
+    """Sends the due deliveries of one lane; `channels` has the channel for each of their names.
 
-    `rules` are asked once more whether what is due has not come to its end; `zones` are those of
-    the accounts. `links` lead approvers to what they are asked about. What reaches a customer goes
-    out only after a last look of its account.
+    `rules` are used to check once more whether a delivery has expired; `zones` are those of the
+    accounts. `links` are the links for approvers. A message to a customer is sent only after the
+    final check with its account's system.
     """
 
     def __init__(
@@ -62,10 +62,10 @@ class LaneSender:
         width = max(channel.concurrency for channel in channels.values())
         self._width = asyncio.Semaphore(width)
         # What reaches a customer is claimed only when it is sent next: a crash then leaves few
-        # whose outcome nobody knows. For the others large claims cost less.
+        # with unknown outcome. For the others large claims cost less.
         guarded = any(channel.at_most_once for channel in channels.values())
         room, worth_claiming = (width, 1) if guarded else (width * 6, width * 2)
-        # Nobody looks for what an attempt sent of which nothing is known any more.
+        # A lost claim is harmless if no channel looks for messages of earlier attempts.
         self._durable = guarded or any(channel.finds for channel in channels.values())
         self._ledger = InFlight(name, pool, clock, room, worth_claiming)
         self._attempts: set[asyncio.Task[None]] = set()
@@ -77,11 +77,11 @@ class LaneSender:
         self._ring: Callable[[], None] = _nobody
 
     def rings(self, ring: Callable[[], None]) -> None:
-        """Whom to ring when a target that had to rest may be written to again."""
+        """Set the function that wakes up this lane when a paused target may be sent to again."""
         self._ring = ring
 
     async def batch(self) -> bool:
-        """Begin to send what is due, as far as there is room; False when nothing was due."""
+        """Start to send what is due, as far as there is room; False if nothing was due."""
         room = await self._ledger.room()
         if self._stopping:
             return False
@@ -105,11 +105,11 @@ class LaneSender:
         return bool(claims)
 
     async def rest(self) -> None:
-        """Wait until everything that was begun is written down."""
+        """Wait until the results of all started deliveries are stored."""
         await self._ledger.empty()
 
     async def finish(self, within: float) -> None:
-        """Begin nothing more, break off what takes longer than `within` seconds, and rest."""
+        """Start no more deliveries, abort those that take more than `within` seconds, and rest."""
         self._stopping = True
         if self._attempts:
             _, late = await asyncio.wait(self._attempts, timeout=within)
@@ -118,7 +118,7 @@ class LaneSender:
         await self.rest()
 
     async def _attempt(self, claim: Claim) -> None:
-        """Send one when its turn comes; `finish` cancels, and waits for what comes of it."""
+        """Send one when its turn comes; `finish` cancels this, and waits for the result."""
         given_back = AttemptResult(claim, State.PLANNED, _GIVEN_BACK, again_at=self._clock.now())
         try:
             async with self._width:
@@ -129,12 +129,12 @@ class LaneSender:
         self._follow(claim.message.target)
 
     def _resting(self) -> list[str]:
-        """The targets to which nothing is to be sent just now."""
+        """The targets to which nothing may be sent just now."""
         busy = list(self._under_way) if self._is_paced else []
         return [*self._pace.resting(self._clock.now()), *busy]
 
     def _follow(self, target: str) -> None:
-        """Go on with what waits for the same target, once that may be written to again."""
+        """Continue with deliveries for the same target, once that may be sent to again."""
         self._under_way[target] -= 1
         if not self._under_way[target]:
             del self._under_way[target]
@@ -150,7 +150,7 @@ class LaneSender:
         return settlement
 
     async def _stopped(self, claim: Claim) -> AttemptResult | None:
-        """What becomes of a message that is not to be sent any more; None if it is."""
+        """The result for a message that must not be sent any more; None if it is sent."""
         if claim.original in _NEVER_SENT:
             return AttemptResult(
                 claim, State.CANCELLED, "nothing to rewrite: the message was never sent"
@@ -179,7 +179,7 @@ class LaneSender:
         return AttemptResult(claim, State.SENT, receipt=receipt)
 
     def _unsent(self, claim: Claim, error: SendError) -> AttemptResult:
-        """What becomes of a message that was not taken; to be asked for patience is no failure."""
+        """The result for a message that was not accepted; a requested pause is not a failure."""
         now = self._clock.now()
         if not error.not_now or now - (claim.unsent_since or now) > retry.PATIENCE:
             return _failed(claim, error, now)
@@ -192,7 +192,7 @@ class LaneSender:
         return AttemptResult(claim, State.PLANNED, reason, again_at=again_at, is_unsent=True)
 
     async def _look(self, claim: Claim, grounds: MessageBasis) -> AttemptResult | None:
-        """What becomes of a customer's message if its system does not say that it stands."""
+        """The result for a customer message that fails the final check; None if it passes."""
         account = grounds.event.account
         last_look = self._last_looks.get(account)
         if last_look is None:
@@ -208,7 +208,7 @@ class LaneSender:
             return last_look.hold(claim, grounds, f"internal error: {type(error).__name__}")
 
     def _linked(self, claim: Claim) -> Claim:
-        """A question to an approver, with the link by which it is answered."""
+        """A question to an approver, with the link for the answer."""
         match claim.approves:
             case (int(delivery), str(key)):
                 text = f"{claim.message.text}\nAnswer here: {self._links.to(delivery, key)}"
@@ -218,7 +218,7 @@ class LaneSender:
 
 
 def _nobody() -> None:
-    """Where nobody is to be rung."""
+    """A function that wakes up nothing."""
 
 
 async def _send(channel: Channel, claim: Claim) -> SentRef:
@@ -233,7 +233,7 @@ async def _send(channel: Channel, claim: Claim) -> SentRef:
 
 
 def _failed(claim: Claim, error: SendError, now: datetime) -> AttemptResult:
-    """Try again, give up, or leave it to a person: never a guess about a customer's message."""
+    """Try again, give up, or leave it to a person: never guess about a customer message."""
     reason = str(error)
     if error.outcome_unknown and claim.at_most_once:
         return AttemptResult(claim, State.UNKNOWN, f"{reason}. {CHECK_ARRIVAL}")

@@ -1,4 +1,4 @@
-"""What an account's system wrote that could not be read: left out, counted, and told."""
+"""Handles data of an account's system that cannot be read: skipped, counted and reported."""
 
 from collections.abc import Collection
 
@@ -30,12 +30,12 @@ POISONOUS = (*UNREADABLE, asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 
 
 def reason(error: BaseException) -> str:
-    """What to tell of it; some errors have no words of their own."""
+    """The text for an error; some errors have no message of their own."""
     return str(error) or type(error).__name__
 
 
 class Unreadable:
-    """What one poll could not read. `set_aside` says of each row which it was, and why."""
+    """The data that one poll could not read. `set_aside` has the id of each such row, and why."""
 
     def __init__(self, pool: Pool, source: Source, clock: Clock) -> None:
         self._pool = pool
@@ -45,7 +45,7 @@ class Unreadable:
         self.set_aside: list[str] = []
 
     def leave_out(self, task_id: str, error: BaseException) -> None:
-        """Go on without a task, and count it."""
+        """Skip a task, and count it."""
         self.set_aside.append(f"task {task_id}: {reason(error)}")
         metrics.poll_errors.labels(self._account.name).inc()
         log.warning(
@@ -53,10 +53,10 @@ class Unreadable:
         )
 
     async def demand_known_forms(self, listed: Collection[str]) -> None:
-        """Raise SourceBroken where hardly any value of a field can be read.
+        """Raise SourceBroken if hardly any value of a field can be read.
 
-        That is no bad row: the system writes them in another way, and nothing is seen any more.
-        What was not `listed`, as it was only ever pushed, counts for nothing.
+        Then the system writes the values in another format, and no change of them would be noticed.
+        Tasks that were not `listed`, as they only came by webhook, do not count.
         """
         for field in await unreadable.fields(self._pool, self._account.name, listed):
             form = self._source.forms.get(field.name)
@@ -75,7 +75,7 @@ class Unreadable:
                 )
 
     async def note(self, state: AccountState, *, is_scan: bool) -> None:
-        """Show with the account how much could not be read; only a complete scan takes it back."""
+        """Show with the account how much could not be read; only a complete scan resets it."""
         fields = await unreadable.fields(self._pool, state.name)
         found = len(self.set_aside)
         rows = found if is_scan else max(found, state.unread_rows)

@@ -1,4 +1,4 @@
-"""How a worker process is put together from a configuration."""
+"""Builds the parts of a worker process from a configuration."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -43,7 +43,7 @@ _ROLL_OUT = timedelta(hours=1)
 
 @asynccontextmanager
 async def open_worker(settings: Settings, config: Config, clock: Clock) -> AsyncIterator[Worker]:
-    """A worker's parts, at work; what they hold open is given back at the end."""
+    """The running parts of a worker; their resources are closed at the end."""
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(await store.connect(settings.database))
         client = await stack.enter_async_context(open_client(config.allow))
@@ -64,7 +64,7 @@ async def open_worker(settings: Settings, config: Config, clock: Clock) -> Async
 
 @dataclass(frozen=True, slots=True)
 class WorkerParts:
-    """What one configuration makes: the engine, the accounts' systems, channels, and lanes."""
+    """The parts for one configuration: engine, systems of the accounts, channels, and lanes."""
 
     engine: Engine
     sources: Mapping[str, Source]
@@ -75,7 +75,7 @@ class WorkerParts:
 async def assemble(
     config: Config, client: httpx.AsyncClient, pool: Pool, clock: Clock, links: ApprovalLinks
 ) -> WorkerParts:
-    """Make the parts, on a database that knows of them and of nothing that is gone."""
+    """Build the parts, and update the database for this configuration."""
     channels = _channels(config, client, clock)
     sources = _sources(config, client, pool, clock)
     first = _first_sources(config, client, pool, clock)
@@ -86,7 +86,7 @@ async def assemble(
 
 
 async def open_engine(pool: Pool, config: Config, clock: Clock) -> Engine:
-    """The engine on a database that knows the accounts, the rules and the alarms in force."""
+    """The engine; registers the accounts, the rules and the alarms in the database."""
     await store.migrate(pool)
     zones = config.zones
     decider = Decider(config.rules, zones, ways(config.kinds))
@@ -103,7 +103,7 @@ async def open_engine(pool: Pool, config: Config, clock: Clock) -> Engine:
 
 
 async def _keep_rules(pool: Pool, config: Config, now: datetime) -> None:
-    """Keep the rules, and say how many tasks those pass over that were not in force before."""
+    """Store the rules, and log how many tasks the newly added rules ignore."""
     rules, before = config.rules, await decisions.rules_in_force(pool)
     await decisions.keep_rules(pool, rules.version, rules.text, now)
     if before is None or before[0] == rules.version:
@@ -115,9 +115,10 @@ async def _keep_rules(pool: Pool, config: Config, now: datetime) -> None:
 async def cancel_orphans(
     pool: Pool, sources: Mapping[str, Source], lanes: Sequence[LaneSender], clock: Clock
 ) -> None:
-    """Give up what no process has a place for any more: lanes, and accounts' webhooks.
+    """Cancel deliveries and reject webhooks of lanes and accounts that no process has any more.
 
-    Webhooks not at once: while a new configuration is rolled out, another process may read them.
+    Webhooks are not rejected at once: while a new configuration is rolled out, another process may
+    read them.
     """
     now = clock.now()
     await removal.announce_lanes(pool, process_name(), [lane.name for lane in lanes], now)
@@ -158,7 +159,7 @@ def operator_address(config: Config) -> OperatorAddress | None:
 def _sources(
     config: Config, client: httpx.AsyncClient, pool: Pool, clock: Clock
 ) -> dict[str, Source]:
-    """The accounts' systems, as polls, lookups and writes call them."""
+    """The accounts' systems, as used for polls, lookups and writes."""
 
     def throttle(name: str, budget: Budget) -> Throttle:
         return AccountThrottle(pool, name, clock, budget.others)
@@ -169,7 +170,7 @@ def _sources(
 def _first_sources(
     config: Config, client: httpx.AsyncClient, pool: Pool, clock: Clock
 ) -> dict[str, Source]:
-    """The same systems, as they are called for customers: by the calls that are kept for them."""
+    """The same systems, as used for customer messages: with the reserved calls."""
 
     def throttle(name: str, budget: Budget) -> Throttle:
         return PriorityThrottle(pool, name, clock, budget)
@@ -212,10 +213,10 @@ def _lanes(
     links: ApprovalLinks,
     engine: Engine,
 ) -> list[LaneSender]:
-    """One lane a channel, and two an account: for what its system sends, and what it is to write.
+    """One lane per channel, and two per account: for its system's messages, and for writes to it.
 
-    What is sent goes by the `first` sources, behind nothing that is written or read. They are asked
-    as well whether what any lane has for a customer still stands.
+    Messages use the `first` sources, so that reads and writes do not delay them. The final checks
+    of customer messages in any lane use them, too.
     """
     rules, zones = config.rules, config.zones
     last_looks = {

@@ -1,4 +1,4 @@
-"""The loop in which a worker works off one kind of work: rung, it runs until nothing is left."""
+"""Worker loop for one kind of work: after a wake-up, it runs until no work is left."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,30 +13,30 @@ _PAUSE_AFTER_FAILURE = 1.0  # seconds
 
 
 class WorkLoop:
-    """Calls `batch` until it says that nothing is left, each time somebody rings.
+    """Calls `batch` until it reports that no work is left, after each wake-up.
 
-    A ring that comes while a batch is running is never lost: it makes one more round. A batch
+    A wake-up that comes while a batch is running is never lost: it causes one more round. A batch
     that fails is logged and tried again after a pause; its work is still in the database.
     """
 
     def __init__(self, name: str, batch: Callable[[], Awaitable[bool]]) -> None:
         self.name = name
         self._batch = batch
-        self._announced_until = asyncio.Event()
+        self._wake_up = asyncio.Event()
         self._stopping = False
 
     def ring(self) -> None:
-        self._announced_until.set()
+        self._wake_up.set()
 
     def stop(self) -> None:
-        """End after the batch that is running; what is claimed is still settled."""
+        """Stop after the batch that is running; deliveries in progress are still finished."""
         self._stopping = True
-        self._announced_until.set()
+        self._wake_up.set()
 
     async def run(self) -> None:
         while not self._stopping:
-            await self._announced_until.wait()
-            self._announced_until.clear()
+            await self._wake_up.wait()
+            self._wake_up.clear()
             try:
                 await self._empty()
             except DATABASE_GONE as error:
@@ -48,7 +48,7 @@ class WorkLoop:
 
     async def _again_later(self) -> None:
         await asyncio.sleep(_PAUSE_AFTER_FAILURE)
-        self._announced_until.set()
+        self._wake_up.set()
 
     async def _empty(self) -> None:
         while not self._stopping and await self._batch():

@@ -1,8 +1,8 @@
-"""Everything one worker process does, and who rings whom.
+"""All loops of a worker process, and which loop wakes up which.
 
-A drain per kind of work: each account's receipts and lookups, each lane of the outbox, the clock.
-Whoever finishes something rings the next one directly; the doorbell and the sweep do it from
-outside.
+There is one work loop per kind of work: each account's receipts and lookups, each lane of the
+outbox, the timers. A loop that has created work for another one wakes it up directly; the doorbell
+and the sweep do so from outside.
 """
 
 import asyncio
@@ -42,12 +42,12 @@ _SIGN_OF_LIFE = 2.0
 
 
 def process_name() -> str:
-    """What tells this process from those of the same and of other hosts."""
+    """A name that distinguishes this process from others of the same and of other hosts."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
 class Worker:
-    """One worker process at work on the accounts and lanes of one configuration."""
+    """One running worker for the accounts and lanes of one configuration."""
 
     def __init__(
         self,
@@ -87,13 +87,13 @@ class Worker:
             lane.rings(partial(self.ring, doorbell.DELIVER, lane.name))
 
     def start(self) -> None:
-        """Begin to work; every drain first looks whether an earlier process left something."""
+        """Start to work; every loop first checks for work that an earlier process left."""
         for drain in self._drains.values():
             _begin(drain.run(), self._draining)
             drain.ring()
 
     async def stop(self) -> None:
-        """Settle what is claimed, break off what can be read again, and start nothing new."""
+        """Finish claimed deliveries, abort reads, which can be repeated, and start nothing new."""
         for drain in self._drains.values():
             drain.stop()
         for poll in self._polling:
@@ -107,12 +107,12 @@ class Worker:
             task.cancel()
 
     def ring(self, *bell: str) -> None:
-        """Wake the drain of this bell; a bell that nobody has here is no error."""
+        """Wake up the work loop of this name; an unknown name is not an error."""
         if (drain := self._drains.get(bell)) is not None:
             drain.ring()
 
     async def tick(self) -> None:
-        """Each second: the clock, the polls that are due, and what was waiting for its time."""
+        """Each second: wake up the timers, the polls that are due, and work that is due by now."""
         self.ring(doorbell.CLOCK)
         now = self._clock.now()
         for state in await accounts.claim_due(self._pool, self._polls, now, LEASE):
@@ -123,7 +123,7 @@ class Worker:
             self.ring(doorbell.LOOKUP, account)
 
     async def sweep(self) -> None:
-        """Each second: whatever was never answered, and what a dead process or clock left."""
+        """Each second: find work without a wake-up, and work that a dead process or clock left."""
         now = self._clock.now()
         if now < self._swept_at - clock_repair.TOLERANCE:
             await clock_repair.correct(self._pool, now)
@@ -134,22 +134,22 @@ class Worker:
         self._ring_lanes(lanes)
 
     async def publish(self) -> None:
-        """Every few seconds: what this process has counted."""
+        """Every few seconds: publish the metrics of this process."""
         await metrics.publish(self._pool)
 
     async def tell_operator(self) -> None:
-        """Every few seconds: which accounts fail, and which work again."""
+        """Every few seconds: alert the operator about accounts that fail or work again."""
         self._ring_lanes(await self._alerts.batch())
 
     async def renew(self) -> None:
-        """Every few seconds: somebody is here, and what this configuration has is still wanted."""
+        """Every few seconds: send the heartbeats of this worker and its configuration."""
         await self._presence.note()
         await self._clock_round.renew()
         lanes = [lane.name for lane in self._lanes]
         await removal.announce_lanes(self._pool, process_name(), lanes, self._clock.now())
 
     async def prune(self) -> None:
-        """Every minute: a little of what is older than it has to be, and what nobody wants."""
+        """Every minute: delete a few old rows, and cancel orphaned deliveries."""
         await removal.cancel_orphans(self._pool, self._clock.now())
         await prune.prune(self._pool, self._settings, self._clock.now())
 
@@ -184,7 +184,7 @@ class Worker:
         return batch
 
     async def _poll(self, state: AccountState) -> None:
-        """Poll an account under its lease, which is given back whatever happens."""
+        """Poll an account under its lease, which is released in any case."""
         reading = asyncio.create_task(self._read(state))
         keeping = asyncio.create_task(_keep_lease(self._polls[state.name], state, reading))
         try:
@@ -210,7 +210,7 @@ class Worker:
 
 
 async def _keep_lease(poll: Poll, state: AccountState, reading: asyncio.Task[None]) -> None:
-    """Keep an account's lease for as long as its poll takes; break off one that lost it."""
+    """Renew an account's lease for as long as its poll takes; abort a poll that lost it."""
     is_held = True
     while is_held:
         await asyncio.sleep(_SIGN_OF_LIFE)

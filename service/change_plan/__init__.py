@@ -1,8 +1,8 @@
-"""`taskbell plan`: what a change of the configuration would do, told before it is made.
+"""`taskbell plan`: shows the effects of a changed configuration before it is loaded.
 
-Nothing is changed. What becomes of alarms, waits, digests, deliveries and silences follows what
-the clock (`service.domain.alarm_sets`), the decider (`service.engine.decider`) and the outbox
-(`service.outbox.removal`) do when the new configuration is in force.
+Nothing is changed. The effects on alarms, waits, digests, deliveries and silences follow what the
+alarms (`service.domain.alarm_sets`), the decider (`service.engine.decider`) and the outbox
+(`service.outbox.removal`) do when the new configuration is active.
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ class Change(StrEnum):
 
 
 class PendingEffect(StrEnum):
-    """What becomes of an alarm, a wait or a pending message."""
+    """The effect on an alarm, a wait or a pending message."""
 
     KEPT = "kept"
     MOVED = "moved"
@@ -44,12 +44,12 @@ class Side:
 
 @dataclass(slots=True)
 class RulePlan:
-    """What the new configuration means for one rule.
+    """The effects of the new configuration on one rule.
 
-    `lines` is the difference as YAML, each line marked with a space, + or -. `matching` is how many
-    tasks match it already and are passed over. `timers`, `waits`, `digests` and `deliveries` count
-    what is pending, by what becomes of it; `next_ring` is when the first of its timers then rings
-    (UTC).
+    - `lines`: the difference as YAML, each line marked with a space, + or -
+    - `matching`: how many tasks already match it and are ignored
+    - `timers`, `waits`, `digests`, `deliveries`: the numbers of pending ones, by effect
+    - `next_ring`: when the first of its timers fires then (UTC)
     """
 
     rule: str
@@ -64,7 +64,7 @@ class RulePlan:
 
     @property
     def is_affected(self) -> bool:
-        """Whether anything is different afterwards."""
+        """Whether it has any effect."""
         fates = (self.timers, self.waits, self.digests, self.deliveries)
         return self.change is not Change.SAME or any(
             set(one) - {PendingEffect.KEPT} for one in fates
@@ -73,12 +73,13 @@ class RulePlan:
 
 @dataclass(slots=True)
 class ChangePlan:
-    """The whole difference, between the version that is `running` and the `planned` one.
+    """The whole difference between the version that is `running` and the `planned` one.
 
-    `running` is None if nothing was ever loaded. `settings` is the difference, as YAML, in what all
-    rules share. `lanes_gone` are channels, and accounts as `account:NAME`, that are taken out while
-    deliveries are pending on them, which are then given up. `silences_ended` counts the silences on
-    accounts that are gone, which end with them.
+    - `running`: None if no configuration was ever loaded
+    - `settings`: the difference, as YAML, in what all rules share
+    - `lanes_gone`: removed channels, and accounts as `account:NAME`, with pending deliveries, which
+      are then cancelled
+    - `silences_ended`: the number of silences on removed accounts, which end with them
     """
 
     running: str | None
@@ -92,6 +93,6 @@ class ChangePlan:
 
     @property
     def is_nothing(self) -> bool:
-        """Whether everything stays as it is."""
+        """Whether nothing changes."""
         others = (self.settings, self.accounts_added, self.accounts_gone, self.lanes_gone)
         return not any(others) and not any(one.is_affected for one in self.rules)

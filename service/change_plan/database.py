@@ -1,4 +1,4 @@
-"""Reads from the database what a comparison with the running configuration needs."""
+"""Database reads for `taskbell plan`."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -16,7 +16,7 @@ Counting: TypeAlias = Callable[[str, int], AbstractContextManager[Callable[[int]
 
 
 async def foresee(pool: Pool, sketch: RulesConfig, now: datetime, counting: Counting) -> ChangePlan:
-    """Compare a configuration with the one in force; reads every task only if that can matter."""
+    """Compare a configuration with the active one; reads every task only if that can matter."""
     planned = Side(sketch.rules, sketch.zones, frozenset(sketch.kinds))
     forecast = Forecast(await _running(pool, sketch), planned)
     forecast.add_waits(await pending_counts.waits(pool))

@@ -45,7 +45,7 @@ def _compared(name: str, old: Mapping[str, Any] | None, new: Mapping[str, Any] |
 
 
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    """The lines that differ, each with one line of context; without the heads of a diff."""
+    """The lines that differ, each with one line of context; without the headers of a diff."""
     for line in unified_diff(_yaml(old), _yaml(new), n=1, lineterm=""):
         if not line.startswith(("---", "+++", "@@")):
             yield line

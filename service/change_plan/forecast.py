@@ -1,4 +1,4 @@
-"""Compares a configuration with the running one, and counts what becomes of what is pending."""
+"""Compares a configuration with the running one, and counts the effects on pending work."""
 
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from datetime import datetime
@@ -16,9 +16,9 @@ _TO_BE_PASSED_OVER = {Change.ADDED, Change.CHANGED}
 
 
 class Forecast:
-    """What would happen if `planned` replaced `running` (None: nothing was ever loaded).
+    """The effects if `planned` replaced `running` (None: no configuration was ever loaded).
 
-    `plan` is the answer; each `add_…` method completes a part of it.
+    `plan` is the result; each `add_…` method completes a part of it.
     """
 
     def __init__(self, running: Side | None, planned: Side) -> None:
@@ -32,32 +32,32 @@ class Forecast:
 
     @property
     def concerns_tasks(self) -> bool:
-        """Whether tasks have to be read: alarms may change, or tasks may match what is new."""
+        """Whether tasks have to be read: alarms may change, or tasks may match new rules."""
         before = None if self._running is None else self._running.zones
         return before != self._planned.zones or not self.plan.is_nothing
 
     def add_waits(self, waits: Iterable[Waits]) -> None:
-        """Count what becomes of rules that wait because of `settle` or `for`."""
+        """Count the effects on rules that wait because of `settle` or `for`."""
         for one in waits:
             if one.rule in self._rules:
                 self._rules[one.rule].waits[self._fate_of_wait(one)] += one.count
 
     def add_digests(self, digests: Iterable[Waits]) -> None:
-        """Count what becomes of digests that gather tasks, because of `group`."""
+        """Count the effects on open digests of rules with `group`."""
         for one in digests:
             if one.rule in self._rules:
                 self._rules[one.rule].digests[self._fate_of_digest(one)] += one.count
 
     def add_silences(self, silences: Mapping[str, int]) -> None:
-        """Count, of the silences on accounts, those that end."""
+        """Count the silences on accounts that end."""
         gone = self.plan.accounts_gone
         self.plan.silences_ended = {name: silences[name] for name in gone if name in silences}
 
     def add_deliveries(self, deliveries: Iterable[Deliveries]) -> None:
-        """Count what becomes of messages that are planned or held.
+        """Count the effects on messages that are planned or held.
 
-        They go out as planned, whatever becomes of their rule, unless their channel or their
-        account is gone.
+        They are sent as planned, even if their rule is removed, unless their channel or their
+        account is removed.
         """
         gone = set()
         for one in deliveries:
@@ -74,9 +74,9 @@ class Forecast:
         now: datetime,
         progress: Callable[[int], None],
     ) -> None:
-        """Count the tasks that match new rules already, and what becomes of each alarm.
+        """Count the tasks that already match new rules, and the effects on each alarm.
 
-        `progress` is called with the number of tasks that are done.
+        `progress` is called with the number of tasks that are processed.
         """
         count = 0
         async for account, known in tasks:
@@ -102,9 +102,9 @@ class Forecast:
             self._rules[rule].matching += count
 
     def _fate_of_wait(self, wait: Waits) -> PendingEffect:
-        """What `Engine.settle` and `Decider.settle` will do with it when its time comes.
+        """The effect of `Engine.finish_waits` and `Decider.settle` when the wait is over.
 
-        Unless its account is gone, and it is given up before.
+        If its account is removed, the wait is cancelled before.
         """
         rule = self._planned.rules.get(wait.rule)
         if wait.account not in self._planned.zones:
@@ -114,7 +114,7 @@ class Forecast:
         return PendingEffect.KEPT
 
     def _fate_of_digest(self, digest: Waits) -> PendingEffect:
-        """What `Decider.close` will do with it; it is given up before if its account is gone."""
+        """The effect of `Decider.close`, unless its account is removed and the digest cancelled."""
         rule = self._planned.rules.get(digest.rule)
         is_told = rule is not None and rule.grouping is not None
         return (
@@ -124,7 +124,7 @@ class Forecast:
         )
 
     def _lost_lane(self, pending: Deliveries) -> str | None:
-        """The account or the channel for want of which these messages are given up."""
+        """The removed account or channel because of which these messages are cancelled."""
         if pending.account not in self._planned.zones:
             return account_lane(pending.account)
         return None if self._has_lane(pending.lane) else pending.lane

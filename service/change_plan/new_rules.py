@@ -1,6 +1,6 @@
-"""Switching rules on: which of them are new, and how many tasks match them already.
+"""New and changed rules, and the number of tasks that already match them.
 
-These tasks are passed over: what is past when a rule comes is nobody's news.
+These tasks are ignored: rules ignore what happened before they were added.
 """
 
 from collections import Counter
@@ -16,9 +16,9 @@ from service.store import Pool, tasks
 
 
 async def passed_over(pool: Pool, config: Config, before: str, now: datetime) -> dict[str, int]:
-    """How many tasks match each new or changed rule already; only rules that any task matches.
+    """How many tasks match each new or changed rule already; only rules with at least one.
 
-    New is what the rules that were in force `before` did not have in the same words.
+    A rule is new if the rules that were active `before` do not contain it unchanged.
     """
     rules = config.rules.only(_news(_written(before), _written(config.text)))
     counts: Counter[str] = Counter()
@@ -33,6 +33,6 @@ def _news(old: Mapping[str, Any], new: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _written(text: str) -> dict[str, Any]:
-    """The rules of a kept text as they were written, by their ids."""
+    """The rules of a stored text as they were written, by their ids."""
     rules = orjson.loads(text).get("rules", [])
     return {rule["id"]: rule for rule in rules}

@@ -1,4 +1,4 @@
-"""What is pending now, as `taskbell plan` needs it: waits, digests, deliveries, silences, tasks."""
+"""The pending work, as `taskbell plan` needs it: waits, digests, deliveries, silences, tasks."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Deliveries:
-    """How many messages of a rule about an account are planned or held on a lane."""
+    """How many messages of a rule about an account are planned or held in a lane."""
 
     rule: str
     account: str
@@ -31,10 +31,10 @@ class Deliveries:
 
 
 async def watched(pool: Pool, within: timedelta) -> dict[str, ZoneInfo | None]:
-    """The accounts of the configuration in force, and the time zone of each watch.
+    """The accounts of the active configuration, and the time zone of each alarm set.
 
-    Workers say again and again that they want an account watched. In force are the accounts for
-    which that was said no longer than `within` before the latest time it was said for any.
+    Workers renew the alarm set of each account again and again. Active are the accounts whose last
+    renewal is at most `within` before the latest one of all accounts.
     """
     rows = await pool.fetch(
         """
@@ -55,7 +55,7 @@ async def waits(pool: Pool) -> list[Waits]:
 
 
 async def digests(pool: Pool) -> list[Waits]:
-    """The digests that have not been told yet."""
+    """The digests that have not been sent yet."""
     rows = await pool.fetch(
         "SELECT rule, account, count(*) FROM digests GROUP BY rule, account ORDER BY rule, account"
     )
@@ -63,7 +63,7 @@ async def digests(pool: Pool) -> list[Waits]:
 
 
 async def silences(pool: Pool, now: datetime) -> dict[str, int]:
-    """How many silences are on for an account, by their accounts."""
+    """The number of active silences on an account, by account."""
     rows = await pool.fetch(
         "SELECT account, count(*) FROM silences WHERE account IS NOT NULL AND ends_at > $1"
         " GROUP BY account ORDER BY account",

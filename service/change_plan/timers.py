@@ -1,4 +1,4 @@
-"""What becomes of a task's alarms when other rules or another time zone come into force."""
+"""How a change of rules or time zone affects a task's alarms."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from service.store.tasks import TaskState
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """A rule's alarm for a task: what becomes of it, and when it rings then (UTC; None: never)."""
+    """A rule's alarm for a task: the effect on it, and when it fires then (UTC; None: never)."""
 
     rule: str
     fate: PendingEffect
@@ -22,7 +22,7 @@ class Timer:
 
 
 def timers(known: TaskState, account: str, old: Side, new: Side, now: datetime) -> Iterator[Timer]:
-    """Every alarm that was to ring for this task before the change, or will ring after it."""
+    """Every alarm that would have fired for this task before the change, or will fire after it."""
     task = known.present
     if task is None or not task.is_open:
         return
@@ -45,7 +45,7 @@ def _pending(
 def _afterwards(
     known: TaskState, task: Task, account: str, old: Side, new: Side, now: datetime
 ) -> Iterator[tuple[str, datetime]]:
-    """When alarms ring after the change; the same steps as in `Engine.recompute_alarms`."""
+    """When alarms fire after the change; the same steps as in `Engine.recompute_alarms`."""
     if account not in new.zones:
         return
     was, will_be = _watch(old, account), _watch(new, account)

@@ -1,9 +1,9 @@
-"""The ways out: the interface that one file per channel implements.
+"""The channel interface: each channel is one module in this package.
 
 A new channel is one new module in this folder, named like its kind (`kind: slack` is
 `service/channels/slack.py`), with one class that derives from `ConfiguredChannel`. The
-configuration finds it by its name and the contract suite picks it up by itself. What an account's
-own system does is a `SystemChannel`.
+configuration finds it by its name, and so does the contract suite. The actions of an account's own
+system are a `SystemChannel`.
 """
 
 import asyncio
@@ -35,14 +35,17 @@ JSON: TypeAlias = Mapping[str, Any] | orjson.Fragment | None
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message to one target, ready to go.
+    """One message to one target, ready to be sent.
 
-    `key` is the same over all attempts of one delivery and never used for another. `event`,
-    `task` and `before` are the API's JSON shapes. `thread` groups messages about one task.
-    `receipt` is what `send` returned for the message that this one takes back, and `undo` how that
-    is done: `update` rewrites it, `thread` answers it, `retract` removes it. `others` are, for a
-    task that is made in a further attempt, those that it cannot have made: other messages did, or
-    they have its title and were known before.
+    - `key`: the idempotency key: the same for all attempts of one delivery, and never used for
+      another
+    - `event`, `task`, `before`: the API's JSON shapes
+    - `thread`: groups messages about one task
+    - `receipt`: for an undo, the result of `send` for the message that is undone
+    - `undo`: how it is undone: `update` rewrites the message, `thread` answers it, `retract`
+      removes it
+    - `others`: for a repeated attempt to create a task, tasks that it cannot have created: other
+      messages did, or they have its title and were known before
     """
 
     key: str
@@ -78,19 +81,20 @@ class ChannelOptions(BaseModel):
     timeout: timedelta = timedelta(seconds=15)
 
     def warnings(self) -> Iterable[Issue]:
-        """What is allowed and seldom meant, each at its place within these options."""
+        """Allowed options that are probably not intended, each with its place in these options."""
         return ()
 
 
 class Channel(ABC):
-    """One way out.
+    """A channel.
 
-    `concurrency` is how many messages may be under way at once in one process. What may have
-    arrived by an `at_most_once` channel is never sent again by itself. `undoes` are the ways in
-    which it can take back what it sent. One that `finds` what an earlier attempt sent looks before
-    each further attempt. What `reaches_people` is held by the storm guard when it comes in floods.
-    To one target of a channel with a `pace`, messages go one after the other, and after the first
-    few no faster than that.
+    - `concurrency`: how many messages may be sent at once in one process
+    - `at_most_once`: a message that may have arrived is never sent again automatically
+    - `undoes`: the ways in which it can undo a sent message
+    - `finds`: it can find a message of an earlier attempt, and is asked before each further attempt
+    - `reaches_people`: its messages are counted by the storm guard
+    - `pace`: messages to one target are sent one after the other and, after the first few, no
+      faster than this
     """
 
     concurrency: ClassVar[int] = 4
@@ -103,16 +107,16 @@ class Channel(ABC):
 
     @abstractmethod
     async def send(self, message: Message) -> SentRef:
-        """Send, and return what identifies the message over there; raises only SendError."""
+        """Send, and return the message's id in the receiving system; raises only SendError."""
 
     async def take_back(self, message: Message) -> SentRef:
-        """Take back what `message.receipt` identifies, by `message.undo`; raises only SendError."""
+        """Undo the message in `message.receipt`, by `message.undo`; raises only SendError."""
         raise NotImplementedError(f"{message.channel} cannot change or remove what it sent")
 
     async def find(self, message: Message) -> SentRef | None:
-        """Look whether an earlier attempt of this message arrived, and return its receipt.
+        """Find out whether an earlier attempt of this message arrived, and return its receipt.
 
-        None where it did not, and where the other side cannot be asked. Raises only SendError.
+        None if it did not, or if the receiving system cannot be asked. Raises only SendError.
         """
         del message
         return None
@@ -120,26 +124,26 @@ class Channel(ABC):
     async def probe(self, check: ConnectionCheck) -> None:
         """Find out whether a message could be sent, without sending any; raises only SendError.
 
-        `check` tells whether anybody answers, where nothing better can be asked.
+        `check` finds out whether the server responds, if there is no better test.
         """
         del check
 
     async def close(self) -> None:  # noqa: B027 (most hold nothing open)
-        """Give back what the channel holds open."""
+        """Close the resources of the channel."""
 
 
 class ConfiguredChannel(Channel):
-    """A way out of a kind that people configure: named, with options of its own."""
+    """A channel of a kind that people configure: named, with options of its own."""
 
     options: ClassVar[type[ChannelOptions]]
 
     @abstractmethod
     def __init__(self, options: Any, client: httpx.AsyncClient, clock: Clock) -> None:
-        """Take one channel's options, the guarded client for its calls, and the time."""
+        """Take one channel's options, the guarded client for its calls, and the clock."""
 
 
 class SystemChannel(Channel):
-    """A way out that nobody configures: the account's own system, by the `names` of its actions."""
+    """A channel without configuration: the account's own system, by the `names` of its actions."""
 
     names: ClassVar[frozenset[str]]
 
@@ -149,9 +153,9 @@ class SystemChannel(Channel):
 
 @asynccontextmanager
 async def http_call(host: str, within: timedelta) -> AsyncIterator[None]:
-    """Bound an HTTP call to `host` in time, and raise SendError where it got no answer.
+    """Limit the time of an HTTP call to `host`, and raise SendError if it got no response.
 
-    The text names the host only: an address may hold a secret.
+    The text names the host only: an address may contain a secret.
     """
     try:
         async with asyncio.timeout(within.total_seconds()):
@@ -178,11 +182,11 @@ def kinds() -> Mapping[str, type[ConfiguredChannel]]:
 
 @cache
 def built_in() -> Mapping[str, type[SystemChannel]]:
-    """What an account's own system does, by the names of `service.domain.system_actions`."""
+    """The channels of an account's own system, by names in `service.domain.system_actions`."""
     return {name: way for _, way in plugins.find(__name__, SystemChannel) for name in way.names}
 
 
 def ways(configured: Mapping[str, str]) -> Mapping[str, type[Channel]]:
-    """Every way out by the name that rules call it; `configured` has each channel's kind."""
+    """Every channel by its name in rules; `configured` has the kind of each configured one."""
     chosen = {name: kinds()[kind] for name, kind in configured.items()}
     return {**chosen, **built_in()}

@@ -1,4 +1,4 @@
-"""Mail over SMTP, plain text, one mail a message; the mails about one task form a thread."""
+"""Plain-text mail over SMTP, one mail per message; the mails about one task form a thread."""
 
 import asyncio
 import re
@@ -103,7 +103,7 @@ class EmailOptions(ChannelOptions):
 
     @property
     def server(self) -> MailServer:
-        """Where mail is handed over."""
+        """The mail server."""
         return MailServer.parse(self.url.get_secret_value())
 
     def warnings(self) -> Iterator[Issue]:
@@ -112,7 +112,7 @@ class EmailOptions(ChannelOptions):
 
 
 class EmailChannel(ConfiguredChannel):
-    """Hands mail to one SMTP server, over connections that are kept for the next mail."""
+    """Sends mail to one SMTP server, over connections that are reused."""
 
     options: ClassVar[type[ChannelOptions]] = EmailOptions
     undoes: ClassVar[frozenset[str]] = frozenset({"thread"})
@@ -174,13 +174,13 @@ class EmailChannel(ConfiguredChannel):
         return mail
 
     def _thread(self, message: Message) -> str:
-        """The id of a mail that was never sent, which all mails about a task answer."""
+        """The id of a mail that was never sent, to which all mails about a task are replies."""
         task = f"{message.account}/{message.task_id}".encode()
         return f"<task-{blake2b(task, digest_size=12).hexdigest()}@{self._domain}>"
 
     @asynccontextmanager
     async def _connection(self, deadline: float) -> AsyncIterator[SMTP]:
-        """A connection, kept afterwards unless something went wrong on it."""
+        """A connection, kept afterwards unless an error occurred on it."""
         async with self._step("the connection", deadline):
             smtp = self._kept() or await self._connect()
         try:
@@ -214,7 +214,7 @@ class EmailChannel(ConfiguredChannel):
     async def _step(
         self, what: str, deadline: float, *, handing_over: bool = False
     ) -> AsyncIterator[None]:
-        """Turn what goes wrong into SendError; a mail cut off in its body may have arrived."""
+        """Turn errors into SendError; a mail whose transfer was interrupted may have arrived."""
         host = self._server.host
         try:
             async with asyncio.timeout_at(deadline):
@@ -249,9 +249,9 @@ class EmailChannel(ConfiguredChannel):
 
 
 def _recipients(target: str) -> list[Address]:
-    """Whom a mail goes to: addresses with or without names, parted by commas or semicolons.
+    """The recipients of a mail: addresses with or without names, separated by commas or semicolons.
 
-    Raises SendError with the one that is none.
+    Raises SendError with the part that is not an address.
     """
     if len(target) > LONGEST_TARGET:
         raise SendError(f"{target[:40]!r}… are too many addresses for one mail", permanent=True)
@@ -263,7 +263,7 @@ def _recipients(target: str) -> list[Address]:
 
 
 def _parted(target: str) -> list[str]:
-    """What stands between separators; the comma in `Reed, Bo <bo@x.test>` is none."""
+    """The parts between separators; the comma in `Reed, Bo <bo@x.test>` is not a separator."""
     parts: list[str] = []
     for part in SEPARATOR.split(target):
         if parts and "@" not in parts[-1] and "<" in part and '"' not in part:
@@ -274,7 +274,7 @@ def _parted(target: str) -> list[str]:
 
 
 def _recipient(written: str) -> Address:
-    """One address, with or without a name or a remark."""
+    """One address, with or without a name or a comment."""
     found = MAILBOX.fullmatch(SCHEME.sub("", written, count=1))
     name, address = "", ""
     if found:
@@ -288,7 +288,7 @@ def _recipient(written: str) -> Address:
 
 
 def in_ascii(address: str) -> str | None:
-    """An address, its domain in ASCII as mail servers speak of it; None for what is none."""
+    """An address with its domain in ASCII, as mail servers use it; None if it is not an address."""
     local, _, domain = address.rpartition("@")
     try:
         spoken = f"{local}@{domain.encode('idna').decode()}"
@@ -298,6 +298,6 @@ def in_ascii(address: str) -> str | None:
 
 
 def _line(answer: str) -> str:
-    """What a server said, as it can be stored and shown."""
+    """A server's reply, in a form that can be stored and shown."""
     line = " ".join(answer.split())[:200]
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in line)

@@ -1,4 +1,4 @@
-"""Where mail is handed over: the server's address, and how the way there is protected."""
+"""SMTP server address and TLS settings."""
 
 import asyncio
 import errno
@@ -25,7 +25,7 @@ EXPIRED, OTHER_HOST, OTHER_ADDRESS = 10, 62, 64
 
 
 class MailServer(NamedTuple):
-    """Where to hand mail over; without a `user` there is no login."""
+    """An SMTP server; without a `user` there is no login."""
 
     host: str
     port: int
@@ -35,10 +35,10 @@ class MailServer(NamedTuple):
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """Read `smtp://user:password@host:port`, or smtps://; the password may be raw.
+        """Parse `smtp://user:password@host:port`, or smtps://; the password may be unescaped.
 
-        Without a port: 465 for smtps, 587 with a login, else 25. Raises ValueError, whose text
-        does not quote the address.
+        Without a port: 465 for smtps, 587 with a login, else 25. Raises ValueError, whose text does
+        not quote the address.
         """
         scheme, _, rest = url.partition("://")
         login, _, place = rest.rpartition("@")
@@ -55,18 +55,18 @@ class MailServer(NamedTuple):
 
     @property
     def place(self) -> str:
-        """The host and its port, as people write them."""
+        """The host and its port, for messages."""
         return f"{self.host}:{self.port}"
 
     @property
     def is_here(self) -> bool:
-        """Whether nothing that is sent to it leaves this machine."""
+        """Whether mail for it does not leave this machine."""
         return is_loopback(self.host)
 
     def start_tls(self, tls: Tls | None) -> bool | None:
-        """Whether to go over to encryption once connected; None: where the server offers it.
+        """Whether to use STARTTLS; None: if the server offers it.
 
-        Where nothing was said, a password leaves this machine in no other way.
+        Without a setting, a password is not sent to another machine without TLS.
         """
         if self.tls:
             return None
@@ -76,7 +76,7 @@ class MailServer(NamedTuple):
 
 
 def fitting(tls: Tls | None, server: MailServer) -> Tls | None:
-    """Refuse with ValueError what contradicts the server's address, or gives its password away."""
+    """Raise ValueError for settings that contradict the server's address or expose its password."""
     if tls == "none" and server.tls:
         raise refused("smtps:// is always encrypted; tls: none contradicts it", "write smtp://")
     if tls == "none" and server.user and not server.is_here:
@@ -90,7 +90,7 @@ def fitting(tls: Tls | None, server: MailServer) -> Tls | None:
 
 
 def usable(ca: Path, tls: Tls | None) -> Path:
-    """Refuse with ValueError a file that holds no certificates, or that nobody would look at."""
+    """Raise ValueError for a file without certificates, or one that would not be used."""
     if tls in {"unverified", "none"}:
         raise refused(f"ca: has no effect with tls: {tls}, because no certificate is checked")
     if not ca.is_absolute():
@@ -108,7 +108,7 @@ def usable(ca: Path, tls: Tls | None) -> Path:
 
 
 def misgivings(server: MailServer, tls: Tls | None) -> Iterator[tuple[str, str]]:
-    """What is allowed and gives mails away to others, each with what to do instead."""
+    """Allowed settings that expose mails to others, each with a suggestion."""
     given = "the password and the mails" if server.user else "the mails"
     if tls == "unverified":
         message = f"with tls: unverified an impostor could receive {given}"
@@ -119,9 +119,9 @@ def misgivings(server: MailServer, tls: Tls | None) -> Iterator[tuple[str, str]]
 
 
 async def trust(tls: Tls | None, ca: Path | None) -> ssl.SSLContext | None:
-    """How to look at the server's certificate; None: as everybody does.
+    """How to verify the server's certificate; None: in the default way.
 
-    The file is read anew each time, so that a new certificate needs no restart. Raises SendError.
+    The file is read again each time, so that a new certificate needs no restart. Raises SendError.
     """
     if tls == "unverified":
         context = ssl.create_default_context()
@@ -135,7 +135,7 @@ async def trust(tls: Tls | None, ca: Path | None) -> ssl.SSLContext | None:
 
 
 def _trust_only(ca: Path) -> ssl.SSLContext:
-    """Trust the certificates in a file, also those that are no authority's; and no others."""
+    """Trust the certificates in a file, even those that are not a CA's; and no others."""
     found = read_regular(ca, LARGEST_BUNDLE + 1)
     if len(found) > LARGEST_BUNDLE:
         raise OSError(errno.EFBIG, "it is too large for certificates", str(ca))
@@ -148,7 +148,7 @@ def _trust_only(ca: Path) -> ssl.SSLContext:
 
 
 def explain_tls(error: ssl.SSLError, server: MailServer, ca: Path | None) -> str:
-    """Why there is no protected way to the server, and what to write in the configuration."""
+    """Why there is no TLS connection to the server, and what to configure."""
     said = explain_socket(error, server.place)
     if not isinstance(error, ssl.SSLCertVerificationError):
         return f"{said}; try smtp:// or another port" if server.tls else said
@@ -162,7 +162,7 @@ def explain_tls(error: ssl.SSLError, server: MailServer, ca: Path | None) -> str
 
 
 def explain_end(error: Exception, server: MailServer, what: str) -> str:
-    """Why the server is of no more use at `what` was to be done with it."""
+    """Why the server closed the connection during this step."""
     if NO_STARTTLS not in str(error):
         return f"{server.host} broke off at {what}: {str(error) or 'no answer in time'}"
     said = f"{server.place} offers no encryption (STARTTLS): try smtps:// with its own port"

@@ -1,7 +1,7 @@
-"""Slack, by a bot token (posts and takes back, direct messages) or an incoming webhook (posts).
+"""Slack, by a bot token (posts, undo, direct messages) or an incoming webhook (posts).
 
-The few methods of the Web API are called directly: slack-sdk opens sockets of its own, which
-the guard of `service.http` would not see.
+The few methods of the Web API are called directly: slack-sdk opens sockets of its own, which the
+guard of `service.http` would not see.
 """
 
 import re
@@ -70,9 +70,9 @@ class SlackOptions(ChannelOptions):
 
 
 class SlackChannel(ConfiguredChannel):
-    """Posts to `#channel`, to a channel's id, or to `@mail` of somebody in the workspace.
+    """Posts to `#channel`, to a channel's id, or to `@mail` of a member of the workspace.
 
-    An incoming webhook posts to the channel it was made for, whatever the target.
+    An incoming webhook posts to the channel it was created for, whatever the target.
     """
 
     options: ClassVar[type[ChannelOptions]] = SlackOptions
@@ -112,15 +112,15 @@ class SlackChannel(ConfiguredChannel):
         return {name: identifier(answer.get(name)) for name in ("channel", "ts")}
 
     async def _delete(self, posted: SentRef) -> None:
-        """Remove a post; one that is gone already has been removed."""
+        """Remove a post; a post that no longer exists counts as removed."""
         with suppress(_MessageGone):
             await self._call("chat.delete", json=posted)
 
     async def find(self, message: Message) -> SentRef | None:
-        """Look for the message's key in the history since `message.at`, or among the answers.
+        """Look for the message's key in the history since `message.at`, or among the replies.
 
-        None also where the app may not read the history: then the message is posted again. To
-        rewrite or to remove a post twice is the same as once.
+        None also if the app may not read the history: then the message is posted again. Updating or
+        removing a post twice has the same result as once.
         """
         if self._options.token is None or message.undo in {"update", "retract"}:
             return None
@@ -158,10 +158,10 @@ class SlackChannel(ConfiguredChannel):
         return None
 
     async def _recipient(self, target: str) -> str:
-        """What chat.postMessage takes for a channel: its name, its id, or a user's id."""
+        """The recipient for chat.postMessage: a channel's name or id, or a user's id."""
         if not target.startswith("@"):
             return target
-        # Asked anew each time: whoever left must not be written to under the id they had.
+        # Read again each time: a user who left must not be written to under their former id.
         answer = await self._call("users.lookupByEmail", params={"email": target[1:]})
         user: str = answer.get("user", {}).get("id")
         return user
@@ -226,7 +226,7 @@ class SlackChannel(ConfiguredChannel):
 
 
 class _MessageGone(SendError):
-    """The message to rewrite or to remove is not there any more."""
+    """The message to update or to remove does not exist any more."""
 
 
 def _content(text: str) -> Json:
@@ -240,7 +240,7 @@ def _content(text: str) -> Json:
 
 
 def _sections(text: str) -> list[str]:
-    """The text in as few pieces as Slack takes, cut at line ends where there are any."""
+    """The text in as few pieces as Slack accepts, split at line ends if there are any."""
     parts: list[str] = []
     while text.strip() and len(parts) < SECTIONS:
         head = text[:SECTION]

@@ -1,4 +1,4 @@
-"""The system's own voice: messages that the upstream sends to a customer or an employee."""
+"""Notifications sent by the account's own system to customers or employees."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ from service.errors import SendError, SourceError
 
 
 class CustomerChannel(SystemChannel):
-    """Built in as `customer` and `employee`: has the account's system notify somebody.
+    """Built in as `customer` and `employee`: the account's system sends the notification.
 
     A customer message's target is the notification (`on_the_way`, `details`); the employee's has
     none. The call has no idempotency key and reaches a real person.

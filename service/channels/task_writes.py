@@ -1,4 +1,4 @@
-"""Writing back: actions of rules that make, change or complete a task in its own system."""
+"""Rule actions that create, update, complete, reopen or delete a task in its own system."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,8 +16,8 @@ from service.sources.task_fields import may_be, shows
 class WritesChannel(SystemChannel):
     """Built in as `create_task`, `update_task`, `complete_task`, `reopen_task` and `delete_task`.
 
-    The message's `fields` are in the words of the rule language. The receipt holds the id of the
-    task that was written. Before a write is tried again it is looked for in the system.
+    The message's `fields` have the names of the rule language. The receipt has the id of the
+    written task. Before a write is retried, the system is checked for its result.
     """
 
     names: ClassVar[frozenset[str]] = WRITES
@@ -65,7 +65,7 @@ class WritesChannel(SystemChannel):
         return await self._source.complete_task(message.task_id)
 
     async def _find_made(self, message: Message) -> str | None:
-        """A task like the one to be made, made since, that nothing else is known to have made."""
+        """A matching task, created since, that no other delivery is known to have created."""
         since = message.at - CLOCKS_DIFFER
         async for page in self._source.find_similar(message.fields or {}, since):
             for task_id, raw in page.raws.items():

@@ -1,4 +1,4 @@
-"""Webhooks to anybody's server, signed per Standard Webhooks 1.0 (standardwebhooks.com)."""
+"""Webhooks to any server, signed per Standard Webhooks 1.0 (standardwebhooks.com)."""
 
 import hmac
 from base64 import b64encode
@@ -53,8 +53,8 @@ class WebhookOptions(ChannelOptions):
 class WebhookChannel(ConfiguredChannel):
     """Posts the event, the task and the text to one address.
 
-    Any 2xx is success, and after a 410 nothing more is sent there; everything else, redirects
-    too, is tried again.
+    Any 2xx is success, and after a 410 nothing more is sent there; after any other response,
+    including redirects, the message is retried.
     """
 
     options: ClassVar[type[ChannelOptions]] = WebhookOptions
@@ -145,7 +145,7 @@ def _body(message: Message) -> bytes:
 
 
 def _key(secret: str) -> bytes:
-    """The key itself. What has no prefix could be meant as it stands, which no library does."""
+    """The key itself. A secret without the prefix is not used as it is, as no library does that."""
     if not secret.startswith(keys.PREFIX):
         raise keys.not_standard()
     return keys.standard_key(secret)

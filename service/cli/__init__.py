@@ -1,1 +1,1 @@
-"""The `taskbell` command: one module a group of commands."""
+"""The `taskbell` command: one module per group of commands."""

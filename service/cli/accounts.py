@@ -1,4 +1,4 @@
-"""`taskbell accounts`: the connections to the systems, and how they are doing."""
+"""`taskbell accounts`: lists, syncs, pauses and resumes the connections to the systems."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ from service.store import Pool, accounts, canaries, rate_limits, tasks
 from service.store.views import api_lists
 
 app = typer.Typer(
-    help="The connections to the systems, and how they are doing.", no_args_is_help=True
+    help="List, sync, pause and resume the connections to the systems.", no_args_is_help=True
 )
 
 _COLUMNS = ("name", "system", "state", "tasks", "missed", "polled_at", "next_poll_at")
@@ -38,12 +38,12 @@ Waits = Annotated[
 
 
 class AccountPaused(TaskbellError):
-    """The account is paused, and nothing is asked of its system."""
+    """The account is paused, and its system is not called."""
 
 
 @app.command("list")
 def list_(*, as_json: AsJson = False) -> None:
-    """List every account: whether it works, since when and why not, and when it was last read.
+    """List all accounts with their state, their error and their last sync.
 
     "missed" counts the changes that regular checks found and no webhook had reported.
     """
@@ -65,7 +65,7 @@ def list_(*, as_json: AsJson = False) -> None:
 
 
 def _complaints(account: dict[str, Any]) -> Iterator[str]:
-    """What is the matter, and since when. A column would be too narrow for it."""
+    """The errors of accounts, and since when. They are too long for a column."""
     name, since = account["name"], account["failing_since"]
     subject = f"{name}, failing since {short_time(since)}" if since else name
     for said in (account["error"] or "").splitlines():
@@ -74,7 +74,7 @@ def _complaints(account: dict[str, Any]) -> Iterator[str]:
 
 
 def _state(account: dict[str, Any]) -> str:
-    """The state in words: how far the first sync is, or a read anew."""
+    """The state as text: the progress of the first sync, or of another full sync."""
     name = account_status.name_of(account)
     match account:
         case {"scan_read": int(read), "scan_total": int(total)} if name in _READS:

@@ -1,4 +1,7 @@
-"""The `taskbell` command and its groups. Exit code 0: fine, 1: the answer is no, 2: wrong use."""
+"""The `taskbell` command and its groups.
+
+Exit codes: 0 success, 1 negative result or error, 2 usage error.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -42,7 +45,7 @@ def _version(*, is_asked: bool) -> None:
 
 
 class _Commands(TyperGroup):
-    """Shows what acts on a terminal also where it says what is wrong with a command."""
+    """Escapes control characters in error messages about a command's usage, too."""
 
     def make_context(self, *given: Any, **named: Any) -> Any:
         with _said_visibly():
@@ -109,7 +112,7 @@ def root(
 
 
 def main() -> None:
-    """Run a command; what Taskbell can explain is explained, without a traceback."""
+    """Run a command; expected errors are shown without a traceback."""
     sys.excepthook = tell_crash
     try:
         app(prog_name="taskbell")

@@ -1,4 +1,4 @@
-"""Work that goes on beside something else."""
+"""Runs work in the background."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine

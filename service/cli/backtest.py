@@ -1,4 +1,4 @@
-"""`taskbell backtest`: what rules would have sent over the recorded history."""
+"""`taskbell backtest`: the messages that rules would have sent over the recorded history."""
 
 import os
 from collections.abc import Sequence
@@ -79,7 +79,7 @@ def command(
 
 
 def _chosen(sketch: RulesConfig, ids: Sequence[str] | None) -> Ruleset:
-    """The rules with these ids as if they were switched on; without any, those that are."""
+    """The rules with these ids as if they were enabled; without ids, the enabled ones."""
     if not ids:
         return sketch.rules
     rules = sketch.on_trial

@@ -1,4 +1,4 @@
-"""`taskbell check`: every fault of a configuration, with its place and what to do."""
+"""`taskbell check`: every error of a configuration, with position and suggestion."""
 
 import os
 from dataclasses import asdict

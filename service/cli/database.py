@@ -1,4 +1,4 @@
-"""`taskbell migrate`, and the way in which commands reach the database."""
+"""`taskbell migrate`, and database access for commands."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,7 +22,7 @@ app = typer.Typer()
 
 
 class NoSuchAccount(TaskbellError):
-    """There is no account of this name."""
+    """There is no account with this name."""
 
 
 @app.command()

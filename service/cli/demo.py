@@ -1,4 +1,4 @@
-"""`taskbell demo`: an emulated firm at work, and everything Taskbell makes of it."""
+"""`taskbell demo`: an emulated company at work, and Taskbell's reaction."""
 
 import asyncio
 import os

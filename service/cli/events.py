@@ -1,4 +1,4 @@
-"""`taskbell events`: what happened to tasks, as it was recorded."""
+"""`taskbell events`: the recorded events of tasks."""
 
 from datetime import datetime
 from typing import Annotated, Any

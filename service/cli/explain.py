@@ -1,4 +1,4 @@
-"""`taskbell explain`: why each rule did what it did with a task, and why it did not."""
+"""`taskbell explain`: why each rule fired or did not fire for a task."""
 
 import os
 from dataclasses import replace
@@ -50,11 +50,11 @@ At = Annotated[
 
 
 class NoSuchTask(TaskbellError):
-    """No task is called that, or several are; says which."""
+    """No task has this name, or several do; the message says which."""
 
 
 class NoSuchRule(TaskbellError):
-    """No rule is called that."""
+    """No rule has this id."""
 
 
 @app.command("explain")
@@ -66,7 +66,7 @@ def explain_task(
     at: At = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show why each rule fired for a task or did not, with the value of each part of it."""
+    """Show why each rule fired for a task or did not, with the values in its conditions."""
     settings = find(read_settings())
     sketch = config.sketch(settings.taskbell_config, os.environ)
 

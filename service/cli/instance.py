@@ -1,4 +1,4 @@
-"""Finds the running Taskbell that a command in another terminal is meant for."""
+"""Finds the running Taskbell that a command in another terminal belongs to."""
 
 from collections.abc import Mapping
 from importlib import resources
@@ -15,7 +15,7 @@ _ADDRESSES = ("SANDBOX_URL", "SANDBOX_SMTP", "PLANNR_SIGNING_SECRET")
 
 
 class NoInstance(TaskbellError):
-    """No database is named and no Taskbell has kept anything here; says where to go."""
+    """No database is set and no Taskbell has stored anything here; says where to go."""
 
     def __init__(self, data: Path) -> None:
         super().__init__(
@@ -26,17 +26,17 @@ class NoInstance(TaskbellError):
 
 
 def demo_data(data: Path) -> Path:
-    """Where the demo keeps what it makes, below the data of everything else."""
+    """The demo's data folder, below the data folder of the real Taskbell."""
     return data / "demo"
 
 
 def demo_configuration() -> Path:
-    """The rules of the demo, and what they are tried on."""
+    """The rules of the demo, and their test environment."""
     return Path(str(resources.files("service.sandbox") / "demo.yaml"))
 
 
 def keep_addresses(data: Path, environ: Mapping[str, str]) -> None:
-    """Keep what the demo's configuration takes from its environment, for commands beside it."""
+    """Store the environment of the demo's configuration, for other commands."""
     kept = {name: environ[name] for name in _ADDRESSES}
     file = data / _KEPT
     file.touch(mode=0o600)
@@ -44,7 +44,7 @@ def keep_addresses(data: Path, environ: Mapping[str, str]) -> None:
 
 
 def environ_of(settings: Settings, environ: Mapping[str, str]) -> Mapping[str, str]:
-    """The environment that the configuration is read with: the demo's has addresses of its own."""
+    """The environment of the configuration: the demo's has additional addresses."""
     if settings.taskbell_config != demo_configuration():
         return environ
     try:
@@ -54,7 +54,7 @@ def environ_of(settings: Settings, environ: Mapping[str, str]) -> Mapping[str, s
 
 
 def at_work(settings: Settings) -> Settings:
-    """The settings of the Taskbell that is at work in this folder; these where none is."""
+    """The settings of the running Taskbell in this folder; the given ones if there is none."""
     try:
         found = find(settings)
     except NoInstance:
@@ -64,10 +64,10 @@ def at_work(settings: Settings) -> Settings:
 
 
 def find(settings: Settings) -> Settings:
-    """The settings of the Taskbell that is at work in this folder, or else was last.
+    """The settings of the running Taskbell in this folder, or of the one that ran last.
 
-    Where they name a database, that is the one. The demo is found as well as the real one, with
-    its own configuration. Raises NoInstance.
+    If they name a database, that one is used. The demo is found as well as the real one, with its
+    own configuration. Raises NoInstance.
     """
     if settings.database_url is not None:
         return settings

@@ -1,4 +1,4 @@
-"""`taskbell outbox`: what was sent, what was not and why, and what a person decides about it."""
+"""`taskbell outbox`: lists deliveries, and acts on them."""
 
 from collections.abc import Awaitable, Callable
 from textwrap import shorten
@@ -16,7 +16,7 @@ from service.store import Pool, dead_letters
 from service.store.views.taken_back import REASON, TAKEN_BACK
 
 app = typer.Typer(
-    help="What was sent, what was not and why, and what a person decides about it.",
+    help="Show messages (sent, pending, failed) and act on them.",
     no_args_is_help=True,
 )
 
@@ -26,7 +26,8 @@ Number = Annotated[
 ]
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's name.")]
 IsWebhook = Annotated[
-    bool, typer.Option("--webhook", help="NUMBER is that of a webhook that could not be read.")
+    bool,
+    typer.Option("--webhook", help="NUMBER is the number of a webhook that could not be read."),
 ]
 
 OfRule = Annotated[
@@ -54,7 +55,7 @@ def list_(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """List the latest deliveries, newest first; below them, webhooks that could not be read."""
+    """List the latest deliveries, newest first, and below them webhooks that could not be read."""
 
     async def read(pool: Pool) -> None:
         rows = await pool.fetch(
@@ -82,7 +83,7 @@ def list_(
 
 
 def _told(row: asyncpg.Record, *, as_json: bool) -> dict[str, Any]:
-    """A delivery with its state as people read it: what was removed is not there, though sent."""
+    """A delivery with its displayed state; a retracted one is "withdrawn after sending"."""
     told = dict(row)
     taken_back = told.pop("taken_back")
     if as_json:
@@ -142,7 +143,9 @@ def retry(number: Number, *, webhook: IsWebhook = False, as_json: AsJson = False
 @app.command()
 def cancel(
     number: Number,
-    reason: Annotated[str | None, typer.Option(help="The reason; it is stored.")] = None,
+    reason: Annotated[
+        str | None, typer.Option(help="The reason, stored with the delivery.")
+    ] = None,
     *,
     webhook: IsWebhook = False,
     as_json: AsJson = False,
@@ -199,7 +202,7 @@ def resolve(
         typer.Option(
             "--arrived/--not-arrived",
             show_default="one of them is required",
-            help="Whether it arrived.",
+            help="Whether the message arrived.",
         ),
     ] = None,
     as_json: AsJson = False,

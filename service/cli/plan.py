@@ -1,4 +1,4 @@
-"""`taskbell plan`: what a configuration would change, before it is loaded."""
+"""`taskbell plan`: the effects of a configuration, before it is loaded."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`taskbell replay`: what was decided, decided once more, must come out the same."""
+"""`taskbell replay`: repeats recorded decisions and compares the results."""
 
 import os
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ _UNPROVEN = (
 
 @app.command()
 def replay(since: Since = A_MONTH, *, as_json: AsJson = False) -> None:
-    """Decide again on everything recorded. Any difference is a defect of Taskbell."""
+    """Repeat all recorded decisions. Any difference is a defect of Taskbell."""
     sketch = config.sketch(find(read_settings()).taskbell_config, os.environ)
 
     async def read(pool: Pool) -> Replayed:

@@ -24,7 +24,8 @@ Junit = Annotated[
     typer.Option("--junit", metavar="FILE", help="Also write the results as JUnit XML."),
 ]
 Only = Annotated[
-    str | None, typer.Option("--only", metavar="TEXT", help="Only tests with this in their name.")
+    str | None,
+    typer.Option("--only", metavar="TEXT", help="Only tests with this text in the name."),
 ]
 
 
@@ -61,7 +62,7 @@ async def _run_all(path: Path, configuration: Path, only: str) -> list[RuleTestR
 
 
 def stage_of(sketch: RulesConfig) -> RuleTestStage:
-    """What a configuration's rules are tried on."""
+    """The test environment for a configuration's rules."""
     return RuleTestStage(
         sketch.on_trial,
         sketch.timezone,

@@ -1,4 +1,4 @@
-"""`taskbell sandbox`: the emulated systems by themselves, to try rules without a customer."""
+"""`taskbell sandbox`: the emulated systems alone, to try rules without real customers."""
 
 import asyncio
 import signal
@@ -24,13 +24,16 @@ def sandbox(
     ] = 8025,
     push: Annotated[
         str | None,
-        typer.Option(help="Where Plannr's webhooks are sent: the URL of /hooks/{account}."),
+        typer.Option(help="Send Plannr's webhooks to this URL: that of /hooks/{account}."),
     ] = None,
     secret: Annotated[
-        str, typer.Option(envvar="PLANNR_SIGNING_SECRET", help="The secret that signs them.")
+        str,
+        typer.Option(envvar="PLANNR_SIGNING_SECRET", help="The secret that signs these webhooks."),
     ] = "signs-the-sandbox",  # noqa: S107 (an emulated system has no real secret)
     *,
-    office: Annotated[bool, typer.Option("--office", help="Simulate people at work.")] = False,
+    office: Annotated[
+        bool, typer.Option("--office", help="Simulate people at work, as in the demo.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Emulate the systems, Slack and an inbox on 127.0.0.1; script them under /_sandbox/."""

@@ -1,4 +1,4 @@
-"""`taskbell schema`: the configuration as an editor knows it."""
+"""`taskbell schema`: the JSON Schema of the configuration, for editors."""
 
 import typer
 
@@ -10,6 +10,6 @@ app = typer.Typer()
 
 @app.command()
 def schema(*, as_json: AsJson = True) -> None:
-    """Print the JSON Schema of the configuration, for editors. It is always JSON."""
+    """Print the JSON Schema of the configuration, for editors. The output is always JSON."""
     del as_json
     show_json(describe())

@@ -10,6 +10,6 @@ app = typer.Typer()
 
 @app.command()
 def secret(*, as_json: AsJson = False) -> None:
-    """Print a new secret, good for webhooks of every kind and for TASKBELL_ADMIN_TOKEN."""
+    """Generate a secret for a webhook of any kind, or for TASKBELL_ADMIN_TOKEN."""
     made = keys.new()
     say(made, {"secret": made}, as_json=as_json)

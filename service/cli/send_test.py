@@ -1,4 +1,4 @@
-"""`taskbell send-test`: one message by a channel, to see that it arrives."""
+"""`taskbell send-test`: sends one test message through a channel."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ Text = Annotated[str, typer.Option(metavar="TEXT", help="The text of the message
 
 
 class NotSent(TaskbellError):
-    """The test message did not go out; the message says why, and what to do."""
+    """The test message was not sent; the message says why, and what to do."""
 
 
 @app.command("send-test")

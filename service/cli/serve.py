@@ -1,4 +1,4 @@
-"""`taskbell serve`: everything that has to run, under one supervisor."""
+"""`taskbell serve`: all processes, under one supervisor."""
 
 import asyncio
 import os
@@ -65,7 +65,7 @@ async def _run(settings: Settings, first: LoadedConfig, on: Servers, *, as_json:
 
 
 def _show(settings: Settings, found: ChangePlan, *, as_json: bool) -> None:
-    """What a new configuration does, beside its line in the log."""
+    """Show the effects of a new configuration, beside its log line."""
     if as_json:
         show_json(found)
     elif settings.log_format != "json":
@@ -75,7 +75,7 @@ def _show(settings: Settings, found: ChangePlan, *, as_json: bool) -> None:
 
 
 def _greet(settings: Settings, url: str, *, as_json: bool) -> None:
-    """To the person who started it; among lines of JSON, as one of them."""
+    """Greet the person who started it; with JSON logs, as a log line."""
     if settings.log_format == "json" and not as_json:
         structlog.get_logger().info("taskbell.started", url=url)
     else:

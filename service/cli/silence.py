@@ -1,4 +1,4 @@
-"""`taskbell silence`: messages that are not sent for a while, and why."""
+"""`taskbell silence`: suppresses messages for a while, with a reason."""
 
 import os
 from collections.abc import Collection, Mapping
@@ -24,7 +24,7 @@ from service.store import Pool
 
 
 class NothingKnown(TaskbellError):
-    """A silence is to be on what does not exist."""
+    """A silence names something that does not exist."""
 
 
 app = typer.Typer(help="Stop certain messages for a while, with a reason.", no_args_is_help=True)
@@ -79,7 +79,7 @@ def add(
     anyway: Anyway = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send no matching messages until then.
+    """Suppress matching messages until the given time.
 
     With several options, a message must match all of them. The command first shows how many
     messages are hidden. Changes written to a system are not affected. Unknown names are refused;
@@ -132,7 +132,7 @@ def expire(number: Number, *, as_json: AsJson = False) -> None:
 
 
 def _end(text: str, now: datetime) -> datetime:
-    """A time, in this machine's zone where it names none, or a length of time from now."""
+    """A time, in this machine's zone if it has none, or a duration from now."""
     try:
         end = datetime.fromisoformat(text).astimezone(UTC)
     except ValueError:
@@ -158,7 +158,7 @@ def _said(reason: str) -> str:
 
 
 def _written() -> dict[str, Collection[str]]:
-    """What the configuration names, by the scopes of silences; nothing where it has faults."""
+    """The names in the configuration, by the scopes of silences; empty if it has errors."""
     try:
         sketch = config.sketch(find(read_settings()).taskbell_config, os.environ)
     except ConfigError:
@@ -174,10 +174,10 @@ def _written() -> dict[str, Collection[str]]:
 def _demand_known(
     silence: Silence, known: Mapping[str, set[str]], written: Mapping[str, Collection[str]]
 ) -> None:
-    """Refuse a silence on what nothing is known of: it would hide nothing.
+    """Refuse a silence on an unknown name: it would suppress nothing.
 
-    Accounts are those of the configuration, as others have nothing to hide; the rest may also be
-    known from what was sent. Where the configuration cannot be read, any rule may be in it.
+    Accounts are those of the configuration, as others send nothing; other names may also be known
+    from sent messages. If the configuration cannot be read, any rule may be in it.
     """
     for scope, found in known.items():
         if scope == "rule" and not written:
@@ -199,7 +199,7 @@ def _demand_named(silence: Silence, scope: str, names: set[str]) -> None:
 
 
 def _suggestion(wanted: str, names: Collection[str]) -> str:
-    """The name that is likely meant: one that is written alike, or has the word in it."""
+    """The name that is probably meant: a similar one, or one that contains the word."""
     folded = {name.casefold(): name for name in sorted(names)}
     word = wanted.casefold()
     close = get_close_matches(word, folded, n=1) or [name for name in folded if word in name]

@@ -1,4 +1,4 @@
-"""Registering Taskbell's webhook with a system, its signing secret kept out of sight."""
+"""Registers Taskbell's webhook with a system, without showing its signing secret."""
 
 import os
 from pathlib import Path
@@ -17,10 +17,10 @@ _LARGEST_SECRET = 64 * 1024  # bytes
 
 
 async def subscribe(config: Config, name: str, url: str, secret_file: Path) -> Finding:
-    """Subscribe an account to its system's webhooks; `url` is where Taskbell is reached.
+    """Subscribe an account to its system's webhooks; `url` is Taskbell's public address.
 
-    The secret goes into `secret_file`, which only its owner can read, and nowhere else. An
-    address that is registered already is registered anew, so that this can be repeated. Raises
+    The secret is written to `secret_file`, which only its owner can read, and nowhere else. An
+    address that is already registered is registered again, so that this can be repeated. Raises
     NoSuchAccount.
     """
     account = config.accounts.get(name)
@@ -54,12 +54,12 @@ async def subscribe(config: Config, name: str, url: str, secret_file: Path) -> F
 
 
 def _demand_writable(path: Path) -> None:
-    """Find out before anything is registered whether its secret could be kept."""
+    """Check before the registration that its secret can be written."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
 def _is_for_a_secret(path: Path) -> bool:
-    """Whether nothing is lost when it is written over: it is not there, empty, or one word."""
+    """Whether overwriting loses nothing: the file does not exist, is empty, or has one word."""
     if not path.exists():
         return True
     found = read_regular(path, _LARGEST_SECRET)

@@ -1,6 +1,6 @@
-"""The configuration: read from a file or a folder, checked as a whole, used as a whole or not.
+"""The configuration: read from a file or a folder, validated and used as a whole.
 
-What it looks like: see README.md. Every fault has its file, line and column.
+Its format: see README.md. Every error has its file, line and column.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,11 +27,12 @@ from service.sources.account import Account
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A configuration without faults.
+    """A valid configuration.
 
-    `allow` are the private networks that may be called. `timezone` is that of accounts that have
-    none. `operator` is whom Taskbell tells how it does. `text` is the part that decisions depend
-    on, as JSON, without any secret.
+    - `allow`: the private networks that may be called
+    - `timezone`: the time zone of accounts without one
+    - `operator`: the channel and target for messages about Taskbell itself
+    - `text`: the part that decisions depend on, as JSON, without any secret
     """
 
     accounts: Mapping[str, Account]
@@ -58,10 +59,10 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class RulesConfig:
-    """What rules see of a configuration: for that nobody needs its credentials.
+    """The part of a configuration that rules use: needs no credentials.
 
     `zones`, `systems` and `kinds` are by the names of accounts, accounts and channels; `off` are
-    the rules that are switched off.
+    the disabled rules.
     """
 
     rules: Ruleset
@@ -75,14 +76,15 @@ class RulesConfig:
 
     @property
     def on_trial(self) -> Ruleset:
-        """All rules as if they were switched on: also those that are off, or only shadows."""
+        """All rules as if they were enabled: also disabled ones and shadow rules."""
         return self.rules.with_others(self.off).with_shadow_enabled()
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
     """Read the configuration at `path`, a YAML file or a folder of them.
 
-    Values are put in from `environ` and from files. Raises ConfigError with every fault.
+    References are replaced by values from `environ` and from files. Raises ConfigError with every
+    error.
     """
     return load_texts(texts(path), folder_of(path), environ)
 
@@ -90,7 +92,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
 def load_texts(
     files: Sequence[tuple[str, str]], folder: Folder, environ: Mapping[str, str]
 ) -> Config:
-    """Read a configuration from the names and texts of its files; else as `load` does it."""
+    """Read a configuration from the names and texts of its files; otherwise as `load`."""
     has_page = any(environ.get(name) for name in ("TASKBELL_URL", "TASKBELL_URL_FILE"))
     reader = Reader(Document(files), Substitution(environ), folder, has_page=has_page)
     parts = reader.parts()
@@ -112,9 +114,9 @@ def load_texts(
 def sketch(path: Path, environ: Mapping[str, str]) -> RulesConfig:
     """Read as much of the configuration at `path` as its rules and their tests need.
 
-    Values are put in from `environ` and from files, as far as they are there. Raises ConfigError
-    with every fault in what is needed, such as an account's time zone; what only a connection
-    needs may be missing.
+    References are replaced by values from `environ` and from files, as far as they exist. Raises
+    ConfigError with every error in the needed parts, such as an account's time zone; options that
+    only a connection needs may be missing.
     """
     return sketch_texts(texts(path), folder_of(path), environ)
 
@@ -122,7 +124,7 @@ def sketch(path: Path, environ: Mapping[str, str]) -> RulesConfig:
 def sketch_texts(
     files: Sequence[tuple[str, str]], folder: Folder, environ: Mapping[str, str]
 ) -> RulesConfig:
-    """What rules see of a configuration of which these are the files; else as `sketch` does it."""
+    """The part of a configuration that rules use, from these files; otherwise as `sketch`."""
     reader = Reader(Document(files), Substitution(environ), folder)
     parts = reader.parts()
     reader.demand_sound(to_connect=False)
@@ -140,9 +142,9 @@ def sketch_texts(
 
 
 def sketch_tests(path: Path, beside: Path, environ: Mapping[str, str]) -> RulesConfig:
-    """What the tests at `path` need, and no others; else as `sketch` does it.
+    """The configuration for the tests at `path`, with no other tests; otherwise as `sketch`.
 
-    Where there is nothing but tests, the rest comes from the configuration at `beside`.
+    If there are only tests, the rest comes from the configuration at `beside`.
     """
     files = texts(path)
     if not _only_tests(files):
@@ -158,17 +160,17 @@ def _only_tests(files: Sequence[tuple[str, str]]) -> bool:
 
 
 def _completed(files: Sequence[tuple[str, str]], beside: Path) -> list[tuple[str, str]]:
-    """The files and the configuration that they belong to, in which they may be as well."""
+    """The files, and those of the configuration that they belong to or are part of."""
     own = {Path(name).resolve() for name, _ in files}
     others = [(name, text) for name, text in texts(beside) if Path(name).resolve() not in own]
     return [*others, *files]
 
 
 def past_rules(text: str, sketch: RulesConfig) -> Ruleset:
-    """Rules out of the text that was kept of them (`Config.text`), as they decided then.
+    """Rules from their stored text (`Config.text`), as they decided then.
 
-    What they call by name and is not in the configuration any more is taken to exist. Raises
-    ConfigError where the language has changed so that they cannot be read.
+    Names that they use and that are no longer in the configuration are assumed to exist. Raises
+    ConfigError if the language has changed so that they cannot be compiled.
     """
     document = Document([("the rules of then", text)])
     kept = document.data.pop("templates", {})
@@ -179,9 +181,9 @@ def past_rules(text: str, sketch: RulesConfig) -> Ruleset:
 
 
 def check(path: Path, environ: Mapping[str, str], beside: Path | None = None) -> list[Diagnostic]:
-    """Every fault and warning of the configuration at `path`; none means that it is fine.
+    """Every error and warning of the configuration at `path`.
 
-    Where there are only tests, they are checked with the configuration at `beside`.
+    If there are only tests, they are checked with the configuration at `beside`.
     """
     try:
         files = texts(path)

@@ -1,4 +1,4 @@
-"""What a configuration offers to its rules, read off before its accounts and channels are sound."""
+"""Determines what rules can use, before accounts and channels are validated."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,9 +24,10 @@ def reach(
     unread: frozenset[str],
     given: frozenset[str] = frozenset(),
 ) -> Capabilities:
-    """What rules can use, including what is named and has faults of its own.
+    """What rules can use, including accounts and channels that have errors of their own.
 
-    `unread` are the parts that could not be read at all, `given` what the directory has of people.
+    `unread` are the parts that could not be read at all, `given` the fields of people in the
+    directory.
     """
     given = frozenset(GIVES) if "people" in unread else given
     ways = {name: _way(_word(raw, "kind")) for name, raw in channels.items()}
@@ -46,7 +47,7 @@ def _abilities(raw: Any, given: frozenset[str]) -> SystemCapabilities | None:
 
 
 def _completed(facts: Facts, given: frozenset[str]) -> Facts:
-    """What is filled where the directory gives so much of the people that the system tells."""
+    """The facts, with the fields that the directory fills for people of the system."""
     people = [name for name in PEOPLE if name in facts.fills]
     lacking = {f"{name}.{one}": one for name in people for one in GIVES}
     lacking = {leaf: one for leaf, one in lacking.items() if leaf not in facts.fills}

@@ -1,4 +1,4 @@
-"""Whom Taskbell tells how it does itself: `operator: slack:#ops` in the configuration."""
+"""The operator, who gets messages about Taskbell itself: `operator: slack:#ops`."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ _PATH: Path = ("operator",)
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """A configured channel, and whom or where in it; "" where it needs no target."""
+    """A configured channel, and its target; "" if it needs none."""
 
     channel: str
     target: str
 
 
 def read_operator(text: str, offered: Capabilities) -> tuple[Operator, list[Issue]]:
-    """The operator, written as in a rule's `notify`, and what is wrong with it."""
+    """The operator, written as in a rule's `notify`, and the problems."""
     channel, _, target = text.partition(":")
     return Operator(channel, target), [
         Issue(_PATH, message, hint) for message, hint in _faults(channel, target, offered)

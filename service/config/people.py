@@ -34,7 +34,7 @@ class PersonEntryShape(Shape):
 
 
 def read_people(raws: Mapping[str, Any]) -> tuple[Directory, list[Issue]]:
-    """The directory, and what is wrong with it."""
+    """The directory, and its problems."""
     entries: dict[str, Person] = {}
     problems: list[Issue] = []
     first: dict[str, str] = {}
@@ -51,7 +51,7 @@ def read_people(raws: Mapping[str, Any]) -> tuple[Directory, list[Issue]]:
 
 
 def given_by(raws: Mapping[str, Any]) -> frozenset[str]:
-    """What the directory has of anybody, also where it is written wrongly."""
+    """The fields that the directory has for any person, even if their values are invalid."""
     written = {word for raw in raws.values() if isinstance(raw, dict) for word in raw}
     return frozenset(GIVES) & written
 

@@ -1,4 +1,4 @@
-"""One reading of a configuration: its parts, and everything that is wrong with them."""
+"""Reads a configuration: its parts, and all their problems."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -48,7 +48,7 @@ _NEEDED = ("system", "kind", "timezone", "due_by")
 
 @dataclass(frozen=True, slots=True)
 class WorkerParts:
-    """The parts of a configuration, as far as they could be read; `off` are rules switched off."""
+    """The parts of a configuration, as far as they could be read; `off` are the disabled rules."""
 
     root: RootShape
     accounts: Mapping[str, Account]
@@ -61,13 +61,13 @@ class WorkerParts:
 
     @property
     def zones(self) -> dict[str, ZoneInfo]:
-        """The time zone of every account, also of one that lacks what is needed to connect."""
+        """The time zone of every account, also of one that lacks options for connecting."""
         default = self.root.timezone
         return {name: _zone(raw, default) for name, raw in self.root.accounts.items()}
 
 
 class Reader:
-    """One reading of a configuration, and what is found wrong on the way."""
+    """Reads one configuration, and collects the problems."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Reader:
         self._off: tuple[Rule, ...] = ()
 
     def rules_alone(self, offered: Capabilities) -> Ruleset:
-        """The rules of a document that has nothing else, or ConfigError."""
+        """The rules of a document that has nothing else; raises ConfigError."""
         written = {"version": 1, **self._document.data}
         root = self._root(written)
         rules = self._rules(root, written, offered)
@@ -94,7 +94,7 @@ class Reader:
         return rules
 
     def parts(self) -> WorkerParts:
-        """All that can be read; what is wrong is kept for `demand_sound`."""
+        """All parts that can be read; problems are kept for `demand_sound`."""
         written = {name: part for name, part in self._document.data.items() if part is not None}
         root = self._root(self._substituted(written))
         accounts = self._noted(
@@ -139,9 +139,9 @@ class Reader:
         return tuple(trials)
 
     def demand_sound(self, *, to_connect: bool = True) -> tuple[Diagnostic, ...]:
-        """The warnings; raises ConfigError with everything if there is more than that.
+        """The warnings; raises ConfigError with all problems if there are errors.
 
-        What only matters `to_connect` to systems and channels may be left out.
+        Errors that only matter `to_connect` to systems and channels may be left out.
         """
         problems = [one for one in self._problems if to_connect or not _is_to_connect(one.path)]
         faults = faults_of(self._document, self._substitution, problems)
@@ -160,7 +160,7 @@ class Reader:
         return data
 
     def _root(self, data: dict[str, Any]) -> RootShape:
-        """The whole; where parts of it are wrong the others, so that they are checked as well."""
+        """The top level; if some sections are invalid, the others, so that those are checked."""
         root, problems = salvaged(RootShape, data, ())
         self._problems += problems
         root = root or RootShape(version=1)
@@ -201,14 +201,14 @@ class Reader:
 
 
 def _is_to_connect(path: DocumentPath) -> bool:
-    """Whether a place matters only to whoever calls out."""
+    """Whether a place only matters for connections."""
     if path[:1] not in {("accounts",), ("channels",)}:
         return path[:1] in {("network",), ("operator",)}
     return len(path) > 2 and path[2] not in _NEEDED  # noqa: PLR2004 (part, name, and what of it)
 
 
 def _zone(raw: Mapping[str, Any], default: ZoneInfo) -> ZoneInfo:
-    """The zone of an account: its own, its system's usual one, or that of the configuration."""
+    """The zone of an account: its own, its system's default, or that of the configuration."""
     shape = _account_shapes().get(str(raw.get("system")), Account)
     usual: ZoneInfo | None = shape.model_fields["timezone"].default
     own = raw.get("timezone", usual)
@@ -216,12 +216,12 @@ def _zone(raw: Mapping[str, Any], default: ZoneInfo) -> ZoneInfo:
 
 
 def _in_zone(account: Account, default: ZoneInfo) -> Account:
-    """The account with a zone to read its dates in, if neither it nor its system has one."""
+    """The account with a zone for its dates, if neither it nor its system has one."""
     return account if account.timezone else account.model_copy(update={"timezone": default})
 
 
 def _calendar(raw: Mapping[str, Any], default: ZoneInfo) -> Calendar:
-    """The days of an account; of what cannot be read in it, its options tell."""
+    """The calendar of an account; for an invalid account, as far as its options can be read."""
     try:
         return Calendar(_zone(raw, default), time.fromisoformat(str(raw.get("due_by", LAST))))
     except (KeyError, OSError, ValueError):
@@ -238,14 +238,14 @@ def _open_doors(accounts: Iterable[Account]) -> Iterable[Issue]:
 
 
 def _misgivings(channels: Iterable[ChannelOptions]) -> Iterable[Issue]:
-    """What channels themselves warn of, at its place in the whole configuration."""
+    """The warnings of channels, with their places in the whole configuration."""
     for channel in channels:
         for one in channel.warnings():
             yield replace(one, path=("channels", channel.name, *one.path))
 
 
 def _seen_twice(offered: Capabilities) -> Iterable[Issue]:
-    """Warnings about accounts that see the same tasks as another one before them."""
+    """Warnings about accounts that read the same tasks as an earlier one."""
     first: dict[str, str] = {}
     for name in offered.accounts:
         other = first.setdefault(offered.tenant(name), name)
@@ -272,9 +272,9 @@ def _channel_shapes() -> dict[str, type[ChannelOptions]]:
 
 
 def _canonical(data: Mapping[str, Any], templates: Mapping[str, str]) -> str:
-    """The part of the configuration that decides, without comments and in one order.
+    """The part of the configuration that decisions depend on, without comments and in one order.
 
-    The texts that rules have in files of their own are part of it.
+    It includes the texts of rules that are in files of their own.
     """
     parts = {name: data[name] for name in _RULES if name in data}
     if templates:

@@ -1,4 +1,4 @@
-"""What stands at the top of a configuration; its parts are looked at one by one elsewhere."""
+"""Pydantic model of the top level of a configuration; sections are validated separately."""
 
 from collections.abc import Mapping
 from datetime import timedelta

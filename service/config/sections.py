@@ -1,4 +1,4 @@
-"""What a configuration has by name, accounts and channels, each read by its kind."""
+"""The named sections of a configuration, accounts and channels, each validated by its kind."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,9 +21,9 @@ def read_named(
     base: type[Named],
     shapes: Mapping[str, type[Named]],
 ) -> tuple[dict[str, Named], list[Issue]]:
-    """What stands in a part: the class of each is that of `shapes` which its `key` names.
+    """The entries of a section: the class of each is that of `shapes` which its `key` names.
 
-    Where there is none, what is given of that which all have in common (`base`) is checked.
+    If there is no such class, the options in common (`base`) are validated.
     """
     found: dict[str, Named] = {}
     problems: list[Issue] = []
@@ -63,7 +63,7 @@ _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 def account_names(names: Iterable[str]) -> Iterator[Issue]:
-    """What is wrong with the names of accounts, each of which stands in `/hooks/NAME`."""
+    """The problems with the names of accounts, which are used in `/hooks/NAME`."""
     hint = "up to 64 letters, digits, dots, dashes and underscores; first a letter or a digit"
     for name in names:
         if not _ACCOUNT.fullmatch(name):
@@ -72,7 +72,7 @@ def account_names(names: Iterable[str]) -> Iterator[Issue]:
 
 
 def channel_names(names: Iterable[str]) -> Iterator[Issue]:
-    """What is wrong with the names of channels, each of which stands in `notify: NAME:TARGET`."""
+    """The problems with the names of channels, which are used in `notify: NAME:TARGET`."""
     for name in names:
         if name in BUILT_IN:
             message = f"{name} is built in: choose another name for your channel"

@@ -1,4 +1,4 @@
-"""A configuration as plain values, with the way back from each value to its line and column."""
+"""A parsed configuration in which each value knows its line and column."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -11,14 +11,14 @@ from service.errors import ConfigError
 
 
 class Document:
-    """One configuration, out of one file or several.
+    """One configuration, from one file or several.
 
-    `data` holds plain values as they were written, `faults` the names that are given twice,
-    `secrets` what of all this must not be shown.
+    `data` has plain values as they were written, `faults` the duplicate names, `secrets` the parts
+    that must not be shown.
     """
 
     def __init__(self, texts: Sequence[tuple[str, str]]) -> None:
-        """Read (name, text) of every file; raises ConfigError with the faults of all."""
+        """Parse (name, text) of every file; raises ConfigError with the errors of all."""
         self._lines = {file: lines_of(text) for file, text in texts}
         self._places: dict[Path, Node] = {}
         self._keys: dict[Path, Node] = {}
@@ -37,15 +37,15 @@ class Document:
         ]
 
     def holds(self, path: Path) -> bool:
-        """Whether something is written there."""
+        """Whether there is a value."""
         return path in self._places
 
     def add(self, file: str, text: str) -> None:
-        """Know the lines of a text that the configuration names, for problems inside of it."""
+        """Add a text that the configuration names, for the positions of problems in it."""
         self._lines[file] = text.split("\n")
 
     def fault(self, problem: Issue) -> Diagnostic:
-        """The problem with its place: of the value, or of the nearest name around it."""
+        """The problem with its position: of the value, or of the nearest name around it."""
         if problem.file is not None:
             return self._inside(problem.file, problem)
         path = problem.path
@@ -60,7 +60,7 @@ class Document:
         return self._at(node, problem)
 
     def place(self, path: Path) -> str:
-        """Where a value stands, as file:line."""
+        """The position of a value, as file:line."""
         fault = self.fault(Issue(path, ""))
         return f"{fault.file}:{fault.line}"
 
@@ -115,7 +115,7 @@ class Document:
 
 
 def _emptiness(texts: Sequence[tuple[str, str]]) -> Diagnostic:
-    """What is said of files in which nothing stands."""
+    """The error for files without any content."""
     file, text = texts[0] if texts else ("", "")
     message = "the file has only comments" if text.strip() else "the file is empty"
     return Diagnostic(
@@ -146,7 +146,7 @@ def _roots(texts: Sequence[tuple[str, str]]) -> list[Node]:
 
 
 def _merged(roots: Iterable[Node]) -> list[Pair]:
-    """The files' top levels as one: names of accounts and channels beside, rules behind another."""
+    """The files' top levels merged: names of accounts and channels together, rules joined."""
     pairs: list[Pair] = []
     for root in roots:
         earlier = {key.scalar: position for position, (key, _) in enumerate(pairs)}
@@ -170,7 +170,7 @@ def _joined(one: Node, other: Node) -> Node | None:
 
 
 def _within(node: Node, offset: int | None, lines: Sequence[str]) -> tuple[int, int]:
-    """Where the character of a text stands; the text's beginning where that cannot be told."""
+    """The position of the character of a text; the text's beginning if it cannot be determined."""
     if offset is None or not isinstance(node.scalar, str):
         return node.line, node.column
     before = node.scalar[:offset]

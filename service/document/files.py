@@ -17,7 +17,7 @@ _NO_FILE = "write one, starting with the example in README.md, or set TASKBELL_C
 def texts(path: Path) -> list[tuple[str, str]]:
     """The name and the text of the file at `path`, or of every .yaml file of that folder.
 
-    Raises ConfigError for every file that cannot be read, is too large, or is no text in UTF-8.
+    Raises ConfigError for every file that cannot be read, is too large, or is not UTF-8 text.
     """
     found, faults = [], []
     for file in files(path):
@@ -38,8 +38,8 @@ def texts(path: Path) -> list[tuple[str, str]]:
 class Folder:
     """The folder of a configuration, with the texts in it that the configuration names.
 
-    `texts` are those that were read, by their names; some may be known beforehand. `names` are
-    all that were asked for, also those of which there is none.
+    `texts` are those that were read, by their names; some may be known beforehand. `names` are all
+    that were requested, also those that do not exist.
     """
 
     def __init__(self, path: Path, texts: Mapping[str, str] = MappingProxyType({})) -> None:
@@ -48,14 +48,14 @@ class Folder:
         self.names = set(texts)
 
     def text(self, name: str) -> str:
-        """The text of this file; raises ValueError saying why there is none."""
+        """The text of this file; raises ValueError if it cannot be read, with the reason."""
         self.names.add(name)
         if name not in self.texts:
             self.texts[name] = self._read(name)
         return self.texts[name]
 
     def place(self, name: str) -> str:
-        """What a person would call the file."""
+        """The path of the file for messages."""
         return str(self.path / name)
 
     def _read(self, name: str) -> str:
@@ -70,7 +70,7 @@ class Folder:
             raise refused(f"{name} cannot be read: {error.faults[0].message}") from None
 
     def _inside(self, name: str) -> Path:
-        """Where the file of this name is; raises OSError, or ValueError where that is elsewhere."""
+        """The path of the file of this name; raises OSError, or ValueError if it is outside."""
         try:
             file = (self.path / name).resolve()
         except (RuntimeError, ValueError):
@@ -87,7 +87,7 @@ def folder_of(path: Path) -> Folder:
 
 
 def files(path: Path) -> list[Path]:
-    """The file at `path`, or every .yaml file of that folder; raises ConfigError if none can be."""
+    """The file at `path`, or every .yaml file of that folder; raises ConfigError."""
     if not path.is_dir():
         return [path]
     try:
@@ -104,7 +104,7 @@ def files(path: Path) -> list[Path]:
 
 
 def _name(file: Path) -> str:
-    """A file's name as it can be told; that of another encoding has its bytes by their numbers."""
+    """A file's name in printable form; one in another encoding has its bytes as numbers."""
     return os.fsencode(file).decode("utf-8", "backslashreplace")
 
 
@@ -123,6 +123,6 @@ def _decode(file: str, raw: bytes) -> str:
 
 
 def _refusal(file: str, before: str, message: str, hint: str | None = None) -> ConfigError:
-    """A fault at the end of the text that comes `before` it."""
+    """An error at the end of the text that comes `before` it."""
     line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
     return ConfigError([Diagnostic(file, line, column, message, hint=hint)])

@@ -1,4 +1,4 @@
-"""`${NAME}` and `${file:/path}` in the configuration: values that live outside the file."""
+"""`${NAME}` and `${file:/path}` in the configuration: values from outside the file."""
 
 import re
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ _ALIKE = 0.85
 
 
 class Substitution:
-    """Puts in values from `environ` and from files, and remembers them so as never to show them.
+    """Replaces references by values from `environ` and from files, and remembers them as secrets.
 
-    `problems` names what is missing; `values` has every value put in, by the reference to it.
+    `problems` has the missing values; `values` has every inserted value, by its reference.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -40,7 +40,7 @@ class Substitution:
         return _REFERENCE.sub(lambda match: self._value(match, path), data)
 
     def _demand_written_right(self, text: str, path: Path) -> None:
-        """What was meant to be a reference would be sent as it is, as somebody's token."""
+        """Report misspelt references: they would be sent as they are, for instance as a token."""
         if (found := _UNCLOSED.search(text)) is not None:
             message = "${ is not closed by }"
             self.problems.append(Issue(path, message, offset=found.start()))
@@ -65,7 +65,7 @@ class Substitution:
 
 
 def references(data: Any, path: Path) -> list[Path]:
-    """Where `data` has references."""
+    """The places in `data` that have references."""
     if isinstance(data, dict):
         return [at for name, value in data.items() for at in references(value, (*path, name))]
     if isinstance(data, list):
@@ -85,7 +85,7 @@ def _contents(path: FilePath) -> tuple[str | None, str]:
 
 
 def _unset(name: str, environ: Mapping[str, str]) -> tuple[str, str]:
-    """What is said of a name that is not there; what looks like none may be the secret itself."""
+    """The error for a name that is not set; a text that is not a name may be the secret itself."""
     similar = _similar(name, environ)
     if not VARIABLE.fullmatch(name):
         message = "the text in these braces is not a variable in the environment"
@@ -98,6 +98,6 @@ def _unset(name: str, environ: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _similar(name: str, environ: Mapping[str, str]) -> str | None:
-    """Another name with a slip of the pen; one that only ends alike is another thing."""
+    """A name that differs by a typing error; one that only has the same ending is another name."""
     close = get_close_matches(name, environ, n=1, cutoff=_ALIKE)
     return Suggestion(close[0]) if close else None

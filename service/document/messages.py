@@ -1,4 +1,4 @@
-"""The words for what is wrong with a value: plain ones, the same wherever it stands."""
+"""Error messages for values, worded in the same way everywhere."""
 
 import re
 from typing import Any
@@ -42,14 +42,14 @@ _BOUNDS = {
 
 
 def must_be(name: str, wanted: str, value: Any) -> str:
-    """What is said of a value that is not what is wanted: `text must be text, not the number 3`."""
+    """The message for a value of the wrong type: `text must be text, not the number 3`."""
     if value is None:
         return f"{name} {NO_VALUE}"
     return f"{name} must be {wanted}, not {_found(value, wanted)}"
 
 
 def _found(value: Any, wanted: str) -> str:
-    """What is there instead. It need not be said of a number where one is wanted."""
+    """The actual value. It is omitted for a number where a number is expected."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
@@ -60,7 +60,7 @@ def _found(value: Any, wanted: str) -> str:
 
 
 def sentence(name: str, detail: ErrorDetails) -> str:
-    """What pydantic says of a value, in the words of a configuration."""
+    """Pydantic's message about a value, in the terms of a configuration."""
     kind = detail["type"]
     if kind in _WANTED:
         return must_be(name, _WANTED[kind], detail["input"])
@@ -78,7 +78,7 @@ def sentence(name: str, detail: ErrorDetails) -> str:
 
 
 def name_of(path: Path) -> str:
-    """What a person would call the place: its name, or the list it is in."""
+    """The name of the place for people: its own name, or that of the list it is in."""
     names = [part for part in path if isinstance(part, str)]
     return names[-1] if names else "the configuration"
 

@@ -1,4 +1,4 @@
-"""From what pydantic finds wrong to problems with their places in the document."""
+"""Converts pydantic's errors to problems with their places in the document."""
 
 import re
 from collections.abc import Callable, Collection
@@ -29,7 +29,7 @@ def problem_of(
     detail: ErrorDetails,
     given: Collection[str],
 ) -> Issue:
-    """What pydantic found wrong in `data`, which is at `path`, with its place and a hint.
+    """A pydantic error in `data`, which is at `path`, with its place and a suggestion.
 
     `given` are the names that nobody has to write there.
     """
@@ -57,7 +57,7 @@ def problem_of(
 
 
 def _as_list(name: str, detail: ErrorDetails) -> str | None:
-    """How to write one value where several are wanted."""
+    """How to write one value where a list is expected."""
     if detail["type"] not in {"list_type", "tuple_type"}:
         return _EXAMPLES.get(name)
     if isinstance(detail["input"], dict):
@@ -70,7 +70,7 @@ def _as_list(name: str, detail: ErrorDetails) -> str | None:
 def without_consequences(
     problems: Collection[Issue], is_written: Callable[[Path], bool]
 ) -> list[Issue]:
-    """Without what is asked for and stands there under a misspelt name."""
+    """The problems without missing keys that exist under a misspelt name."""
     meant: dict[Path, set[str]] = {}
     for problem in problems:
         if problem.at_key and isinstance(problem.hint, Suggestion):
@@ -106,7 +106,7 @@ def _place(data: Any, detail: ErrorDetails) -> Path:
 
 
 def shape_at(model: type[BaseModel], location: Path) -> type[BaseModel] | None:
-    """The model of what is found there, further inside; None where none is."""
+    """The model of a nested value; None if there is none."""
     shape: type[BaseModel] | None = model
     for part in location:
         fields = shape.model_fields if shape else {}

@@ -1,8 +1,8 @@
-"""What is told of a configuration's lines and values: nothing that may be a secret.
+"""Hides secrets in the lines and values of a configuration that are shown.
 
-Under `accounts` and `channels` any value may be one, also behind a misspelt name or in a comment;
-the same is true under a name at the top that nobody knows. Elsewhere it is what stands behind a
-name that sounds like one, and `user:password@` in an address.
+Under `accounts` and `channels` any value may be a secret, also after a misspelt name or in a
+comment; the same applies under an unknown name at the top level. Elsewhere it is a value whose name
+sounds like one, and `user:password@` in an address.
 """
 
 import re
@@ -30,7 +30,7 @@ REFERENCE = re.compile(rf"\$\{{(?:{VARIABLE.pattern}|file:[^{{}}\"',\n]*)\}}")
 _USER = re.compile(r"(?<=//)(?!user:password@)\S+(?=@)")
 _TOP = re.compile(r"""["']?([^\s"':#{}\[\]-][^\s"':]*)["']?\s*:(\s|$)""")
 _NAMED = re.compile(r"(\s*(?:- +)*(?:[\w.-]+\s*:(?=\s|$)\s*)?)(.*)", re.DOTALL)
-_LONGEST_LINE = 10_000  # what is longer helps nobody
+_LONGEST_LINE = 10_000  # longer lines do not help
 _SHORTEST = 4  # characters of a secret that are looked for in a sentence
 _SHORTEST_PART = 7  # of a part of one, unless it stands in quotes
 _PIECE = re.compile(r"""(?<!\S)(["'*!&<]*)(\S+)""")
@@ -38,7 +38,7 @@ _AROUND = "\"'….,;:()[]<>/"
 
 
 def of_unreadable(lines: Sequence[str], number: int) -> tuple[str, str]:
-    """A line, counted from 0, of a file that is no YAML, as it may be shown; and what is hidden."""
+    """A line, counted from 0, of a file that is not valid YAML, redacted; and the hidden parts."""
     text = lines[number] if number < len(lines) else ""
     if text.strip() in _PLAIN:
         return text, ""
@@ -52,7 +52,7 @@ def of_unreadable(lines: Sequence[str], number: int) -> tuple[str, str]:
 
 
 def _top(lines: Sequence[str], number: int) -> str:
-    """The name at the top that a line belongs to; "" below a value that ends in its own line."""
+    """The name at the top level that a line belongs to; "" below a value that ends on its line."""
     for at in range(min(number, len(lines) - 1), -1, -1):
         if found := _TOP.match(lines[at]):
             return found[1] if at == number or _goes_on(lines[at][found.end() :]) else ""
@@ -65,7 +65,7 @@ def _goes_on(value: str) -> bool:
 
 
 def without(fault: Diagnostic, hidden: Mapping[str, str]) -> Diagnostic:
-    """The fault, in whose sentences other words stand in place of what is `hidden`."""
+    """The error, with other words in its sentence in place of `hidden` parts."""
     hint = fault.hint
     if hint is not None and not isinstance(hint, Suggestion):
         hint = _sentence(hint, hidden)
@@ -91,12 +91,12 @@ def _piece(found: re.Match[str], hidden: Mapping[str, str]) -> str:
 
 
 def without_users(line: str) -> str:
-    """A line with stars for the user and the password of every address in it."""
+    """A line with stars in place of the user and the password of every address in it."""
     return _USER.sub(lambda user: stars(user[0]), line)
 
 
 def stars(text: str) -> str:
-    """As many stars as there are characters; references are no secrets."""
+    """As many stars as there are characters; references are not secrets."""
     shown = (found[0] for found in REFERENCE.finditer(text))
     hidden = ("*" * len(part) for part in REFERENCE.split(text))
     return "".join(chain.from_iterable(zip_longest(hidden, shown, fillvalue="")))

@@ -1,4 +1,4 @@
-"""What is told of the problems with a configuration: each once, in order, without any secret."""
+"""The report of a configuration's problems: each once, in order, without any secret."""
 
 import re
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _COMMENT = re.compile(r":?\s+(#\S+)")
 def faults_of(
     document: Document, substitution: Substitution, problems: Sequence[Issue]
 ) -> list[Diagnostic]:
-    """Everything found, in the order of the files, each once, and without any secret."""
+    """All problems, in the order of the files, each once, and without any secret."""
     missing = [_whole(problem.path) for problem in substitution.problems]
     told = [
         problem
@@ -36,7 +36,7 @@ def faults_of(
 
 
 def _with_hint(fault: Diagnostic) -> Diagnostic:
-    """A fault of a value with a character out of a word processor in it says so."""
+    """The error with a suggestion, if its value has a typographic character."""
     if fault.severity is not Severity.ERROR:
         return fault
     value = _VALUE.match(fault.source_line, max(fault.column - 1, 0))
@@ -45,7 +45,7 @@ def _with_hint(fault: Diagnostic) -> Diagnostic:
 
 
 def _with_comment(fault: Diagnostic) -> Diagnostic:
-    """A fault of a value that is not given, where a comment stands in its place."""
+    """The error with a suggestion, if a comment stands in place of its value."""
     comment = _COMMENT.match(fault.source_line, max(fault.column - 1, 0))
     if comment is None or not fault.message.endswith(NO_VALUE):
         return fault
@@ -53,5 +53,5 @@ def _with_comment(fault: Diagnostic) -> Diagnostic:
 
 
 def _whole(path: Path) -> Path:
-    """The value that one of a list belongs to."""
+    """The list that a list entry belongs to."""
     return path[:-1] if isinstance(path[-1], int) else path

@@ -1,4 +1,4 @@
-"""The values of a configuration that may be secrets, and how it is told without them."""
+"""The values of a configuration that may be secrets, and output without them."""
 
 import re
 from collections import defaultdict
@@ -22,7 +22,7 @@ _COMMENT = re.compile(r"(?:(?<=\s)|^)#(.*)")
 
 
 class SecretValues:
-    """What must not be shown of the files of a configuration, whose lines these are."""
+    """The secrets in the files of a configuration, whose lines these are."""
 
     def __init__(self, lines: Mapping[str, Sequence[str]]) -> None:
         self._lines = lines
@@ -33,14 +33,14 @@ class SecretValues:
         self._inside: defaultdict[Path, set[str]] = defaultdict(set)
 
     def look_through(self, root: Node) -> None:
-        """Keep out of sight what may be a secret in a file."""
+        """Collect the possible secrets of a file."""
         for key, value in root.pairs or ():
             if key.scalar not in OPEN:
                 self._commented |= {(key.file, n) for n in range(key.line, value.end_line + 1)}
             self._look(value, (str(key.scalar),), is_secret=False)
 
     def _look(self, node: Node, path: Path, *, is_secret: bool) -> None:
-        """Look through what stands at `path`: once, also where aliases repeat it."""
+        """Examine the value at `path`: once, even if aliases repeat it."""
         seen = (path[:2], id(node), is_secret)
         if seen in self._looked_at:
             return
@@ -68,7 +68,7 @@ class SecretValues:
             self._hide(path, node)
 
     def line(self, file: str, number: int) -> str:
-        """A line, counted from 0, as it may be shown."""
+        """A line, counted from 0, redacted."""
         lines = self._lines.get(file, ())
         text = lines[number] if number < len(lines) else ""
         for start, end in self._spans.get((file, number), ()):
@@ -80,9 +80,9 @@ class SecretValues:
     def redacted(
         self, fault: Diagnostic, path: Path, put_in: Mapping[str, str] = MappingProxyType({})
     ) -> Diagnostic:
-        """A fault of what stands at `path`, without anything that may be a secret.
+        """An error about the value at `path`, without any possible secret.
 
-        `put_in` are the values out of the environment and of files, with what stands for them.
+        `put_in` are the values from the environment and from files, with their replacements.
         """
         inside = self._inside.get(path[:2], set()) | self._inside.get(path[:1], set())
         hidden = {**dict.fromkeys(self._named | inside, HIDDEN), **put_in}
@@ -100,14 +100,14 @@ class SecretValues:
             self._spans[node.file, number].append((start, end))
 
     def _has_colon(self, key: Node) -> bool:
-        """Whether it is a name: what stands alone between braces may be anything."""
+        """Whether it is a name: a single value in braces may be anything."""
         lines = self._lines[key.file]
         behind = lines[key.end_line][key.end_column :] if key.end_line < len(lines) else ""
         return behind.lstrip().startswith(":")
 
 
 def _literals(node: Node) -> set[str]:
-    """What is written out in a value, beside its references."""
+    """The literal parts of a value, without its references."""
     return {part for part in REFERENCE.split(str(node.scalar)) if part}
 
 
@@ -121,7 +121,7 @@ def _is_harmless(path: Path, value: Any) -> bool:
 
 @lru_cache(maxsize=10_000)
 def _is_secret(name: str) -> bool:
-    """Whether its value must not be shown; a misspelt name must not give it away either."""
+    """Whether its value must not be shown; a misspelt name must not reveal it either."""
     return bool(get_close_matches(name.lower(), _SECRET_NAMES, n=1, cutoff=0.8)) or any(
         word in name.lower() for word in ("secret", "token", "password")
     )

@@ -1,4 +1,4 @@
-"""Characters that word processors, chats and web pages put where a plain one belongs."""
+"""Typographic characters (curly quotes, no-break spaces) that replace plain ASCII ones."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _DASHES = "–—−‐‑"  # noqa: RUF001
 
 @dataclass(frozen=True, slots=True)
 class StrayCharacter:
-    """Such a character, where it is in a text, what it is and what to do."""
+    """Such a character, its offset in a text, its name and a suggestion."""
 
     offset: int
     message: str

@@ -1,4 +1,4 @@
-"""Values against the shape they should have: what can be made of them, and what is wrong."""
+"""Validates values against pydantic models: the model, and all problems."""
 
 from collections.abc import Collection, Mapping
 from datetime import timedelta
@@ -31,9 +31,9 @@ class Shape(BaseModel):
 def validated(
     model: type[Model], data: Any, path: Path, given: Mapping[str, Any] | None = None
 ) -> tuple[Model | None, list[Issue]]:
-    """The model made of `data` and of what is `given` beside it, or every problem with it.
+    """The model made of `data` and of `given` values, or every problem with it.
 
-    Fields that are lengths of time are read as everywhere in the configuration (`2m`).
+    Durations are parsed as everywhere in the configuration (`2m`).
     """
     beside = given or {}
     if not isinstance(data, dict):
@@ -55,9 +55,9 @@ def validated(
 
 
 def salvaged(shape: type[Form], data: Any, path: Path) -> tuple[Form | None, list[Issue]]:
-    """The shape made of what is sound in `data`, and every problem with the rest.
+    """The model made of the valid parts of `data`, and every problem with the rest.
 
-    None where it cannot be without what is wrong.
+    None if a required part is invalid.
     """
     made, problems = validated(shape, data, path)
     if made is not None or not isinstance(data, dict):
@@ -69,7 +69,7 @@ def salvaged(shape: type[Form], data: Any, path: Path) -> tuple[Form | None, lis
 def _sound(
     shape: type[Shape], data: Mapping[str, Any], wrong: Collection[Path]
 ) -> dict[str, Any] | None:
-    """`data` without what is wrong, as far inside as possible, and with what stands in for it."""
+    """`data` without its invalid parts, as far inside as possible, and with stand-ins."""
     kept = dict(shape.stand_ins)
     for name, value in data.items():
         inside = [place[1:] for place in wrong if place[:1] == (name,)]
@@ -95,7 +95,7 @@ def _found(
 
 
 def _innermost(problems: Collection[Issue]) -> list[Issue]:
-    """One problem a place: of a value that may be one or several, pydantic speaks twice."""
+    """One problem per place: for a value or list of values, pydantic reports two."""
     paths = {problem.path for problem in problems}
     around = {path[:length] for path in paths for length in range(len(path))}
     kept = {problem.path: problem for problem in problems if problem.path not in around}

@@ -1,7 +1,7 @@
-"""YAML 1.2 text into nodes that know where they stand.
+"""Parses YAML 1.2 text into nodes with positions.
 
-Reads the parser's events itself, so that depth, aliases and plain words are decided here: `on`
-is a text, a date is a text, and a file made to exhaust memory is refused before it can.
+Uses the parser's events directly, so that depth, aliases and plain scalars are handled here: `on`
+is a text, a date is a text, and a file made to exhaust memory is rejected before it can.
 """
 
 import re
@@ -49,9 +49,9 @@ Pair: TypeAlias = "tuple[Node, Node]"
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value and its place: a scalar, a list of nodes, or pairs of nodes.
+    """A value and its position: a scalar, a list of nodes, or pairs of nodes.
 
-    `line` and `column` count from 0. `style` is the scalar's quotation mark or block sign.
+    `line` and `column` count from 0. `style` is the scalar's quotation mark or block indicator.
     """
 
     file: str
@@ -66,12 +66,12 @@ class Node:
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of a text as the reader counts them; U+2028 and the like end none."""
+    """The lines of a text as the parser counts them; U+2028 and similar characters end none."""
     return _LINE_END.sub("\n", text).removesuffix("\n").split("\n")
 
 
 def compose(file: str, text: str) -> Node | None:
-    """The file's one document, None if it is empty; raises ConfigError where it is not YAML."""
+    """The file's only document, None if it is empty; raises ConfigError if it is not YAML."""
     reader = YAML(typ="safe", pure=True)
     reader.Scanner = OrderedScanner
     try:
@@ -173,12 +173,12 @@ class _Composer:
 
 
 def is_unwritten(value: Node) -> bool:
-    """Whether nothing is there where a value belongs, or a plain null."""
+    """Whether a value is missing, or is a plain null."""
     return value.scalar is None and value.style is None and value.items is None is value.pairs
 
 
 def _beside(key: Node, value: Node) -> Node:
-    """The value; one that is not written stands behind its name, not where the next one begins."""
+    """The value; a missing one has its position after its name, not where the next one begins."""
     if not is_unwritten(value) or value.line == key.line:
         return value
     end = key.end_column
@@ -212,7 +212,7 @@ def _unreadable(file: str, text: str, error: MarkedYAMLError) -> ConfigError:
 
 
 def _stray_before(lines: Sequence[str], line: int) -> tuple[int, StrayCharacter] | None:
-    """A character out of a word processor in this line, or in one of the two before it."""
+    """A typographic character in this line, or in one of the two before it."""
     for number in range(line, max(line - _LINES_BEFORE, 0) - 1, -1):
         plain = lines[number].partition(" #")[0] if number < len(lines) else ""
         if (odd := stray(plain)) is not None:
@@ -225,7 +225,7 @@ _QUOTED = re.compile(r""".*:\s+("[^"]*"|'[^']*')\s+""")
 
 
 def _in_plain_words(problem: str, before: str) -> tuple[str, str | None]:
-    """What is wrong behind what stands `before` it in its line, and what to do."""
+    """The error after the text `before` it in its line, and a suggestion."""
     if problem.startswith(_NO_MAPPING) and _FIRST_NAME.fullmatch(before):
         return "this line is indented too far", _ALIKE
     if problem.startswith(_NO_END) and _QUOTED.fullmatch(before):
@@ -262,7 +262,7 @@ def _refusal(
     message: str,
     hint: str | None = None,
 ) -> ConfigError:
-    """A fault at a line and column, counted from 0, in which nothing may be read as a secret."""
+    """An error at a line and column, counted from 0, without any possible secret."""
     line, column = place
     shown, hidden = of_unreadable(lines, line)
     fault = Diagnostic(file, line + 1, column + 1, message, shown, hint)

@@ -1,4 +1,4 @@
-"""Which time zone somebody means who writes another name for it."""
+"""Suggests the time zone that is meant by another name."""
 
 from zoneinfo import available_timezones
 
@@ -27,7 +27,7 @@ _BESIDE = (" standard time", " daylight time", " summer time", " time", "us/", "
 
 
 def likely_zone(name: str) -> str:
-    """What to write in place of a zone that there is not."""
+    """The name to write instead of an unknown zone."""
     plain = " ".join(name.lower().split())
     for word in _BESIDE:
         plain = plain.removesuffix(word).removeprefix(word)
@@ -41,7 +41,7 @@ def likely_zone(name: str) -> str:
 
 
 def _by_place(plain: str) -> str | None:
-    """The zone of a city, or one that is written with other capitals or blanks."""
+    """The zone of a city, or one with other capitals or spaces."""
     wanted = plain.replace(" ", "_")
     known = sorted(zone for zone in available_timezones() if not _is_old(zone))
     whole = next((zone for zone in known if zone.lower() == wanted), None)
@@ -50,5 +50,5 @@ def _by_place(plain: str) -> str | None:
 
 
 def _is_old(zone: str) -> bool:
-    """Names that are kept for old files only, and offsets, which count the other way round."""
+    """Names that exist for old files only, and offsets, whose sign is inverted."""
     return zone.startswith(("Etc/", "US/", "SystemV/", "posix/", "right/"))

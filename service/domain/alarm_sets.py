@@ -1,8 +1,8 @@
-"""What the clock watches in an account, and what a change of it means for a task: pure functions.
+"""The alarms of an account, and what a change of them means for a task: pure functions.
 
-Rules come and go, and an account may get another time zone, while tasks wait for their alarms.
-When that happens, an old alarm that is due already still rings; a new alarm does not ring for the
-past; an alarm that is in both rings once.
+Rules are added and removed, and an account may get another time zone, while tasks wait for their
+alarms. Then alarms of the old set that are due still fire; new alarms do not fire for the past;
+alarms in both sets fire once.
 """
 
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ from service.domain.model import Kind, Task
 
 @dataclass(frozen=True, slots=True)
 class AlarmSet:
-    """The alarms of an account, and the zone in which their times of day are told."""
+    """The alarms of an account, and the zone of their times of day."""
 
     alarms: frozenset[Alarm]
     zone: ZoneInfo
 
     @property
     def id(self) -> str:
-        """The same for the same watch in every process."""
+        """The same for the same alarm set in every process."""
         return blake2b(orjson.dumps([self.zone.key, self.rows()]), digest_size=8).hexdigest()
 
     @property
@@ -35,7 +35,7 @@ class AlarmSet:
         return frozenset(alarm.field for alarm in self.alarms)
 
     def rows(self) -> list[list[Any]]:
-        """The alarms as JSON can hold them, in one order."""
+        """The alarms as JSON values, in a fixed order."""
         return [
             [one.kind, one.field, one.offset.total_seconds(), one.at and f"{one.at:%H:%M}"]
             for one in sorted(self.alarms, key=str)
@@ -43,7 +43,7 @@ class AlarmSet:
 
     @classmethod
     def from_rows(cls, rows: list[list[Any]], zone: ZoneInfo) -> Self:
-        """Read what `rows` gave."""
+        """Parse the result of `rows`."""
         return cls(
             frozenset(
                 Alarm(Kind(kind), field, timedelta(seconds=offset), at and time.fromisoformat(at))
@@ -61,9 +61,9 @@ def owed(
     since: datetime,
     now: datetime,
 ) -> list[DueAlarm]:
-    """What had come under `old` before `new` was in force, and was not announced.
+    """Alarms of `old` that were due before `new` was activated `since`, and have not fired.
 
-    Nor is an alarm of both forgotten that a new zone has brought forward to before that moment.
+    They include an alarm of both sets that a new zone has moved to before that time.
     """
     both = [
         alarm
@@ -80,9 +80,9 @@ def owed(
 def carried_over(
     task: Task, announced_until: AnnouncedUntil, old: AlarmSet, new: AlarmSet, since: datetime
 ) -> AnnouncedUntil:
-    """Up to where a task has been announced, once what is `owed` was: up to `since` for all dates.
+    """The `announced_until` of a task after its `owed` alarms have fired: `since` for all dates.
 
-    An alarm of both that was announced is so for good, although a new zone has put it off.
+    An alarm of both sets that has fired does not fire again, even if a new zone has moved it later.
     """
     dates = old.dates | new.dates
     lines = {
@@ -100,6 +100,6 @@ def carried_over(
 
 
 def _was_told(alarm: Alarm, task: Task, by: AlarmSet, announced_until: AnnouncedUntil) -> bool:
-    """Whether this alarm of a task has been announced, at the moment that `by` has for it."""
+    """Whether this alarm of a task has fired, at its time in the alarm set `by`."""
     at = alarm.instant(task, by.zone)
     return at is not None and was_announced(alarm, at, announced_until)

@@ -1,8 +1,8 @@
-"""When the clock has something to say about a task: pure arithmetic on its dates.
+"""When the alarms of a task are due: pure arithmetic on its dates.
 
-An alarm is derived from the task's state and never stored: what is stored is how far, per date
-field, the clock has already been rung (`rung`), so that a task that has not moved rings each
-alarm once, and a task that has moved rings anew.
+An alarm is derived from the task's state and never stored. Stored is up to when each date field has
+been announced (`announced_until`), so that each alarm fires once per date, and again if the date is
+moved.
 """
 
 import re
@@ -29,10 +29,10 @@ _MARK = re.compile(f"(?P<field>.+?)(?:{ALARM_MARK})")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Alarm:
-    """Something to announce at `offset` from a date of every task that has it.
+    """An alarm for every task with this date, `offset` from it.
 
     `field` is one of the task's own dates, or a custom one such as `fields.renewal`. `offset` is
-    signed: negative is before the date. With `at`, the alarm rings at that time of the account's
+    signed: negative is before the date. With `at`, the alarm fires at that time of the account's
     local day on which the shifted date falls.
     """
 
@@ -47,14 +47,14 @@ class Alarm:
 
     @property
     def mark(self) -> str:
-        """The name under which it alone is rung, where its date is not."""
+        """The key in `announced_until` for this alarm alone, instead of all alarms of its date."""
         return f"{self.field} {self}"
 
     def instant(self, task: Task, zone: ZoneInfo) -> datetime | None:
-        """When this alarm rings for this task, in UTC.
+        """When this alarm fires for this task, in UTC.
 
-        None for a task without that date, or with one so far off that the calendar ends before; and
-        where it counts from a time of day that nobody has said.
+        None for a task without that date, or with one outside the range of the calendar; and if it
+        counts from a time of day that is not known.
         """
         anchor = moment_of(task, self.field, zone)
         if anchor is None or self.lacks_time(task):
@@ -68,7 +68,7 @@ class Alarm:
         """Whether it counts from a time that the task does not have: it begins or ends on a day.
 
         Half an hour before a day begins is in the night. A task that is due on a day is due at a
-        time, which is the account's.
+        time, which is set for the account.
         """
         return self.at is None and self.field != OVERDUE.field and is_day(task, self.field)
 
@@ -82,13 +82,13 @@ class Alarm:
         ).astimezone(anchor.tzinfo)
 
     def is_pointless(self, task: Task, now: datetime, zone: ZoneInfo) -> bool:
-        """Whether announcing it now would be untrue: what is past is not about to begin."""
+        """Whether announcing it now would be wrong: a past date is no longer in the future."""
         anchor = moment_of(task, self.field, zone)
         return self.offset < timedelta(0) and anchor is not None and anchor <= now
 
 
 def date_of(alarm: str | None) -> str | None:
-    """The date that an event's `alarm` counts from; None where that is no alarm."""
+    """The date that an event's `alarm` counts from; None if that is not an alarm."""
     found = _WRITTEN.fullmatch(alarm) if alarm else None
     return None if found is None else found["field"]
 
@@ -96,13 +96,13 @@ def date_of(alarm: str | None) -> str | None:
 def missed(
     alarm: str | None, task: Task, now: datetime, zone: ZoneInfo
 ) -> tuple[str, datetime] | None:
-    """The date before which an event's `alarm` had to ring, if that is past: its field, and it."""
+    """The date before which an event's `alarm` should have fired, if it is past: field and time."""
     announced = announced_by(alarm, task, zone)
     return announced if announced is not None and announced[1] <= now else None
 
 
 def announced_by(alarm: str | None, task: Task, zone: ZoneInfo) -> tuple[str, datetime] | None:
-    """The date that an event's `alarm` announces before it comes: its field, and it."""
+    """The future date that an event's `alarm` announces: field and time."""
     found = _WRITTEN.fullmatch(alarm) if alarm else None
     if found is None or found["sign"] != "-":
         return None
@@ -115,7 +115,7 @@ OVERDUE = Alarm(Kind.OVERDUE, "due", timedelta(0))
 
 @dataclass(frozen=True, slots=True)
 class DueAlarm:
-    """One alarm of one task that is due, and the moment it was due at."""
+    """One alarm of one task that is due, and when it was due."""
 
     alarm: Alarm
     at: datetime
@@ -128,10 +128,10 @@ def due(
     announced_until: AnnouncedUntil,
     now: datetime,
 ) -> list[DueAlarm]:
-    """The alarms of an open task that have come and were not rung yet, oldest first.
+    """The alarms of an open task that are due and have not fired, oldest first.
 
-    Among them are those for which it is too late: they were missed, and that is to be on record.
-    Nothing was missed before a date that was past when it was set, as far as anybody can tell.
+    They include alarms that are too late: these were missed, and are recorded. An alarm before a
+    date that was already past when it was set was not missed.
     """
     if not task.is_open:
         return []
@@ -152,7 +152,7 @@ def due(
 def _was_too_late(field: str, task: Task, announced_until: AnnouncedUntil, at: datetime) -> bool:
     """Whether a date was past when Taskbell saw it set, and may have been set after `at`.
 
-    It was not if its system says that the task has not changed since then: nobody was looking.
+    It was not if its system says that the task has not changed since `at`: then Taskbell was late.
     """
     changed = task.updated_at or task.created_at
     return _belated(field) in announced_until and (changed is None or changed > at)
@@ -161,7 +161,7 @@ def _was_too_late(field: str, task: Task, announced_until: AnnouncedUntil, at: d
 def next_alarm(
     task: Task, alarms: Iterable[Alarm], zone: ZoneInfo, announced_until: AnnouncedUntil
 ) -> datetime | None:
-    """When the clock has to look at this task next; None if nothing is left to say about it."""
+    """When the next alarm of this task is due; None if there is none."""
     if not task.is_open:
         return None
     instants = (
@@ -174,7 +174,7 @@ def next_alarm(
 
 
 def has_moved(before: Task, after: Task, name: str, zone: ZoneInfo) -> bool:
-    """Whether a date is another one; not if it is only written otherwise."""
+    """Whether a date has changed; another notation of the same time is not a change."""
     if value_of(before, name) == value_of(after, name):
         return False
     return moment_of(before, name, zone) != moment_of(after, name, zone)
@@ -190,9 +190,9 @@ class WatchedDates:
     def moved(
         self, before: Task | None, after: Task, announced_until: AnnouncedUntil
     ) -> AnnouncedUntil:
-        """What stays rung after a change: a date that moved has not been announced yet.
+        """`announced_until` after a change: a date that moved has not been announced yet.
 
-        A day that only comes down to another moment has not moved.
+        A day whose time has changed, but not the day itself, has not moved.
         """
         if before is None:
             return announced_until
@@ -205,7 +205,7 @@ class WatchedDates:
         return {mark: until for mark, until in kept if until is not None}
 
     def _carried(self, until: datetime, before: Task, after: Task, mark: str) -> datetime | None:
-        """Up to where a date has been announced once it is another one; None if it has not been."""
+        """Up to when a date is announced after it changed; None if it is not announced any more."""
         name = _marked(mark)
         if not has_moved(before, after, name, self.zone):
             return until
@@ -215,7 +215,7 @@ class WatchedDates:
         return max(until, new) if old <= until else until
 
     def belated(self, before: Task | None, after: Task, now: datetime) -> AnnouncedUntil:
-        """The marks of dates that are past as they are set, or as their task is opened anew."""
+        """The marks of dates that are already past when they are set, or their task is reopened."""
         if not after.is_open:
             return {}
         is_opened = before is None or not before.is_open
@@ -227,10 +227,10 @@ class WatchedDates:
         }
 
     def taken_up(self, task: Task, now: datetime) -> AnnouncedUntil:
-        """What counts as announced of a task that is taken up in silence.
+        """`announced_until` of a task that is imported silently.
 
-        That is all that was due by now and, of a date that is past by now, whatever is counted from
-        it: also what some rule wants to have told days later.
+        Announced is all that was due by now and, for a date that is past by now, everything that
+        counts from it: also alarms that are due days later.
         """
         lines = dict.fromkeys(self.names, now)
         if not task.is_open:
@@ -238,7 +238,7 @@ class WatchedDates:
         return {**lines, **{_bygone(name): now for name in self._past(task, now)}}
 
     def _past(self, task: Task, now: datetime) -> Iterator[str]:
-        """All dates that are past, of whatever the clock watches now: others may come."""
+        """All dates that are past, including dates without an alarm now: one may be added later."""
         for name in TIMES:
             date: datetime | None = getattr(task, name)
             if date is not None and date <= now:
@@ -254,7 +254,7 @@ class WatchedDates:
 
 
 def was_announced(alarm: Alarm, at: datetime, announced_until: AnnouncedUntil) -> bool:
-    """Whether this alarm, which is due at `at`, has been announced, or never is to be."""
+    """Whether this alarm, which is due at `at`, has fired, or will never fire."""
     if _bygone(alarm.field) in announced_until:
         return True
     until = announced_until.get(alarm.field)
@@ -264,16 +264,16 @@ def was_announced(alarm: Alarm, at: datetime, announced_until: AnnouncedUntil) -
 
 
 def _belated(field: str) -> str:
-    """The mark of a date that was past already when it was set: nothing is missed before it."""
+    """The mark of a date that was already past when it was set: no alarm before it was missed."""
     return field + _BELATED
 
 
 def _bygone(field: str) -> str:
-    """The mark of a date that was past already when its task was taken up."""
+    """The mark of a date that was already past when its task was imported."""
     return field + _BYGONE
 
 
 def _marked(mark: str) -> str:
-    """The date that a mark is about: one alone, or that of an alarm, belated or bygone."""
+    """The date of a mark: of the date itself, of an alarm, belated or bygone."""
     found = _MARK.fullmatch(mark) if " " in mark else None
     return mark if found is None else found["field"]

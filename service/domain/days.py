@@ -1,4 +1,4 @@
-"""What a day comes down to: the moment at which something is due, begins, ends or was done."""
+"""Converts a day to a time: when a task is due, begins, ends or was done."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -13,20 +13,20 @@ FIRST, LAST = time(), time(23, 59, 59)
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """The days of an account: its zone, and by when is due what is due on a day."""
+    """The days of an account: its zone, and the time at which a task with a day only is due."""
 
     zone: tzinfo = UTC
     due_by: time = LAST
 
     def moment(self, day: date, name: str) -> datetime:
-        """What a day comes down to as the date `name` of a task, in UTC.
+        """The time that a day stands for as the date `name` of a task, in UTC.
 
         A task begins with its first second, and ends and is done with its last.
         """
         return self.at(day, {"due": self.due_by, "start": FIRST}.get(name, LAST))
 
     def at(self, day: date, clock: time) -> datetime:
-        """That time of a day; of an hour that comes twice the second, but where the day begins."""
+        """That time of a day; of a repeated hour the second, unless the day begins in it."""
         local = datetime.combine(day, clock, self.zone)
         return local.replace(fold=int(clock != FIRST)).astimezone(UTC)
 
@@ -34,12 +34,12 @@ class Calendar:
         return moment.astimezone(self.zone).date()
 
     def within(self, moment: datetime, day: date) -> datetime:
-        """The moment of that day which is nearest to the one given."""
+        """The time in that day that is nearest to the given one."""
         return min(max(moment, self.at(day, FIRST)), self.at(day, LAST))
 
 
 def is_same_day(before: Task, after: Task, name: str) -> bool:
-    """Whether a date without a time is the same day, also as an earlier version of us kept it."""
+    """Whether a date without a time is the same day, also as an earlier version stored it."""
     one, other = getattr(before, name), getattr(after, name)
     if one is None or other is None or not getattr(after, DAYS[name]):
         return False

@@ -1,4 +1,4 @@
-"""What happened between two looks at a task: pure, and the same for every road."""
+"""Computes the changes between two observations of a task: a pure function, for every source."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -14,7 +14,7 @@ SILENT = frozenset(
         *("id", "account", "system", "url", "created_at", "updated_at"),
         *("completed_at", "completed_by", "author", "done"),
         "not_started",  # its status tells it
-        *DAYS.values(),  # the date itself tells it
+        *DAYS.values(),  # the date itself shows it
         "revision",
     }
 )
@@ -35,7 +35,7 @@ _ORDER = (Kind.RESCHEDULED, Kind.REASSIGNED, Kind.CHANGED)
 class Transition:
     """One kind of change and the fields it covers; each changed field is in exactly one.
 
-    `after` is how the task was after it, where it did not stay so until somebody looked.
+    `after` is the task after it, if the task had changed again before it was observed.
     """
 
     kind: Kind
@@ -44,14 +44,14 @@ class Transition:
 
 
 def diff(before: Task | None, after: Task | None, lost: Task | None = None) -> list[Transition]:
-    """The transitions from `before` to `after`; None stands for a task that is not there.
+    """The transitions from `before` to `after`; None stands for a task that does not exist.
 
-    `lost` is how it looked when it was deleted, if it was: then it is restored and not created.
-    One that appears and is done was completed as well, unless it was when it was lost. A status
-    that changes together with `done`, and is archived or not, is part of the completion, not a
-    change of its own. People, customers and projects are compared by who or which they are, and
-    what has no order as a set. Nor does a task change by what an earlier version of Taskbell did
-    not keep of it.
+    `lost` is its state when it was deleted, if it was: then it is restored and not created. A task
+    that appears and is done was completed as well, unless it was done when it was deleted. A status
+    that changes together with `done`, and whether the task is archived, is part of the completion,
+    not a separate change. People, customers and projects are compared by identity, and fields
+    without an order as sets. A field that an earlier version of Taskbell did not store is not a
+    change.
     """
     if before is None or after is None:
         return _appearance(before, after, lost)
@@ -90,7 +90,7 @@ def _is_alike(before: Task, after: Task, name: str) -> bool:
 
 
 def _is_turned(before: Task, after: Task) -> bool:
-    """Whether another one is first among the same people."""
+    """Whether another person is first among the same people."""
     return bool(after.assignees) and are_same(before.assignees, after.assignees)
 
 
@@ -99,7 +99,7 @@ def _have_same(some: tuple[str, ...], others: tuple[str, ...]) -> bool:
 
 
 def _hold_same(some: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
-    """Whether the same is said; several values of one field have no order."""
+    """Whether the values are the same; several values of one field have no order."""
     names = (some.keys() | others.keys()) - _MAKERS
     missing = object()
     return all(_in_order(some.get(n, missing)) == _in_order(others.get(n, missing)) for n in names)
@@ -110,7 +110,7 @@ def _in_order(value: Any) -> Any:
 
 
 def _is_first_kept(name: str, before: Task, after: Task) -> bool:
-    """Whether what is new in a field may have been there before, and only was not kept."""
+    """Whether a new value of a field may have existed before, and only was not stored."""
     if name in _KIND_OF:
         return False
     if name != "fields":

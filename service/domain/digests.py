@@ -1,4 +1,4 @@
-"""Digests: the tasks that a rule with `group` gathers under one key, to send one message."""
+"""Digests: the tasks that a rule with `group` collects under one key, to send one message."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,11 +8,11 @@ from service.domain.model import Cause, Event, Group, Kind, Task
 
 @dataclass(frozen=True, slots=True)
 class Joining:
-    """A rule's wish to have an event told together with others of the same `key`.
+    """A rule's wish to report an event together with others of the same `key`.
 
     A digest is open for `wait` after its first member, and takes up to `most` of them. For a rule
-    by the clock, `anchor` is the date of the task that it counts from (UTC): if the task has
-    another date when the digest is told, it was moved and is left out.
+    with an alarm, `anchor` is the date of the task that it counts from (UTC): if the task has
+    another date when the digest is sent, it was moved and is left out.
     """
 
     key: str
@@ -41,7 +41,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """A digest that is to be told now, with its members in the order in which they joined.
+    """A digest that is due, with its members in the order in which they joined.
 
     `event` is the number of the event that opened it; `kind` and `cause` are that event's.
     """
@@ -58,10 +58,9 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class DigestRebuild:
-    """A message of a digest that is to be made anew, of the tasks that are left in `group`.
+    """A request to rebuild a digest message, for the remaining tasks in `group`.
 
-    It takes the place of the one that this `step` has made under this `once_key`, and expires with
-    it (UTC).
+    It replaces the message of this `step` with this `once_key`, and expires with it (UTC).
     """
 
     rule: str

@@ -1,7 +1,7 @@
-"""A directory of people: fills in what a system does not tell of them, such as their addresses.
+"""A directory of people: adds details that a system does not report, such as their addresses.
 
-What was filled in stays marked (`Person.from_directory`), so that the system's own values win, and
-another directory takes the place of what an earlier one gave.
+Added details stay marked (`Person.from_directory`), so that the system's own values take
+precedence, and a changed directory replaces the values of an earlier one.
 """
 
 from collections import Counter
@@ -34,7 +34,7 @@ class Directory:
         return blake2b(written, digest_size=8).digest()
 
     def filled(self, task: Task) -> Task:
-        """The task with what the directory knows of its people and their system did not tell."""
+        """The task with the directory's details of its people that their system did not report."""
         if not self.entries:
             return as_told(task)
         people = {name: self._filled(getattr(task, name)) for name in PEOPLE}
@@ -51,12 +51,12 @@ class Directory:
         return replace(told, **missing, from_directory=tuple(missing)) if missing else told
 
     def _entry(self, person: Person) -> Person | None:
-        """Who has this id, or else this name; some systems write a name in place of an id."""
+        """The person with this id, or this name; some systems write a name in place of an id."""
         if person.id is not None and person.id in self.entries:
             return self.entries[person.id]
         words = [folded(word) for word in (person.name, person.id) if word is not None]
         found = next((self._by_key[word] for word in words if word in self._by_key), None)
-        # Who has another id is somebody else of the same name.
+        # A person with another id is another person of the same name.
         is_sure = len(words) == 1
         return self._by_name.get(words[0]) if found is None and is_sure else found
 
@@ -66,7 +66,7 @@ class Directory:
 
     @cached_property
     def _by_name(self) -> dict[str, Person]:
-        """Those whose name nobody else has: of two with one name nobody knows who is meant."""
+        """People with a unique name: if two have the same name, it is ambiguous."""
         named = [(folded(one.name), one) for one in self.entries.values() if one.name is not None]
         count = Counter(name for name, _ in named)
         return {name: one for name, one in named if count[name] == 1}
@@ -76,7 +76,7 @@ NOBODY = Directory()
 
 
 def as_told(task: Task) -> Task:
-    """The task as its system told it, without what a directory has given."""
+    """The task as its system reported it, without details from a directory."""
     if not any(one.from_directory for one in _people(task)):
         return task
     people = {name: _none_or_told(getattr(task, name)) for name in PEOPLE}
@@ -91,7 +91,7 @@ def _people(task: Task) -> Iterator[Person]:
 
 
 def folded(text: str) -> str:
-    """A name as it is the same however it is spelled."""
+    """A name in a form that does not depend on its spelling."""
     return text.strip().casefold()
 
 
@@ -111,7 +111,7 @@ def _missing(told: Person, known: Person) -> dict[str, str]:
 
 
 def _with(task: Task, people: Mapping[str, Person | None], assignees: tuple[Person, ...]) -> Task:
-    """The task with these people; the very same one if they are."""
+    """The task with these people; the same object if they are unchanged."""
     others: dict[str, Any] = {
         name: one for name, one in people.items() if one is not getattr(task, name)
     }

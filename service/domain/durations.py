@@ -1,4 +1,4 @@
-"""Lengths of time as people write them: `60s`, `2m`, `1 day`, `2 business hours`."""
+"""Durations as people write them: `60s`, `2m`, `1 day`, `2 business hours`."""
 
 import re
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ _NAMES = {
     "w": "week",
 }
 _UNIT = "|".join(sorted(_NAMES, key=len, reverse=True))
-# For whoever describes the configuration without reading it.
+# For the JSON Schema of the configuration.
 LENGTH_PATTERN = rf"^\s*\d{{1,6}}\s*({_UNIT})\s*$"
 DURATION_PATTERN = rf"^\s*\d{{1,6}}\s*({_UNIT}|business\s+(hours?|h|days?|d))\s*$"
 _PLAIN = "write for example 30m, 2h or 1 day"
@@ -41,10 +41,10 @@ _MOST_BUSINESS = {"hour": 3_660, "day": 366}
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """A length of time, of which the business kinds depend on when a place is open.
+    """A duration, of which the business kinds depend on opening hours.
 
-    Exactly one of `plain`, `business_hours` and `business_days` is more than nothing, unless
-    the length is zero.
+    Exactly one of `plain`, `business_hours` and `business_days` is more than zero, unless the
+    duration is zero.
     """
 
     text: str
@@ -58,7 +58,7 @@ class Duration:
 
 
 def parse_duration(value: Any) -> Duration:
-    """Read a length of time; raises ValueError saying what is wrong with it."""
+    """Parse a duration; raises ValueError with the error."""
     if isinstance(value, Duration):
         return value
     if not isinstance(value, str):
@@ -84,7 +84,7 @@ def parse_duration(value: Any) -> Duration:
 
 
 def parse_length(value: Any) -> timedelta:
-    """Read a length of time that is the same whenever it begins; raises ValueError."""
+    """Parse a duration that does not depend on when it begins; raises ValueError."""
     if isinstance(value, timedelta):
         return value
     try:
@@ -98,7 +98,7 @@ def parse_length(value: Any) -> timedelta:
 
 
 def in_words(length: timedelta) -> str:
-    """A length of time in whole seconds as people say it, such as `1 hour` or `90 minutes`."""
+    """A duration in whole seconds as text, such as `1 hour` or `90 minutes`."""
     fitting = ((unit, one) for unit, one in _UNITS.items() if length >= one and not length % one)
     *_, (unit, one) = [("second", _UNITS["second"]), *fitting]
     amount = length // one

@@ -7,7 +7,7 @@ _NO = frozenset({"", "f", "false", "n", "no", "off", "none", "null", "nil"})
 
 
 def flag(value: Any) -> bool | None:
-    """What a truth value says, in whatever form it comes; None for one that says neither."""
+    """The boolean that a value means, in whatever form; None if it means neither."""
     if isinstance(value, bool):
         return value
     if not isinstance(value, str):
@@ -22,5 +22,5 @@ def flag(value: Any) -> bool | None:
 
 
 def _tick(value: Any) -> bool | None:
-    """What 0 and 1 say; other numbers are dates, or count something."""
+    """The boolean of 0 and 1; other numbers are dates or counts."""
     return bool(value) if value in (0, 1) else None

@@ -1,7 +1,7 @@
-"""The nouns of Taskbell: what a task looks like, what was seen of it, and what became of it.
+"""The domain model: task, observation, event, signal, state of a delivery.
 
-Everything here is immutable and knows nothing of databases, networks or rules. Every datetime
-is aware and in UTC; whoever reads a system's naive local time converts it at the door.
+Everything here is immutable and independent of databases, networks and rules. Every datetime is
+aware and in UTC; sources convert naive local times when they read them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ _Noun = TypeVar("_Noun", bound="Person | Customer | Project | Task")
 
 
 class Cause(StrEnum):
-    """The road by which Taskbell learnt of a transition."""
+    """The source by which Taskbell learned of a transition."""
 
     WEBHOOK = "webhook"
     POLL = "poll"
@@ -31,7 +31,7 @@ class Cause(StrEnum):
 
 
 class Kind(StrEnum):
-    """What happened. The first eight come from a change of a task; a schedule may have no task."""
+    """The type of an event. The first eight are changes of a task; a schedule may have no task."""
 
     CREATED = "created"
     COMPLETED = "completed"
@@ -51,9 +51,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who works on tasks.
+    """A person who works on tasks.
 
-    `from_directory` names what the configuration's `people` has given, and not their system.
+    `from_directory` names the fields that come from the configuration's `people`, and not from the
+    system.
     """
 
     id: str | None = None
@@ -65,7 +66,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """Whom a task is done for."""
+    """The customer of a task."""
 
     id: str | None = None
     name: str | None = None
@@ -86,12 +87,14 @@ class Project:
 class Task:
     """The normalised snapshot of a task in an account.
 
-    `id` is unique within `account`. `priority` is one of low, normal, high, highest. `archived`
-    says that it was put away, whether it is done or not; `not_started` that its status is one for
-    what nobody has begun. `fields` holds the account's own custom fields, by their reference:
-    scalars, or lists of them. `revision` says how much was kept of a task when it was read
-    (`Source.revision`), and is nothing of the task's own. A date with `…_is_day` is one of which
-    only the day means anything, in the zone of the account.
+    - `id`: unique within `account`
+    - `priority`: one of low, normal, high, highest
+    - `archived`: whether it was put away, done or not
+    - `not_started`: whether its status means that work has not begun
+    - `fields`: the account's own custom fields, by their reference: scalars, or lists of them
+    - `revision`: which fields were stored when it was read (`Source.revision`); not a property of
+      the task itself
+    - `…_is_day`: of this date only the day is meant, in the zone of the account
     """
 
     id: str
@@ -129,7 +132,7 @@ class Task:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is something left to do: it is neither done nor put away."""
+        """Whether it is neither done nor archived."""
         return not (self.done or self.archived)
 
     def to_json(self) -> bytes:
@@ -137,9 +140,10 @@ class Task:
 
     @classmethod
     def from_json(cls, text: bytes | str) -> Self:
-        """Read what `to_json` wrote, of this version or another; raises ValueError.
+        """Parse the result of `to_json`, of this version or another; raises ValueError.
 
-        What an older version did not know has its default, what a newer one knows is left out.
+        A field that an older version did not know has its default, a field of a newer one is left
+        out.
         """
         return cls.from_dict(orjson.loads(text))
 
@@ -149,7 +153,7 @@ class Task:
 
 
 def _stored(noun: type[_Noun], raw: dict[str, Any]) -> _Noun:
-    """What was stored under the names that this version has."""
+    """The stored values of the fields that this version has."""
     form = _FORMS.get(noun) or _form_of(noun)
     if not raw.keys() <= form.names:
         raw = {name: value for name, value in raw.items() if name in form.names}
@@ -162,7 +166,7 @@ def _stored(noun: type[_Noun], raw: dict[str, Any]) -> _Noun:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How a noun is stored: its names, and how those are read that are not in JSON as they are."""
+    """How a class is stored: its names, and the converters for values that JSON does not have."""
 
     names: AbstractSet[str]
     readers: Sequence[tuple[str, Callable[[Any], Any]]]
@@ -190,13 +194,13 @@ def _reader(hint: Any) -> Callable[[Any], Any] | None:
 
 
 def _kept(hint: Any) -> Any:
-    """What a field holds unless it holds nothing."""
+    """The value of a field, if it is not empty."""
     held = [one for one in get_args(hint) if one is not NoneType]
     return held[0] if get_origin(hint) is UnionType else hint
 
 
 def _fields_of(*types: type) -> dict[str, type]:
-    """The fields of a task that hold one of these, and which."""
+    """The fields of a task that have one of these types, and which type."""
     held = {name: _kept(hint) for name, hint in get_type_hints(Task).items()}
     return {name: hint for name, hint in held.items() if hint in types}
 
@@ -211,20 +215,24 @@ TIMES = tuple(_fields_of(datetime))
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one road says a task looks like.
+    """The state of a task according to one webhook, poll or read by id.
 
-    `observed_at` is when the request that brought it *started* (for a webhook: when it came in),
-    `version` the system's own last-change time where it has one. `task` is None when the system
-    confirmed, asked by id, that the task is gone. `fingerprint` is the digest of what the system's
-    lists show of the task, so that the next scan can tell an unchanged one without reading it; None
-    where there is no task. `confirms` says that it was asked for after a pause, because one before
-    it showed an older version; `pushed` that it was sent to us, so that nobody knows how long it
-    was on its way. `announced` is what the system itself said has happened. `untold` are the fields
-    that this look leaves open, or parts of them such as `fields.value`, `unread` those of the
-    system's own fields, with their values, that could not be read. `customers` are all whom the
-    system shows the task to be for, where they are several. `completed_from` is when the day begins
-    on which it was completed, where no more than that is told. `came_into_sight` says that the task
-    was there before, and shows now with many others: that is no news.
+    - `task`: None if the system confirmed, asked by id, that the task does not exist
+    - `observed_at`: when the request *started* (for a webhook: when it came in)
+    - `version`: the system's own last-change time, if it has one
+    - `fingerprint`: the digest of the task in the system's lists, so that the next scan can skip an
+      unchanged task without parsing it; None without a task
+    - `confirms`: whether it was requested after a pause, because one before it showed an older
+      version
+    - `pushed`: whether it came by webhook, so that its delay is unknown
+    - `announced`: the changes that the system itself announced
+    - `untold`: fields, or parts of them such as `fields.value`, that this observation does not
+      include
+    - `unread`: the system's own fields, with their values, that could not be read
+    - `customers`: all customers of the task, if the system shows several
+    - `completed_from`: the beginning of the day on which it was completed, if only the day is known
+    - `came_into_sight`: whether it is an older task that appeared together with many others; that
+      causes no event
     """
 
     account: str
@@ -246,7 +254,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """Something pushed about a task that is no state of it, such as "I am leaving now"."""
+    """A message about a task that does not change its state, such as "I am leaving now"."""
 
     account: str
     task_id: str
@@ -256,11 +264,11 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One typed transition of one task, or a moment of a schedule, whose `task_id` is empty.
+    """One transition of one task, an alarm or a signal; or a slot of a schedule, without `task_id`.
 
-    `id` is given out before the event is stored. `changed` names the task's fields that this
-    transition covers. `alarm` is the alarm that rang, for the clock's events, or the schedule;
-    `signal` is the name of a pushed signal.
+    `id` is assigned before the event is stored. `changed` names the task's fields that this
+    transition covers. `alarm` is the alarm that fired, or the schedule; `signal` is the name of a
+    signal.
     """
 
     id: int
@@ -277,9 +285,9 @@ class Event:
 
     @property
     def words(self) -> frozenset[str]:
-        """What happened, as what waits may name it: `rescheduled`, and `rescheduled:due`.
+        """The names of the event that can cancel a wait: `rescheduled`, and `rescheduled:due`.
 
-        Of the account's own fields each has a name: `changed:fields.renewal`.
+        Each of the account's own fields has a name: `changed:fields.renewal`.
         """
         names = (*self.changed, *self._custom_changes())
         return frozenset({self.kind.value, *(f"{self.kind}:{name}" for name in names)})
@@ -292,7 +300,7 @@ class Event:
 
     @property
     def task(self) -> Task:
-        """The task as it is now; for a deleted one, as it was last seen."""
+        """The task as it is now; for a deleted one, as it was last observed."""
         task = self.after or self.before
         if task is None:
             raise ValueError(f"event {self.id} holds no task")
@@ -301,7 +309,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Tasks of which a rule tells at once, by what they have in common."""
+    """The tasks of one digest, and its key: the value that they have in common."""
 
     key: str
     tasks: tuple[Task, ...]
@@ -312,13 +320,13 @@ class Group:
 
     @classmethod
     def from_json(cls, text: bytes | str) -> Self:
-        """Read what `to_json` wrote, of this version or another."""
+        """Parse the result of `to_json`, of this version or another."""
         raw = orjson.loads(text)
         return cls(raw["key"], tuple(Task.from_dict(one) for one in raw["tasks"]), raw["size"])
 
 
 class State(StrEnum):
-    """Where a delivery stands."""
+    """The state of a delivery."""
 
     PLANNED = "planned"
     HELD = "held"
@@ -332,7 +340,7 @@ class State(StrEnum):
 
 
 def utc(moment: datetime) -> datetime:
-    """The same moment in UTC; ValueError for a naive one, whose zone nobody knows."""
+    """The same time in UTC; ValueError for a naive one, whose zone is unknown."""
     if moment.tzinfo is None:
         raise ValueError(f"{moment.isoformat()} has no zone")
     return moment.astimezone(UTC)

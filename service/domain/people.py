@@ -1,6 +1,6 @@
-"""Who is who: people, customers and projects are told apart by what identifies them.
+"""Identity of people, customers and projects.
 
-A name that is spelled otherwise, a new address, a new phone or another order is news of nobody.
+Another spelling of a name, a new address, a new phone number or another order is not a change.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ _Worker = TypeVar("_Worker", Person, Customer)
 
 
 def is_same(one: _Noun | None, other: _Noun | None) -> bool:
-    """Whether both are the same: by id, or where one has none by address, or by name."""
+    """Whether both are the same: by id, or if one has none by address, or by name."""
     if one is None or other is None:
         return one is other
     if one.id is not None and other.id is not None:
@@ -29,7 +29,7 @@ def is_same(one: _Noun | None, other: _Noun | None) -> bool:
 
 
 def are_same(some: Iterable[_Worker], others: Iterable[_Worker]) -> bool:
-    """Whether these are the same people, in whatever order."""
+    """Whether these are the same people, in any order."""
     some, others = tuple(some), tuple(others)
     if all(person.id is not None for person in (*some, *others)):
         return {person.id for person in some} == {person.id for person in others}
@@ -37,11 +37,11 @@ def are_same(some: Iterable[_Worker], others: Iterable[_Worker]) -> bool:
 
 
 def recognised(before: Task, after: Task, others: Sequence[Customer], *, is_part: bool) -> Task:
-    """`after` with its people and its project as they are known from `before`.
+    """`after` with its people and its project completed from `before`.
 
-    Who is told by an id alone has the known name and addresses; where `is_part`, so has who is
-    told with less of them. Who was first among the assignees stays it as long as they are among
-    them, and so does the customer, of whom `others` may stand beside them.
+    A person who is reported only by an id gets the known name and addresses; with `is_part`, so
+    does a person with fewer details. The first assignee stays first as long as they are among the
+    assignees. The same holds for the customer, beside whom there may be `others`.
     """
     known = tuple(one for one in (before.assignee, *before.assignees) if one is not None)
     people = [_completed(one, known, is_part=is_part) for one in after.assignees]
@@ -65,7 +65,7 @@ def _is_first(task: Task) -> bool:
 
 
 def _chosen(before: _Worker | None, among: Sequence[_Worker]) -> _Worker | None:
-    """Those of several who was there before, if they are among them."""
+    """The previous one of several, if they are among them."""
     return next((one for one in among if before is not None and is_same(before, one)), None)
 
 
@@ -87,7 +87,7 @@ def _one_completed(
 
 
 def _completed(seen: _Noun, known: Iterable[_Noun], *, is_part: bool) -> _Noun:
-    """Who was seen, with what is known of them and was not told."""
+    """The observed person, with the known details that were not reported."""
     told = _told(seen)
     is_reference = not told.keys() - {"id", "opted_out"}
     if not is_part and not is_reference:
@@ -101,19 +101,19 @@ def _completed(seen: _Noun, known: Iterable[_Noun], *, is_part: bool) -> _Noun:
 
 
 def _told(seen: Person | Customer | Project) -> dict[str, Any]:
-    """What is said of somebody. That they may be written to is also what not saying it means."""
+    """The reported details of a person. Without a value for it, a person may be contacted."""
     every = {field.name: getattr(seen, field.name) for field in fields(seen) if field.compare}
     return {name: value for name, value in every.items() if value not in (None, False)}
 
 
 def _is_called(word: str | None, one: Person | Customer | Project) -> bool:
-    """Whether what was given for an id is their name or address."""
+    """Whether the value that was given for an id is their name or address."""
     names = {folded(name) for name in (one.name, getattr(one, "email", None)) if name}
     return word is not None and folded(word) in names
 
 
 def _own_email(one: Person | Customer | Project) -> str | None:
-    """The address that the system told; one that a directory gave may change at any time."""
+    """The address that the system reported; one from a directory may change at any time."""
     if isinstance(one, Project) or "email" in getattr(one, "from_directory", ()):
         return None
     return one.email

@@ -1,9 +1,9 @@
 """Completions of recurring tasks, which are open again with a later date as soon as they are done.
 
-Only the system's word tells one from a task that was put off: a webhook that says `completed`. It
-may come before anybody sees the later date, or after. So the announcements of a task are matched
-with the moves of its date. What makes a completion is where it has moved the task to: whatever else
-says that it was moved there says nothing new.
+Only a `completed` webhook distinguishes a completion from a postponement. It may come before the
+later date is observed, or after. So the announcements for a task are matched with the moves of its
+date. A completion is identified by the date to which it has moved the task: a second report for the
+same date is ignored.
 """
 
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ WINDOW = timedelta(hours=1)
 # system goes on showing the task as open: until then it may be done, and not be shown so yet.
 _TOGETHER = timedelta(seconds=10)
 _PATIENCE = timedelta(seconds=20)
-# How long after a completion was told the same one may show, or be dated by another clock.
+# How long after the report of a completion it may become visible, or be dated by another clock.
 _SOON = timedelta(minutes=1)
-# What of a task is that of one completion, and another one of the next.
+# The fields of a task that belong to one completion, and differ in the next.
 _OF_COMPLETIONS = ("completed_at", *DAYS.values(), "due", "start", "end")
 # How many completions of a task are remembered, to know one that is announced again.
 _REMEMBERED = 20
@@ -33,9 +33,9 @@ _REMEMBERED = 20
 
 @dataclass(frozen=True, slots=True)
 class ToldCompletion:
-    """A completion that was told: where it has moved the task `to`, and since when that was known.
+    """A reported completion: the dates `to` which it moved the task, and when it became known.
 
-    Known is what was both seen and announced.
+    It is known once it was both observed and announced.
     """
 
     at: datetime
@@ -44,7 +44,7 @@ class ToldCompletion:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A look showed a task to be open, and with later dates than it had `before`."""
+    """A task was observed as open, with later dates than it had `before`."""
 
     at: datetime
     before: Task
@@ -57,10 +57,10 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class AnnouncedCompletion:
-    """A webhook that came `at` that moment says that the task was completed.
+    """A webhook that came `at` that time announced that the task was completed.
 
-    `task` is how it shows the task, where it does. `is_repeat` says that its body had come before.
-    `receipt` is its number; None for the look itself that is taken in.
+    `task` is the task as the webhook shows it, if it does. `is_repeat` says that its body had come
+    before. `receipt` is its number; None for the observation that is being processed.
     """
 
     at: datetime
@@ -71,10 +71,10 @@ class AnnouncedCompletion:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmedCompletions:
-    """What came of announcements: the tasks that were `done`, as they were then.
+    """The result of matching: the tasks that were `done`, as they were then.
 
-    `told` are all completions that were told up to now, `over` the receipts that are waited for no
-    longer.
+    `told` are all completions that are reported by now, `over` the receipts that are no longer
+    pending.
     """
 
     done: Sequence[Task] = ()
@@ -83,7 +83,7 @@ class ConfirmedCompletions:
 
 
 def moved(before: Task | None, after: Task | None, at: datetime) -> Move | None:
-    """The move of a task from `before` to `after`, if it is open and to be done later."""
+    """The move of a task from `before` to `after`, if it is open and has later dates."""
     if before is None or after is None or after.done:
         return None
     return Move(at, before, after) if _is_later(_dates(before), _dates(after)) else None
@@ -96,10 +96,10 @@ def hear(
     shown: Task,
     shown_at: datetime,
 ) -> ConfirmedCompletions:
-    """What announcements say of an open task that is `shown` so at that moment, after these moves.
+    """Match announcements for an open task, which is `shown` so at that time, with these moves.
 
-    A completion that is told already is not told again. What announces it has had its answer, but
-    for one of which nobody can say that it is not about a completion yet to be seen.
+    A completion that was reported is not reported again. Its announcement is no longer pending,
+    unless it may be about a completion that is not visible yet.
     """
     done, now_told, over = list[Task](), list(told), set[int | None]()
     for one in sorted(said, key=lambda each: each.at):
@@ -122,7 +122,7 @@ def hear(
 
 
 def still_completed(then: Task, now: Task) -> Task | None:
-    """A recurring task that is open again as what was completed `then`, with what is known `now`.
+    """A recurring task that is open again, as it was completed `then`, otherwise as it is `now`.
 
     None if it is not open again for a later date.
     """
@@ -133,7 +133,7 @@ def still_completed(then: Task, now: Task) -> Task | None:
 
 
 def was_told(told: Sequence[ToldCompletion], at: datetime) -> bool:
-    """Whether what was announced at that moment may have been a completion that was told."""
+    """Whether a change announced at that time may be a completion that was reported."""
     return any(one.at >= at - WINDOW for one in told)
 
 
@@ -145,10 +145,11 @@ def is_same_completion(
     *,
     is_announced: bool,
 ) -> bool:
-    """Whether a task that is now seen to be done is what was told as done, and as moved before.
+    """Whether a task that is now observed as done is the completion that was reported before.
 
-    It was put off, and done at once, but shown as open for a while. Where the system says when it
-    was done, that decides; and else whether it was announced again, and how soon it shows.
+    For a while, the system showed the task as moved and open, although it was done. If the system
+    reports the time of completion, that decides; otherwise whether it was announced again, and how
+    soon it was observed.
     """
     last = told[-1] if told else None
     if last is None or last.to != _dates(before):
@@ -162,9 +163,9 @@ def is_same_completion(
 def _target(
     one: AnnouncedCompletion, task: Task, recent: Sequence[Move], told: Sequence[ToldCompletion]
 ) -> tuple[Dates, Move | None] | None:
-    """Where to this completion has moved the task, and in which move; None if that is not known.
+    """The dates to which this completion has moved the task, and the move; None if unknown.
 
-    The webhook may show the task as it is after that, or before.
+    The webhook may show the task after the move, or before.
     """
     dates = _dates(task)
     if not task.done:
@@ -179,7 +180,7 @@ def _target(
 def _last(
     one: AnnouncedCompletion, recent: Sequence[Move], shown: Dates, shown_at: datetime
 ) -> tuple[Dates, Move | None] | None:
-    """The last move and where to, if the task stayed there, and this, with no task, is about it."""
+    """The last move and its dates, if they are still valid, and this, with no task, is about it."""
     if not recent or recent[0].to != shown:
         return None
     is_together = recent[0].at >= one.at - _TOGETHER
@@ -187,10 +188,10 @@ def _last(
 
 
 def _is_from(one: AnnouncedCompletion, task: Task, move: Move) -> bool:
-    """Whether the move begins where the webhook shows the task.
+    """Whether the move begins with the dates that the webhook shows.
 
-    One that was seen before the webhook came may be of a task that was opened again and put off.
-    A system moves it at once.
+    A move that was observed before the webhook came may be a task that was reopened and postponed.
+    A system moves a completed task at once.
     """
     if _dates(move.before) != _dates(task):
         return False
@@ -200,12 +201,12 @@ def _is_from(one: AnnouncedCompletion, task: Task, move: Move) -> bool:
 
 
 def _is_between(dates: Dates, move: Move) -> bool:
-    """Whether a task that was moved twice between two looks had these dates in the meantime."""
+    """Whether a task that was moved twice between two observations had these dates in between."""
     return _is_later(_dates(move.before), dates) and _is_later(dates, move.to)
 
 
 def _is_told(move: Move, to: Dates, told: Sequence[ToldCompletion]) -> bool:
-    """Whether that completion was told; of what was seen done, it was when that was seen."""
+    """Whether that completion was reported; if the task was observed as done, it was."""
     return move.before.done or any(one.to == to and one.at >= move.at for one in told)
 
 

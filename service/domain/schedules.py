@@ -1,7 +1,7 @@
-"""Schedules: the moments that a cron expression names in a time zone. Pure arithmetic.
+"""Schedules: the times of a cron expression in a time zone. Pure arithmetic.
 
-`cronsim` reads them as Debian's cron does where the clocks change: a time that does not exist on
-that day in spring comes right after the gap, a time that exists twice in autumn comes once.
+`cronsim` interprets them as Debian's cron does at clock changes: a time that does not exist on that
+day in spring comes right after the gap, a time that exists twice in autumn comes once.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _ANY_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 def parse_cron(text: str) -> str:
-    """A cron expression of five parts, as it is kept; raises ValueError saying what is wrong."""
+    """A cron expression of five parts, normalised; raises ValueError with the error."""
     parts = text.split()
     if len(parts) != len(_PARTS):
         raise refused(f"a schedule must have five parts, not {len(parts)}", _HINT)
@@ -39,20 +39,20 @@ def parse_cron(text: str) -> str:
 
 
 def lateness(at: datetime, now: datetime) -> str:
-    """What is added to a reason: `, 20 minutes late`, or nothing below one minute."""
+    """The suffix of a reason: `, 20 minutes late`, or nothing below one minute."""
     minutes = (now - at) // timedelta(minutes=1)
     return f", {minutes} minute{'' if minutes == 1 else 's'} late" if minutes > 0 else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A cron expression in an account's zone. All moments are UTC."""
+    """A cron expression in an account's zone. All times are UTC."""
 
     cron: str
     zone: ZoneInfo
 
     def after(self, moment: datetime) -> datetime | None:
-        """The first slot after this moment; None if there is none."""
+        """The first slot after this time; None if there is none."""
         return next(self._from(moment), None)
 
     def latest(self, due: datetime, now: datetime) -> datetime | None:
@@ -74,10 +74,10 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A rule's schedule that has come in an account. All moments are UTC.
+    """A due slot of a rule's schedule in an account. All times are UTC.
 
-    `due` is the first slot that was not handled yet, `at` the latest one up to now, for which the
-    rule is asked; None if that is too long ago to be made up for.
+    `due` is the first slot that was not processed yet, `at` the latest one up to now, for which the
+    rule is evaluated; None if that is too long ago to be made up for.
     """
 
     rule: str

@@ -1,4 +1,4 @@
-"""Silences: what people do not want to be sent for a while, and why. Pure functions."""
+"""Silences: messages that people suppress for a while, with the reason. Pure functions."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,10 +13,11 @@ SCOPES = ("rule", "person", "customer", "project", "account")
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Messages that fit all its scopes are not sent from `created_at` until before `ends_at` (UTC).
+    """Messages that match all its scopes are suppressed from `created_at` until `ends_at` (UTC).
 
-    A scope that is None fits every message. `person` is the address of the receiver; `customer` and
-    `project` are the id or the name of the task's customer and project.
+    `ends_at` itself is excluded. A scope that is None matches every message. `person` is the
+    address of the receiver; `customer` and `project` are the id or the name of the task's customer
+    and project.
     """
 
     id: int
@@ -31,7 +32,7 @@ class Silence:
 
     @property
     def refusal(self) -> str:
-        """The reason of a message that this silence keeps from going out."""
+        """The reason of a message that this silence suppresses."""
         until = f"{self.ends_at:%Y-%m-%d %H:%M} UTC"
         return f"silenced until {until} (silence {self.id}): {self.reason}"
 
@@ -39,7 +40,7 @@ class Silence:
         return self.created_at <= now < self.ends_at
 
     def covers(self, rule: str, channel: str, target: str, account: str, task: Task | None) -> bool:
-        """Whether this message fits its scopes. Writing a task to a system is no message.
+        """Whether this message matches its scopes. Writes to a system are not suppressed.
 
         `task` is None for a message about no task, or about several.
         """
@@ -62,7 +63,7 @@ def refusal(
     task: Task | None,
     now: datetime,
 ) -> str | None:
-    """Why the message must not go out now; of several silences, the one that ends last says it."""
+    """Why the message is silenced, by the silence that ends last; None if it is not."""
     on = [one for one in silences if one.is_on(now)]
     covering = [one for one in on if one.covers(rule, channel, target, account, task)]
     last = max(covering, key=lambda one: (one.ends_at, -one.id), default=None)
@@ -70,7 +71,7 @@ def refusal(
 
 
 def described(scopes: Mapping[str, Any]) -> str:
-    """What a silence covers, such as `rule job-done, customer Smith`."""
+    """The scopes of a silence, such as `rule job-done, customer Smith`."""
     return ", ".join(f"{scope} {scopes[scope]}" for scope in SCOPES if scopes[scope] is not None)
 
 

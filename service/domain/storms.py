@@ -1,4 +1,4 @@
-"""The storm guard: how many messages at once are more than anybody can have meant."""
+"""The storm guard: limits for unusually many messages at once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,10 +15,10 @@ A_MORNING = 150
 
 @dataclass(frozen=True, slots=True)
 class StormScope:
-    """Messages that count together: those to an account's customers, by whichever rule and way.
+    """Messages that count together: those to an account's customers, by any rule and channel.
 
     Others count by the `rule` that sends them and their `receiver`, such as `slack:#office`; and by
-    their rule over all receivers, where that is None.
+    their rule over all receivers, if `receiver` is None.
     """
 
     account: str
@@ -27,13 +27,13 @@ class StormScope:
 
     @property
     def key(self) -> str:
-        """Identifies it; the names of accounts and rules have no spaces."""
+        """Its text form; the names of accounts and rules have no spaces."""
         parts = (self.account, self.rule, self.receiver)
         return " ".join(part for part in parts if part is not None)
 
     @classmethod
     def from_key(cls, key: str) -> Self:
-        """Read what `key` gave."""
+        """Parse the result of `key`."""
         return cls(*key.split(" ", 2))
 
     @property
@@ -42,16 +42,16 @@ class StormScope:
 
     @property
     def is_of_rule(self) -> bool:
-        """Whether it is all that a rule sends, to whomever but customers."""
+        """Whether it is all that a rule sends, except to customers."""
         return self.rule is not None and self.receiver is None
 
     @property
     def wider(self) -> Self | None:
-        """All that the same rule sends to whomever, for messages to one receiver."""
+        """The messages of the same rule to all receivers, for messages to one receiver."""
         return None if self.receiver is None else type(self)(self.account, self.rule)
 
     def messages(self, count: int) -> str:
-        """So many of them, in words."""
+        """The number of these messages, as text."""
         if self.is_of_customers:
             return f"{count} customer messages"
         to = "" if self.receiver is None else f" to {self.receiver}"
@@ -60,12 +60,13 @@ class StormScope:
 
 @dataclass(frozen=True, slots=True)
 class StormGuard:
-    """How many messages `within` a span of time are a storm.
+    """How many messages `within` a period are a storm.
 
-    More than `messages` to the customers of one account; more than `per_target` of one rule to one
-    receiver that is no customer, or twice as many as `messages` where that is None; more than
-    `per_rule` of one rule to whomever else, or three times as many as `messages` and no fewer than
-    a firm of forty people is told of in a morning.
+    - More than `messages` to the customers of one account
+    - More than `per_target` of one rule to one receiver who is not a customer; default: twice
+      `messages`
+    - More than `per_rule` of one rule to all such receivers; default: three times `messages`, but
+      at least as many as a company of forty people gets in a morning
     """
 
     messages: int = 50
@@ -74,7 +75,7 @@ class StormGuard:
     per_rule: int | None = None
 
     def most(self, flood: StormScope) -> int:
-        """How many of these may go out."""
+        """How many of these may be sent."""
         if flood.is_of_customers:
             return self.messages
         if flood.is_of_rule:
@@ -82,11 +83,11 @@ class StormGuard:
         return self.per_target or 2 * self.messages
 
     def is_unusual(self, flood: StormScope, count: int) -> bool:
-        """Whether it is worth asking what is usual: ten times that is at least ten."""
+        """Whether the usual number matters: ten times that number is at least ten."""
         return flood.is_of_customers and TIMES < count <= self.messages
 
     def refusal(self, flood: StormScope, count: int, usual: float | None) -> str | None:
-        """Why so many are held; None where they are not too many. For `usual` see `usual_of`."""
+        """Why so many are held; None if they are not too many. For `usual` see `usual_of`."""
         most = self.most(flood)
         if count > most:
             why = f"limit {most}"
@@ -101,9 +102,9 @@ class StormGuard:
 
 @dataclass(frozen=True, slots=True)
 class Lately:
-    """By the key of a flood: why a storm holds its messages, and when others have gone out.
+    """By the key of a storm group: why a storm holds it, and when its messages were sent.
 
-    `ended` is when somebody decided about its last storm: what went out before does not count.
+    `ended` is when its last storm was decided: messages sent before do not count.
     """
 
     reasons: Mapping[str, str] = field(default_factory=dict)
@@ -112,15 +113,15 @@ class Lately:
 
 
 def usual_of(messages: int, spans: int) -> float | None:
-    """How many customer messages go out in a span in which any do; None where too little is known.
+    """The average number of customer messages in a period with any; None if too little is known.
 
-    A span of time is as long as `StormGuard.within`.
+    A period is as long as `StormGuard.within`.
     """
     return messages / spans if spans >= ENOUGH else None
 
 
 def usual(sent: Sequence[datetime], within: timedelta) -> float | None:
-    """The same of the moments at which they were sent."""
+    """The same, from the times at which they were sent."""
     return usual_of(
         len(sent), len({moment.timestamp() // within.total_seconds() for moment in sent})
     )

@@ -1,4 +1,4 @@
-"""What a rule can have an account's own system do, by the names that rules give it."""
+"""The actions of an account's own system that rules can use, by their names in rules."""
 
 from datetime import timedelta
 
@@ -9,7 +9,7 @@ BARE = {"complete_task": "done", "reopen_task": "done", "delete_task": "deleted"
 WRITES = frozenset({CREATE, "update_task", *BARE})
 BUILT_IN = NOTIFICATIONS | WRITES
 
-# By so much a system's clock, or the zone in which it tells times, may be wrong.
+# How much a system's clock, or the zone of its times, may be wrong.
 CLOCKS_DIFFER = timedelta(days=1)
-# So long after a call of which nobody knows the outcome a task may still turn up: systems are slow.
+# How long after a call with unknown outcome its task may still appear: systems are slow.
 STILL_COMING = timedelta(minutes=5)

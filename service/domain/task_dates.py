@@ -1,7 +1,8 @@
 """The dates of a task that can be counted from: its own, and those in the account's custom fields.
 
-A custom field is named `fields.renewal`, by its name in `task.fields`. It holds what the account's
-people wrote: a date in a form that `written_dates` knows, or something else, which is no date.
+A custom field is named `fields.renewal`, by its name in `task.fields`. It has the value that the
+account's people wrote: a date in a form that `written_dates` knows, or something else, which is not
+a date.
 """
 
 from datetime import datetime, tzinfo
@@ -14,7 +15,7 @@ FIELDS = "fields."
 
 
 def value_of(task: Task, name: str) -> Any:
-    """What stands in a date of a task, as it is kept."""
+    """The stored value of a date of a task."""
     if name.startswith(FIELDS):
         return task.fields.get(name.removeprefix(FIELDS))
     return getattr(task, name)
@@ -27,7 +28,7 @@ def moment_of(task: Task, name: str, zone: tzinfo) -> datetime | None:
 
 
 def is_day(task: Task, name: str) -> bool:
-    """Whether only the day of a date means anything."""
+    """Whether only the day of a date is meant."""
     if name.startswith(FIELDS):
         return written_dates.day(value_of(task, name)) is not None
     return name in DAYS and bool(getattr(task, DAYS[name]))

@@ -1,4 +1,4 @@
-"""Dates as other programs write them: ISO 8601, Unix time, and the dates that stand for none."""
+"""Dates as other programs write them: ISO 8601, Unix time, and placeholders for no date."""
 
 import re
 from datetime import UTC, date, datetime, time, tzinfo
@@ -14,7 +14,7 @@ _SECONDS, _MILLISECONDS = 10**9, 10**12  # in 2001; ten times as many are in 228
 
 
 class Written(NamedTuple):
-    """A date as it is written, with or without an offset; `at` is None where it stands for none."""
+    """A date as it is written, with or without an offset; `at` is None if it is a placeholder."""
 
     at: datetime | None
     is_day: bool = False
@@ -24,18 +24,18 @@ _NONE = Written(None)
 
 
 def moment(value: Any, zone: tzinfo, *, fold: int = 0, day: time = time.min) -> datetime | None:
-    """The date that a value is, in UTC; None where there is none, or one of no known form.
+    """The date of a value, in UTC; None if it is no date, or has an unknown form.
 
-    One without an offset is local time in `zone`: the hour that a clock change skips counts from
-    before it, and of the hour that comes twice `fold` picks the first (0) or second (1). One
-    without a time is at `day`. A number is Unix time in seconds or milliseconds.
+    One without an offset is local time in `zone`: a time in an hour that a clock change skips
+    counts from before the change, and in the repeated hour `fold` selects the first (0) or second
+    (1). One without a time is at `day`. A number is Unix time in seconds or milliseconds.
     """
     if not isinstance(value, str):
         return _moment(value, zone, fold, day) if value else None
     return _of_this_text(value, zone, fold, day) if len(value) <= _LONGEST else None
 
 
-# One look at a task reads its dates more than once, and lists repeat them.
+# Dates are parsed more than once for each observation, and lists repeat them.
 @lru_cache(4096)
 def _of_this_text(value: str, zone: tzinfo, fold: int, day: time) -> datetime | None:
     return _moment(value, zone, fold, day)
@@ -50,26 +50,26 @@ def _moment(value: Any, zone: tzinfo, fold: int, day: time) -> datetime | None:
 
 
 def day(value: Any) -> date | None:
-    """The day that a value is which has no time; None for everything else."""
+    """The day of a value without a time; None for all other values."""
     written = read(value)
     return written.at.date() if written is not None and written.at and written.is_day else None
 
 
 def clock_time(value: Any) -> datetime | None:
-    """A date and time as they are written, in whatever zone; None for everything else."""
+    """A date and time as they are written, in whatever zone; None for all other values."""
     written = read(value) if isinstance(value, str) else None
     return None if written is None else written.at
 
 
 def is_date(value: Any) -> bool:
-    """Whether `moment` knows the form of this value, which may also stand for no date."""
+    """Whether `moment` knows the form of this value, which may also be a placeholder."""
     if isinstance(value, str):
         return len(value) <= _LONGEST and _of_text(value) is not None
     return not value or _of_number(value) is not None
 
 
 def read(value: Any) -> Written | None:
-    """What a value says as a date; None for one of no known form."""
+    """A value as a date; None for an unknown form."""
     if isinstance(value, str):
         return _of_text(value) if len(value) <= _LONGEST else None
     return _of_number(value) if value else _NONE
@@ -116,9 +116,9 @@ def _in_utc(at: datetime, zone: tzinfo, fold: int) -> datetime | None:
 
 
 def _stands_for_none(when: datetime) -> bool:
-    """Whether a date is the first or the last that some program has, and means that there is none.
+    """Whether a date is the first or the last that a program supports, as a placeholder for none.
 
     These are 0001-01-01, 1970-01-01 and 9999-12-31 and their neighbours in other zones. PostgreSQL
-    takes the last for infinity.
+    treats the last as infinity.
     """
     return not _FIRST_YEAR <= when.year < _LAST_YEAR

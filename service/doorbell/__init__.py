@@ -1,9 +1,9 @@
-"""The doorbell: "there is work", said through arq and nothing more.
+"""The doorbell: arq jobs that wake up workers. A job only says "there is work".
 
-A ring carries no truth. Redis may lose it, deliver it late or twice; whatever was not answered
-is found by the sweep. Facts about arq that this module is built on: an id that is queued or
-running is refused, so rings have none; a job that is already waiting for its turn is as good as
-two, so rings within `_PAUSE` of each other are one.
+It carries no data. Redis may lose it, deliver it late or twice; the sweep finds work for which no
+job arrived. Facts about arq that this module relies on: an id that is queued or running is refused,
+so jobs have none; one waiting job is as good as two, so wake-ups within `_PAUSE` of each other are
+merged.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 QUEUE = "taskbell:queue"
 INGEST, LOOKUP, DELIVER, CLOCK = "ingest", "lookup", "deliver", "clock"
 
-_PAUSE = 0.01  # seconds between two rings of the same bell by one process
+_PAUSE = 0.01  # seconds between two wake-ups of the same kind by one process
 _TIMEOUT = 2.0  # seconds after which a Redis that does not answer is left alone
 _SAID_AGAIN = 60.0  # seconds
 
@@ -33,7 +33,7 @@ Bell: TypeAlias = tuple[str, ...]
 
 
 def listening(url: str) -> ArqRedis:
-    """How a worker connects: what was broken off meanwhile is connected anew, once."""
+    """How a worker connects: an interrupted command is repeated on a new connection, once."""
     return _connecting(url, retry_on_error=[RedisConnectionError, OSError])
 
 
@@ -43,9 +43,9 @@ def _connecting(url: str, **options: Any) -> ArqRedis:
 
 
 class RedisProblemLog:
-    """Says in the log what is wrong with Redis: as that changes, and once a minute while it lasts.
+    """Logs problems of Redis: whenever the problem changes, and once a minute while it lasts.
 
-    `event` is the name of the line.
+    `event` is the name of the log event.
     """
 
     def __init__(self, event: str) -> None:
@@ -61,7 +61,7 @@ class RedisProblemLog:
 
 
 class Doorbell:
-    """Rings bells without waiting for anybody to hear them."""
+    """Enqueues wake-ups without waiting for a worker."""
 
     def __init__(self, url: str) -> None:
         self._redis = _connecting(url)
@@ -70,14 +70,14 @@ class Doorbell:
         self._unheard = RedisProblemLog("doorbell.unheard")
 
     def ring(self, *bell: str) -> None:
-        """Ring `bell` soon; returns at once and never fails."""
+        """Wake up `bell` soon; returns at once and never fails."""
         if bell in self._ringing:
             self._again.add(bell)
         else:
             self._ringing[bell] = asyncio.create_task(self._ring(bell))
 
     async def trouble(self) -> Trouble | None:
-        """What keeps Redis from taking a ring; None if nothing does."""
+        """Why Redis accepts no wake-ups; None if it does."""
         try:
             await self._redis.psetex(f"{QUEUE}:tried", 1000, b"")
         except (RedisError, OSError) as error:
@@ -85,7 +85,7 @@ class Doorbell:
         return None
 
     async def has_worker(self) -> bool:
-        """Whether a worker has lately said here that it is at work; False without Redis."""
+        """Whether a worker has recently reported here that it is running; False without Redis."""
         try:
             return bool(await self._redis.exists(QUEUE + health_check_key_suffix))
         except (RedisError, OSError):
@@ -101,7 +101,7 @@ class Doorbell:
         try:
             await self._redis.enqueue_job(bell[0], *bell[1:])
         except (RedisError, OSError) as error:
-            # Not an error of the event's way: the sweep answers what nobody heard.
+            # Not an error for the event: the sweep finds work without a wake-up.
             self._unheard.make(error)
         finally:
             await asyncio.sleep(_PAUSE)

@@ -1,4 +1,4 @@
-"""Why Redis does not do what it is asked, in words and without secrets."""
+"""Redis error messages for people, without secrets."""
 
 import ssl
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from redis import exceptions
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What is wrong with Redis (`says`, of which Redis is the subject), and what to do about it."""
+    """A problem with Redis (`says`, of which Redis is the subject), and what to do about it."""
 
     says: str
     advice: str
@@ -40,7 +40,7 @@ _CLUSTER = ("MOVED", "ASK", "CROSSSLOT", "CLUSTERDOWN", "TRYAGAIN")
 
 
 def explain(error: exceptions.RedisError | OSError) -> Trouble:
-    """What this error says about Redis."""
+    """The problem with Redis that this error shows."""
     # Of what a server refuses at a Unix socket, redis-py makes another error, without its kind.
     if isinstance(error.__cause__, exceptions.RedisError):
         return explain(error.__cause__)
@@ -74,7 +74,7 @@ def _refused(answer: str) -> Trouble:
 
 
 def _unreached(error: exceptions.RedisError | OSError) -> Trouble:
-    """What keeps from connecting: redis-py has it as what its own error was made from."""
+    """The error that prevents connecting: redis-py has it as the cause of its own error."""
     match error.__context__ or error:
         case gaierror():
             return Trouble("there is no server of this name", "correct REDIS_URL")

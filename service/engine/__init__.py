@@ -1,20 +1,21 @@
-"""The corridor's one transaction: lock, diff, snapshots, events, rules, decisions, outbox.
+"""The engine: processes every input in one transaction.
 
-Every road ends in a method of the engine:
+A transaction locks the tasks, computes their events, evaluates the rules, and stores task states,
+events, decisions and deliveries. Each kind of input has a method:
 
-- `observe`: looks at tasks, by webhook, poll or read by id
-- `take_signals`: signals that were pushed
-- `fire_alarms`: alarms of tasks
-- `finish_waits`: rules that have waited
-- `close_digests`: digests that are over
-- `fire_schedule`: schedules
-- `recompute_alarms`: a change of the alarms that the rules want
+- `observe`: observations of tasks, from webhooks, polls and reads by id
+- `take_signals`: signals from webhooks
+- `fire_alarms`: due alarms of tasks
+- `finish_waits`: rules whose wait is over
+- `close_digests`: digests whose collection period is over
+- `fire_schedule`: due schedules
+- `recompute_alarms`: tasks whose alarms come from an earlier configuration
 
-What the clock does (`fire_alarms`, `finish_waits`, `close_digests`, `fire_schedule`) says nothing
-of an account that was left alone, or could not be read, until that was read anew.
+Time-based input (`fire_alarms`, `finish_waits`, `close_digests`, `fire_schedule`) is suspended for
+an account that no worker handled, or that could not be read, until its next full sync.
 
-The caller opens the transaction, so that a receipt or a lookup is struck off together with what
-became of it.
+The caller opens the transaction, so that it can delete the receipt or the lookup in the same
+transaction as the results are stored.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -45,19 +46,19 @@ from service.store.waits import Wait
 
 log = structlog.get_logger()
 
-# How long a watch stays in force that no process says it wants.
+# How long an alarm set stays active that no process renews.
 IN_FORCE = timedelta(minutes=1)
 
 
 class Engine:
-    """Turns what was seen into what happened, and into what is to be sent.
+    """Turns observations into events and deliveries.
 
-    `zones` has the time zone of every account. `pushed` are the accounts that send webhooks: what
-    only a poll has found in them is counted as missed by a webhook. `people` fills in what systems
-    do not tell of people.
+    `zones` has the time zone of every account. `pushed` are the accounts that send webhooks: a
+    change that only a poll finds in them is counted as missed by a webhook. `people` completes what
+    systems do not report about people.
 
-    Each method reads the clock once, so that all it does is of one moment. What it returns goes to
-    `after_commit` after the commit.
+    Each method reads the clock once, so that all its effects have the same time. The caller passes
+    the returned effects to `after_commit` after the commit.
     """
 
     def __init__(
@@ -79,15 +80,15 @@ class Engine:
         self.schedules = decider.schedules
 
     async def activate(self, pool: Pool) -> None:
-        """Put the alarms and schedules in force that these rules and zones want."""
+        """Activate the alarms and schedules that these rules and zones require."""
         now = self._clock.now()
         await alarm_sets.put_in_force(pool, self._alarm_clock.alarm_sets, now, now + IN_FORCE)
         await schedules.put_in_force(pool, list(self._zones), self.schedules, now)
 
     async def renew(self, pool: Pool) -> None:
-        """Say, several times a minute, that they are still wanted.
+        """Renew the alarm sets and schedules; called several times a minute, as a heartbeat.
 
-        A schedule that a wrong clock had put off comes again.
+        A schedule that a wrong clock had postponed is moved back to its right time.
         """
         now = self._clock.now()
         await alarm_sets.keep_in_force(pool, self._alarm_clock.alarm_sets, now, now + IN_FORCE)
@@ -95,7 +96,7 @@ class Engine:
             await schedules.bring_forward(pool, self.schedules, now)
 
     async def observe(self, tx: Transaction, seen: Sequence[Observation]) -> Effects:
-        """Take in looks at tasks, in any order."""
+        """Process observations of tasks, in any order."""
         now = self._clock.now()
         known = await tx.tasks.lock((look.account, look.task_id) for look in seen)
         states = await tx.accounts.read({look.account for look in seen})
@@ -113,7 +114,7 @@ class Engine:
         return replace(after, unproven=tuple(taken.unproven))
 
     async def take_signals(self, tx: Transaction, signals: Sequence[Signal]) -> Effects:
-        """Take in signals; one about a task that is not known is ignored."""
+        """Process signals; a signal about an unknown task is ignored."""
         now = self._clock.now()
         known = await tx.tasks.lock((one.account, one.task_id) for one in signals)
         happened = [
@@ -125,7 +126,7 @@ class Engine:
         return await self._follow(tx, happened, now)
 
     async def fire_alarms(self, tx: Transaction, limit: int) -> tuple[int, Effects]:
-        """Ring alarms that have come, of up to `limit` tasks of each account; returns how many."""
+        """Fire due alarms, of up to `limit` tasks of each account; returns the number of tasks."""
         now = self._clock.now()
         awake = await self._awake(tx, now)
         ids = {
@@ -140,7 +141,7 @@ class Engine:
         return len(known), await self._follow(tx, happened, now)
 
     async def import_silently(self, tx: Transaction, seen: Sequence[Observation]) -> None:
-        """Take up tasks in silence, as if they had been known all along: what was due was told."""
+        """Store tasks without events, as in a first sync; past alarms count as announced."""
         now = self._clock.now()
         known = {
             (one.account, one.task_id): TaskState(
@@ -155,15 +156,15 @@ class Engine:
         await self._save(tx, told, now)
 
     async def adopt_alarms(self, tx: Transaction, known: Mapping[Key, TaskState]) -> None:
-        """Set the alarms of tasks as they are, whichever watch has set them before."""
+        """Recompute the alarms of these tasks with the current alarm set, whichever they had."""
         fresh = {key: replace(one, alarm_set=None) for key, one in known.items()}
         await self._save(tx, fresh, self._clock.now())
 
     async def recompute_alarms(self, tx: PostgresTransaction, limit: int) -> tuple[int, Effects]:
-        """Set anew the alarms of up to `limit` tasks that an older watch has set; returns how many.
+        """Recompute the alarms of up to `limit` tasks of an outdated alarm set; returns how many.
 
-        Alarms that were due when this watch came into force, and were not rung, ring now; a new
-        alarm does not ring for what was past by then.
+        Alarms of the old set that were due when the current one was activated, and have not fired,
+        fire now. A new alarm does not fire for a time before the activation.
         """
         now = self._clock.now()
         awake = await self._awake(tx, now)
@@ -180,7 +181,7 @@ class Engine:
         return len(known), await self._follow(tx, happened, now)
 
     async def finish_waits(self, tx: Transaction, limit: int) -> tuple[int, Effects]:
-        """Let rules decide that have waited long enough; returns how many.
+        """Let rules decide whose wait is over; returns the number of waits.
 
         Rules with `for` decide on the task as it is now, those with `settle` on the net change.
         """
@@ -199,7 +200,7 @@ class Engine:
         return NetChange.settled(wait, current, now)
 
     async def close_digests(self, tx: Transaction, limit: int) -> tuple[int, Effects]:
-        """Let rules decide about digests that are over; returns how many."""
+        """Let rules decide on digests whose collection period is over; returns how many."""
         now = self._clock.now()
         over = await tx.digests.take(await self._awake(tx, now), now, limit)
         if not over:
@@ -207,17 +208,17 @@ class Engine:
         return len(over), Effects(await self._decider.close(tx, over, now))
 
     def rebuild_digest(self, one: DigestRebuild) -> DeliveryRequest | str:
-        """A customer's message of a digest, of the tasks that are left; or why it cannot be made.
+        """Rebuild a customer digest without the tasks that no longer qualify, or return why not.
 
-        The caller places it in the transaction that ends the one whose place it takes.
+        The caller places the new request in the transaction that cancels the original delivery.
         """
         return self._decider.rebuild_digest(one, self._clock.now())
 
     async def fire_schedule(self, tx: Transaction) -> tuple[int, Effects]:
-        """Let one rule decide whose schedule has come; returns how many, none or one.
+        """Let one rule decide whose schedule is due; returns the number of slots processed, 0 or 1.
 
-        A slot that came while no worker ran is made up for within an hour; later it is only put on
-        record, with what would have been sent.
+        A slot that was due while no worker ran is made up for within an hour. Later it is only
+        recorded, with the messages that would have been sent.
         """
         if not self.schedules:
             return 0, Effects()
@@ -235,11 +236,11 @@ class Engine:
         return 1, Effects.of(lanes, events)
 
     async def _awake(self, tx: Transaction, now: datetime) -> Collection[str]:
-        """The accounts of which the clock may speak: what is known of them is not outdated."""
+        """The accounts whose timers may fire: their data is not outdated."""
         return self._zones.keys() - await tx.accounts.stale(self._zones.keys(), now)
 
     def after_commit(self, after: Effects) -> Lanes:
-        """Count the events, now that they are stored for good; returns the lanes to ring."""
+        """Count the events, after they are committed; returns the lanes to wake up."""
         for (account, kind, cause), count in after.events.items():
             metrics.events.labels(account, kind).inc(count)
             if cause is Cause.POLL and account in self._pushed:
@@ -252,7 +253,7 @@ class Engine:
     async def _follow(
         self, tx: Transaction, happened: Sequence[Sequence[EventFactory]], now: datetime
     ) -> Effects:
-        """Number and store the events, a list for each look, and let the rules decide."""
+        """Number and store the events, one list for each observation, and let the rules decide."""
         if not any(happened):
             return Effects()
         groups = await self._recorded(tx, happened, now)
@@ -262,7 +263,7 @@ class Engine:
     async def _recorded(
         self, tx: Transaction, happened: Sequence[Sequence[EventFactory]], now: datetime
     ) -> list[list[Event]]:
-        """Give the events their numbers and store them; returns them."""
+        """Number and store the events; returns them."""
         ids = iter(await tx.events.allot_ids(sum(len(group) for group in happened)))
         groups = [[draft(next(ids)) for draft in group] for group in happened]
         stored = [event for group in groups for event in group]

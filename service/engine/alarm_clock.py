@@ -1,4 +1,4 @@
-"""Sets and rings the alarms of tasks: which are due, which is next, and which are still owed."""
+"""Schedules and fires the alarms of tasks, and finds alarms that an earlier alarm set missed."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,7 +25,10 @@ class AlarmClock:
         self.dates = {name: WatchedDates(self._names, zone) for name, zone in zones.items()}
 
     def set(self, key: Key, known: TaskState, now: datetime) -> TaskUpdate:
-        """A task with its next alarm; one that another watch has set is for that to look at now."""
+        """The update of a task, with its next alarm.
+
+        A task that still uses another alarm set is scheduled for now, so that it is recomputed.
+        """
         task, mine = known.present, self.ids[key[0]]
         if task is None or not task.is_open:
             return TaskUpdate(key, known)
@@ -40,7 +43,7 @@ class AlarmClock:
         )
 
     def rings(self, key: Key, known: TaskState, now: datetime) -> list[EventFactory]:
-        """The events of the alarms that have come and were not rung."""
+        """The events of the alarms that are due and have not fired."""
         task = known.present
         if task is None:
             return []
@@ -49,9 +52,9 @@ class AlarmClock:
         return [of_alarm(key, one, task) for one in coming]
 
     def announce(self, known: TaskState, now: datetime) -> TaskState:
-        """The task, with all its alarms rung up to now.
+        """The task, with all its alarms announced up to now.
 
-        A worker whose clock is a little behind another's takes nothing back.
+        `announced_until` never moves back, even if another worker's clock is a little ahead.
         """
         lines = {date: max(now, known.announced_until.get(date, now)) for date in self._names}
         return replace(known, announced_until={**known.announced_until, **lines})
@@ -59,7 +62,7 @@ class AlarmClock:
     def missed_alarms(
         self, key: Key, known: TaskState, old: OutdatedAlarmSet, now: datetime
     ) -> list[EventFactory]:
-        """The events of alarms that an `old` watch had to ring and did not."""
+        """The events of alarms that the `old` alarm set should have fired and did not."""
         task = known.present
         if task is None:
             return []
@@ -69,7 +72,10 @@ class AlarmClock:
         return [of_alarm(key, one, task) for one in late]
 
     def adopt_alarms(self, known: TaskState, old: OutdatedAlarmSet) -> TaskState:
-        """The task, once the old watch owes nothing any more: to be set by this one."""
+        """The task without the old alarm set; it gets the current set when it is saved.
+
+        Call `missed_alarms` first.
+        """
         task = known.present
         if task is None:
             return known

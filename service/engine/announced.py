@@ -1,4 +1,4 @@
-"""What webhooks announced of tasks, and what the looks of one transaction show of it."""
+"""Matches changes announced by webhooks with the observations of one transaction."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,9 +23,9 @@ _NOTHING = ConfirmedCompletions()
 
 
 class PendingAnnouncements:
-    """The announcements that wait, by their tasks, and when the dates of these tasks moved.
+    """The pending announcements by task, and when the dates of these tasks were moved.
 
-    `over` are those that wait no longer, as looks that were taken in have shown.
+    `over`: announcements that are no longer pending, because observations have confirmed them.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class PendingAnnouncements:
     async def about(
         cls, tx: Transaction, seen: Sequence[Observation], awaiting: Sequence[Key]
     ) -> Self:
-        """What is announced of the tasks `awaiting` it, and in these looks at them and others."""
+        """The announcements for the tasks `awaiting` one, and those in these observations."""
         waiting = await tx.announcements.by_task(awaiting) if awaiting else {}
         said: dict[Key, list[AnnouncedCompletion]] = defaultdict(list)
         for look in seen:
@@ -57,14 +57,14 @@ class PendingAnnouncements:
         return cls(waiting, {key: _moves(found.get(key, ())) for key in keys})
 
     def of(self, look: Observation) -> Observation:
-        """The look, with what was announced before."""
+        """The observation, with the changes that were announced earlier."""
         waiting = self._waiting.get((look.account, look.task_id))
         if not waiting:
             return look
         return replace(look, announced=look.announced | {one.kind for one in waiting})
 
     def heard(self, look: Observation, last: TaskState) -> ConfirmedCompletions:
-        """The completions of a recurring task that are announced and that this look shows."""
+        """Announced completions of a recurring task that this observation confirms."""
         key = (look.account, look.task_id)
         if look.task is None or look.task.done or key not in self._moves:
             return _NOTHING
@@ -75,7 +75,7 @@ class PendingAnnouncements:
     def take(
         self, look: Observation, last: TaskState, heard: ConfirmedCompletions
     ) -> frozenset[Kind]:
-        """Take in a look; returns what it announces itself and does not show."""
+        """Process an observation; returns the changes that it announces and does not show."""
         key = (look.account, look.task_id)
         if not look.announced and key not in self._waiting and key not in self._moves:
             return look.announced
@@ -90,14 +90,14 @@ class PendingAnnouncements:
         return look.announced - (seen | {Kind.COMPLETED} if None in heard.over else seen)
 
     def _moves_until(self, look: Observation, last: TaskState) -> Sequence[Move]:
-        """The moves of a task's date up to this look."""
+        """The moves of a task's date up to this observation."""
         move = moved(last.present, look.task, look.observed_at)
         before = self._moves[look.account, look.task_id]
         return before if move is None else [*before, move]
 
 
 def _said(look: Observation, waiting: Iterable[Announcement]) -> list[AnnouncedCompletion]:
-    """The completions of a task that are announced, also in the look itself."""
+    """The announced completions of a task, including one announced by the observation itself."""
     said = [
         AnnouncedCompletion(one.at, one.task, one.is_repeat, one.receipt)
         for one in waiting

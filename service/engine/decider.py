@@ -1,4 +1,4 @@
-"""From events to deliveries: ask the rules, write down what they said, fill the outbox."""
+"""From events to deliveries: evaluate the rules, store decisions, fill the outbox."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -34,10 +34,10 @@ _SAID = frozenset({Outcome.MATCHED, Outcome.GATHERED, Outcome.FAILED, Outcome.MI
 
 
 class Decider:
-    """Asks the rules in force about events, and carries out what they answer.
+    """Evaluates the active rules for events and carries out their verdicts.
 
-    `zones` has the time zone of each account, `ways` the channels that rules can send by, by name.
-    Methods that return lanes name those on which something is to be sent now.
+    `zones` has the time zone of each account, `ways` the channels that rules can use, by name.
+    Methods that return lanes return those in which a delivery is due now.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Decider:
     async def written_by_us(
         self, tx: Transaction, seen: Sequence[Observation]
     ) -> Mapping[Key, frozenset[str]]:
-        """The fields of these tasks that Taskbell writes; nothing where no rule ever writes."""
+        """The fields of these tasks that Taskbell is writing; empty if no rule writes."""
         if not self._rules.writes:
             return {}
         return await tx.provenance.writes_under_way(seen)
@@ -67,7 +67,7 @@ class Decider:
     ) -> Lanes:
         """Let the rules decide on events that were just stored.
 
-        The events of one group came to light by one look at one task.
+        The events of one group come from one observation of one task.
         """
         lasting = await ForWaits.about(tx, self._rules, self._zones, groups)
         verdicts: list[EventVerdict] = []
@@ -79,7 +79,7 @@ class Decider:
                 if verdict.outcome is Outcome.SETTLING:
                     await self._wait(tx, event, verdict, now)
                     lasting.begin(verdict.rule, event)
-            # What one look shows to have begun and ended does not wait to be seen whether it stays.
+            # A condition that began and ended in one observation ends its wait at once.
             await self._write_down(tx, await lasting.end(group, now), now)
         lanes = await self._carry_out(tx, verdicts, now)
         happened = [event for group in groups for event in group]
@@ -88,10 +88,10 @@ class Decider:
         return lanes | await tx.outbox.take_back(happened, now)
 
     async def settle(self, tx: Transaction, quiet: Sequence[NetChange], now: datetime) -> Lanes:
-        """Let rules that waited decide on what is left of the changes.
+        """Let rules whose wait is over decide on the changes that remain.
 
-        Every decision is stored, also one that did not match: nothing else records that a wait
-        has ended.
+        Every decision is stored, also one that did not match: nothing else records that a wait has
+        ended.
         """
         decided = [
             (one, one.verdict(self._rules, now, self._zones[one.first.account])) for one in quiet
@@ -108,14 +108,14 @@ class Decider:
     async def _write_down(
         self, tx: Transaction, decisions: Sequence[Decision], now: datetime
     ) -> None:
-        """Store decisions by the rules of this version."""
+        """Store decisions made by the rules of this version."""
         if decisions:
             await tx.decisions.insert(decisions, self._rules.version, now)
 
     async def close(self, tx: Transaction, over: Sequence[Digest], now: datetime) -> Lanes:
-        """Let rules send the digests that are over.
+        """Let rules send the digests whose collection period is over.
 
-        Where nothing is left to send, because the tasks or the rule are gone, the decision says so.
+        If nothing remains to send, because the tasks or the rule are gone, the decision says so.
         """
         told = [
             (one, self._rules.decide_digest(one, now, self._zones[one.account])) for one in over
@@ -131,9 +131,9 @@ class Decider:
         return await self._carry_out(tx, verdicts, now)
 
     def rebuild_digest(self, one: DigestRebuild, now: datetime) -> DeliveryRequest | str:
-        """A customer's message of a digest, of the tasks that are left; or why it cannot be made.
+        """Rebuild a customer digest without the tasks that no longer qualify, or return why not.
 
-        It takes the place of another one with its `limit`.
+        It replaces the original one, and uses that one's share of the `limit`.
         """
         plan = self._rules.rebuild_digest(one, now, self._zones[one.event.account])
         if isinstance(plan, str):
@@ -142,7 +142,7 @@ class Decider:
         return replace(request, is_limited=one.rule in self._rules.limits and not request.is_over)
 
     async def choose(self, tx: Transaction, slot: Slot, now: datetime) -> Selected | None:
-        """The tasks that the rule's `for_each` picks now; None if it has no `for_each`."""
+        """The tasks that the rule's `for_each` selects now; None if it has no `for_each`."""
         selection = self._rules.selection(slot.rule)
         if selection is None:
             return None
@@ -157,12 +157,12 @@ class Decider:
         chosen: Selected | None,
         now: datetime,
     ) -> Lanes:
-        """Let a rule decide when its schedule has come.
+        """Let a rule decide whose schedule is due.
 
-        `events` is the slot itself, followed by one event for each task to ask about. The rule
-        decides once about the slot if nothing was `chosen`, once about all chosen tasks if it
-        has `group`, and otherwise once for each of them. What comes too late to be made up for is
-        only put on record.
+        `events` is the slot itself, followed by one event for each task to evaluate. The rule
+        decides once about the slot if nothing was `chosen`, once about all chosen tasks if it has
+        `group`, and otherwise once for each of them. A slot that is too late to be made up for is
+        only recorded.
         """
         moment, *each = events
         zone = self._zones[moment.account]
@@ -188,7 +188,7 @@ class Decider:
         return await self._carry_out(tx, verdicts, now)
 
     def _verdicts(self, group: Sequence[Event], now: datetime) -> list[EventVerdict]:
-        """A rule that listens to several transitions of one look speaks once."""
+        """The verdicts; a rule that several events of one observation trigger fires once."""
         fired: set[str] = set()
         verdicts = []
         for event in group:
@@ -208,7 +208,7 @@ class Decider:
     async def _carry_out(
         self, tx: Transaction, verdicts: Sequence[EventVerdict], now: datetime
     ) -> Lanes:
-        """Fill the outbox, let events join their digests, and store the decisions."""
+        """Fill the outbox, add events to their digests, and store the decisions."""
         requests = await self._requests(tx, verdicts)
         placed = await tx.outbox.place(requests, now) if requests else set()
         joins = _joins(verdicts)
@@ -226,7 +226,7 @@ class Decider:
     async def _requests(
         self, tx: Transaction, verdicts: Sequence[EventVerdict]
     ) -> list[DeliveryRequest]:
-        """What the verdicts want to have sent; skipped what loops or goes beyond a limit."""
+        """The requests of these verdicts; those that would loop or exceed a limit are skipped."""
         requests = [
             self._order(event, verdict.rule, plan)
             for event, verdict in verdicts
@@ -248,7 +248,7 @@ class Decider:
         )
 
     def _flood(self, event: Event, rule: str, plan: Plan) -> StormScope | None:
-        """What it counts for with the storm guard; None for what only machines read."""
+        """The group in which the storm guard counts it; None if only machines read the channel."""
         if not self._ways[plan.channel].reaches_people:
             return None
         task = event.after or event.before
@@ -266,7 +266,7 @@ class Decider:
     async def _end_by_until(
         self, tx: Transaction, happened: Sequence[Event], now: datetime
     ) -> None:
-        """Withdraw what waits or is held by a rule whose `until` has come true."""
+        """Cancel pending deliveries of rules whose `until` has become true."""
         if not self._rules.with_until:
             return
         tasks = {(event.account, event.task_id): event.after for event in happened}
@@ -289,7 +289,7 @@ def _joins(verdicts: Iterable[EventVerdict]) -> list[Join]:
 
 
 def _not_matched(verdicts: Iterable[EventVerdict]) -> list[Decision]:
-    """The decisions of rules that waited or gathered, and then had nothing to tell."""
+    """The decisions of rules that waited or collected a digest, and then had nothing to send."""
     return [
         _decision(event, verdict, verdict.reason)
         for event, verdict in verdicts
@@ -302,7 +302,7 @@ def _decision(event: Event, verdict: Verdict, reason: str) -> Decision:
 
 
 def _reason(verdict: Verdict, placed: set[tuple[str, int, str, str]]) -> str:
-    """The verdict's own reason, and which of its messages had been planned before."""
+    """The verdict's own reason, and which of its messages were planned before."""
     again = dict.fromkeys(
         str(plan.step)
         for plan in verdict.plans

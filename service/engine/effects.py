@@ -1,4 +1,4 @@
-"""What is left to do once a transaction of the engine is committed."""
+"""What remains to be done after a transaction of the engine is committed."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -11,9 +11,9 @@ from service.outbox import Lanes
 
 @dataclass(frozen=True, slots=True)
 class UnconfirmedChange:
-    """What a look that was pushed, by its place among those observed, says and does not show.
+    """Changes that an observation from a webhook announces, but its data does not show.
 
-    `task` is how it shows the task.
+    `look` is the index of the observation among those observed, `task` the task in its data.
     """
 
     look: int
@@ -23,10 +23,10 @@ class UnconfirmedChange:
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """What is left to do once a transaction is committed: lanes to ring, and events to count.
+    """What remains to be done after a commit: lanes to wake up, events to count.
 
-    `events` has how many there were, by account, kind and cause. `unproven` is what was pushed and
-    the system has yet to show.
+    `events` has the number of events by account, kind and cause. `unproven`: changes announced by
+    webhook that the system does not show yet.
     """
 
     lanes: Lanes = frozenset()
@@ -40,7 +40,7 @@ class Effects:
 
     @property
     def found_by_poll(self) -> int:
-        """How many changes came to light by a poll, without a webhook."""
+        """The number of changes that a poll found without a webhook."""
         return sum(count for (_, _, cause), count in self.events.items() if cause is Cause.POLL)
 
     def __or__(self, other: Self) -> Self:

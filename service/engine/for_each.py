@@ -1,4 +1,4 @@
-"""`for_each`: picks the tasks about which a rule with a schedule is asked."""
+"""`for_each`: selects the tasks for which a scheduled rule is evaluated."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,10 +14,11 @@ _FEW = 3
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """The chosen tasks, the one that is due first in front.
+    """The selected tasks, those that are due first in front.
 
-    `known` is how many tasks were looked at. `failures` says for which the filter had no answer.
-    `together` is set if the rule has `group`, and tells of all of them in one digest.
+    `known` is the number of tasks that were examined. `failures` says for which of them the filter
+    could not be evaluated. `together` is set if the rule has `group`, and reports all of them in
+    one digest.
     """
 
     tasks: tuple[Task, ...]
@@ -41,7 +42,7 @@ async def choose(
     *,
     together: bool,
 ) -> Selected:
-    """Ask the filter about every task of the account; only chosen tasks are read completely.
+    """Evaluate the filter for every task of the account; only chosen tasks are read completely.
 
     `now` is UTC, `zone` the account's.
     """

@@ -20,7 +20,7 @@ _ENDED = "the wait ended early"
 
 
 class ForWaits:
-    """The waits of rules with `for` about some locked tasks, as events about them come."""
+    """The waits of rules with `for` about some locked tasks, updated as events are processed."""
 
     def __init__(
         self,
@@ -44,20 +44,20 @@ class ForWaits:
         zones: Mapping[str, ZoneInfo],
         groups: Sequence[Sequence[Event]],
     ) -> Self:
-        """The waits about the tasks of these events; where no rule has `for`, nothing is read."""
+        """The waits about the tasks of these events; reads nothing if no rule has `for`."""
         if not rules.lasting:
             return cls(tx, rules, zones, ())
         keys = {(event.account, event.task_id) for group in groups for event in group}
         return cls(tx, rules, zones, await tx.waits.about(sorted(keys), rules.lasting))
 
     def begin(self, rule: str, event: Event) -> None:
-        """Note a wait that has begun, unless the rule waits already."""
+        """Record a wait that has begun, unless the rule waits already."""
         if rule in self._rules.lasting:
             waits = self._waits[event.account, event.task_id]
             waits.setdefault(rule, Wait(rule, event))
 
     async def end(self, group: Sequence[Event], now: datetime) -> list[Decision]:
-        """End the waits that events from one look make pointless; returns why."""
+        """End the waits that the events of one observation make pointless; returns why."""
         if not group or not self._waits:
             return []
         waits = self._waits.get((group[0].account, group[0].task_id), {})
@@ -71,7 +71,7 @@ class ForWaits:
         ]
 
     def _why(self, wait: Wait, group: Sequence[Event], now: datetime) -> str | None:
-        """Why it need not wait any more; None if it has to."""
+        """Why the wait ends now; None if it goes on."""
         for event in group:
             if not event.words.isdisjoint(ends_waiting(wait.first.kind, wait.first.alarm)):
                 return f"the task was {event.kind}"

@@ -1,4 +1,4 @@
-"""Takes in looks at tasks: what they change, what happened, and what they leave in doubt."""
+"""Processes observations: what they change, which events follow, which tasks must be re-read."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,10 +25,10 @@ from service.store.tasks import Key, TaskState
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What some looks change, the events they bring, and the tasks that they leave in doubt.
+    """The result of some observations: changes, events, and tasks that must be re-read.
 
-    `older` are those that they show in an older version than is known, and from when that counts.
-    `unproven` is what they announce and do not show.
+    `older`: tasks that are shown in an older version than the stored one, and from when on that
+    version is accepted. `unproven`: changes that are announced, but not shown by the data.
     """
 
     changed: dict[Key, TaskState] = field(default_factory=dict)
@@ -38,22 +38,22 @@ class Taken:
     unproven: list[UnconfirmedChange] = field(default_factory=list)
 
     def doubt(self, place: int, look: Observation, last: TaskState) -> None:
-        """Only the system can say whether this look, which was pushed, is right."""
+        """Record that a webhook's observation must be confirmed by reading the task."""
         is_other = look.task is not None and look.task != last.present
         self.expect(place, look, look.announced | ({Kind.CHANGED} if is_other else set()))
 
     def expect(self, place: int, look: Observation, kinds: frozenset[Kind]) -> None:
-        """What this look, if it was pushed, says to have happened is yet to be seen."""
+        """Record changes that a webhook's observation announces and its data does not show."""
         if look.pushed and kinds:
             self.unproven.append(UnconfirmedChange(place, kinds, look.task))
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """Compares looks with what is known of their tasks.
+    """Compares observations with the stored states of their tasks.
 
-    `people` fills in what systems do not tell of people. `zones` has the time zone, and `dates` the
-    dates that alarms count from, of every account.
+    `people` completes what systems do not report about people. `zones` has the time zone, and
+    `dates` the dates that alarms count from, of every account.
     """
 
     people: Directory
@@ -69,9 +69,9 @@ class Intake:
         announced: PendingAnnouncements,
         now: datetime,
     ) -> Taken:
-        """Take in the looks, in the order in which they were asked for.
+        """Process the observations, in the order in which they were requested.
 
-        `states` are the accounts, `ours` the fields of these tasks that Taskbell itself writes.
+        `states` are the accounts, `ours` the fields of these tasks that Taskbell itself is writing.
         """
         taken = Taken()
         for place, one in sorted(enumerate(seen), key=lambda each: each[1].observed_at):

@@ -1,7 +1,7 @@
-"""The `limit` of a rule: messages beyond it are skipped when they are planned, with the reason.
+"""The `limit` of a rule: requests above it are skipped when they are planned, with the reason.
 
-A message counts at the moment when it goes out, not when it is planned: one that is held overnight
-counts in the morning. One that was withdrawn does not count.
+A message counts at the time when it is sent, not when it is planned: a message that is held
+overnight counts in the morning. A cancelled message does not count.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,10 +16,10 @@ from service.rules.limit import Limit
 async def within_limits(
     tx: Transaction, requests: Sequence[DeliveryRequest], limits: Mapping[str, Limit]
 ) -> list[DeliveryRequest]:
-    """All of these requests, in the same order, those beyond their rule's limit marked as skipped.
+    """All of these requests, in the same order, those above their rule's limit marked as skipped.
 
-    `limits` are by rule id; requests of other rules pass at no cost. A request that `once_per` will
-    keep from being planned again does not count.
+    `limits` are by rule id; requests of other rules cost nothing. A request that `once_per` makes a
+    duplicate does not count.
     """
     counted = [one for one in requests if _takes_room(one, limits)]
     if not counted:
@@ -44,7 +44,7 @@ def _takes_room(request: DeliveryRequest, limits: Mapping[str, Limit]) -> bool:
 async def _moments(
     tx: Transaction, limit: Limit, requests: Sequence[DeliveryRequest]
 ) -> list[datetime]:
-    """When the rule's messages go out that count in the same period as any of these requests."""
+    """Send times of the rule's messages that count in the same period as any of these requests."""
     wanted = [one.plan.send_at for one in requests]
     begin, end = min(wanted) - limit.period, max(wanted) + limit.period
     return await tx.outbox.limited(requests[0].rule, begin, end, shadow=requests[0].shadow)

@@ -1,7 +1,7 @@
-"""The loop guard: a rule does not act on something that is there only because of that rule.
+"""The loop guard: prevents a rule from reacting to its own effects.
 
-A rule that creates a task for each new task would otherwise never stop, and neither would two
-rules that undo each other's changes. Other rules may act on what a rule has written.
+A rule that creates a task for each new task would otherwise never stop, and neither would two rules
+that undo each other's changes. Other rules may react to what a rule has written.
 """
 
 from service.domain.model import Cause, Kind
@@ -14,7 +14,7 @@ _ENDLESS = "stopped to prevent a loop: this was caused by a change that the rule
 
 
 async def without_loops(tx: Transaction, requests: list[DeliveryRequest]) -> list[DeliveryRequest]:
-    """All of these requests, in the same order; those that would go on for ever are skipped."""
+    """All of these requests, in the same order; those that would loop are marked as skipped."""
     made = {_key(request) for request in requests if _is_about_making(request)}
     changed = {request.event.id for request in requests if request.event.cause is Cause.WRITE}
     creator_rules = await tx.provenance.creator_rules(made)
@@ -29,7 +29,7 @@ async def without_loops(tx: Transaction, requests: list[DeliveryRequest]) -> lis
 
 
 def _is_about_making(request: DeliveryRequest) -> bool:
-    """Whether it makes a task, or is caused by one that Taskbell made."""
+    """Whether it creates a task, or is caused by a task that Taskbell created."""
     is_ours = request.event.cause is Cause.WRITE and request.event.kind is Kind.CREATED
     return is_ours or request.plan.channel == CREATE
 

@@ -1,4 +1,4 @@
-"""What is left of the changes of a task when a rule has waited, and what the rule makes of that."""
+"""The net change of a task when a rule's wait is over, and the rule's verdict on it."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,7 +15,7 @@ from service.store.waits import Wait
 
 @dataclass(frozen=True, slots=True)
 class NetChange:
-    """What a rule that has waited since the event `first` decides on: the changes that remain.
+    """The changes that remain since the event `first`, on which a waiting rule decides.
 
     `events` may be empty, for instance if a task was moved and moved back.
     """
@@ -26,9 +26,9 @@ class NetChange:
 
     @classmethod
     def settled(cls, wait: Wait, current: Task | None, now: datetime) -> Self:
-        """The net change of a task from before the first event of a wait of `settle` until now.
+        """The net change of a task since before the first event of a `settle` wait.
 
-        As events with the id of the first one; they are dated `now`, so that `expires` counts from
+        Its events have the id of the first one and the time `now`, so that `expires` counts from
         now.
         """
         first = wait.first
@@ -41,14 +41,14 @@ class NetChange:
 
     @classmethod
     def lasted(cls, wait: Wait, current: Task | None, now: datetime) -> Self:
-        """The first event of a wait of `for`, with the task as it is now; nothing if it is gone."""
+        """The first event of a `for` wait, with the task as it is now; no event if it is gone."""
         left = [] if current is None else [replace(wait.first, at=now, after=current)]
         return cls(wait.rule, wait.first, left)
 
     def verdict(
         self, rules: Ruleset, now: datetime, zone: ZoneInfo
     ) -> tuple[Event, Verdict] | None:
-        """The first verdict on what is left; None if that has nothing for the rule to decide on."""
+        """The first verdict on the remaining changes; None if the rule has nothing to decide on."""
         for event in self.events:
             if self._ended_by(event) is not None:
                 continue
@@ -58,7 +58,7 @@ class NetChange:
         return None
 
     def idleness(self, rules: Ruleset) -> str:
-        """Why the rule has nothing to decide on."""
+        """The reason why the rule has nothing to decide on."""
         if self.rule not in rules:
             return "the rule was removed or switched off while it was waiting"
         if self.rule in rules.lasting:
@@ -72,6 +72,6 @@ class NetChange:
         return f"after the quiet period only {left} remained, and the rule does not react to that"
 
     def _ended_by(self, event: Event) -> str | None:
-        """What else is left that makes this event pointless to tell, if anything is."""
+        """The other remaining change that makes this event pointless; None if there is none."""
         ends = ends_waiting(event.kind, event.alarm)
         return next((word for other in self.events for word in sorted(other.words & ends)), None)

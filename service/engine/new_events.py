@@ -1,6 +1,6 @@
-"""Events without their ids: what a look, an alarm, a signal or a schedule amounts to.
+"""Builds events, without their ids, from observations, alarms, signals and schedules.
 
-Ids are given out once it is known how many are needed, before the rules are asked.
+Ids are assigned once the number of events is known, before the rules are evaluated.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,30 +25,30 @@ def of_look(
     transitions: Iterable[Transition],
     written: frozenset[str] | None,
 ) -> list[EventFactory]:
-    """The events of one look at a task; `written` are the fields that Taskbell itself writes."""
+    """The events of one observation of a task; Taskbell is writing the fields in `written`."""
     return [
         partial(_transition, look, last, one, _cause(look, one, written)) for one in transitions
     ]
 
 
 def of_alarm(key: Key, one: DueAlarm, task: Task) -> EventFactory:
-    """The event of an alarm that rings."""
+    """The event of an alarm that fires."""
     return partial(_alarm, key, one, task)
 
 
 def of_signal(signal: Signal, known: TaskState) -> EventFactory:
-    """The event of a signal that was pushed about a known task."""
+    """The event of a signal about a known task."""
     return partial(_signal, signal, known)
 
 
 def of_slot(slot: Slot, at: datetime, chosen: Selected | None) -> list[EventFactory]:
-    """The event of a schedule that has come, and then one for each task to ask about."""
+    """The event of a due schedule, followed by one for each task to evaluate."""
     each = () if chosen is None or chosen.together else chosen.tasks
     return [partial(_slot, slot, at, task) for task in (None, *each)]
 
 
 def _cause(look: Observation, one: Transition, written: frozenset[str] | None) -> Cause:
-    """`write` if Taskbell made the task or wrote one of the changed fields, else the look's."""
+    """`write` if Taskbell made the task or wrote a changed field, else the observation's cause."""
     if written is not None and (
         one.kind is Kind.CREATED or not written.isdisjoint((*one.changed, one.kind.value))
     ):

@@ -15,7 +15,7 @@ from service.store.waits import PostgresWaits
 
 
 class PostgresTransaction:
-    """Reads and writes within the transaction that the caller has opened on `connection`."""
+    """Reads and writes in the transaction that the caller has opened on `connection`."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection

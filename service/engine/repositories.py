@@ -1,8 +1,8 @@
-"""The repositories of a transaction: what engine and rules read and write, one noun each.
+"""The repositories of a transaction: what engine and rules read and write, one per entity.
 
-Each is implemented twice, by the same names: in PostgreSQL beside the noun's other statements
+Each is implemented twice, with the same names: in PostgreSQL, beside the entity's other statements
 (`service.store`, `service.outbox`), and in memory for simulations (`service.simulator.memory`).
-`tests/conformance` holds both to what is written here. All times are UTC.
+`tests/conformance` tests both against these docstrings. All times are UTC.
 """
 
 from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
@@ -23,21 +23,21 @@ from service.store.waits import Wait
 
 
 class AccountRepository(Protocol):
-    """The accounts, as far as the clock and the looks at their tasks depend on them."""
+    """The accounts: the sync states that timers and observations depend on."""
 
     async def read(self, names: Collection[str]) -> Mapping[str, AccountState]:
-        """How far each of these accounts has been read, those left out that are not known."""
+        """The sync state of each of these accounts; unknown accounts are left out."""
 
     async def stale(self, names: Collection[str], now: datetime) -> frozenset[str]:
-        """Those of these accounts of which the clock says nothing until they were read anew.
+        """Those of these accounts whose timers wait for a full sync.
 
-        Nobody looked after them until just now, or they have not been read since; or they cannot be
+        No worker has handled them until now, or they have not been read since; or they cannot be
         read.
         """
 
 
 class TaskRepository(Protocol):
-    """The last known state of each task, and when the clock has to look at it next."""
+    """The last known state of each task, and the time of its next alarm."""
 
     async def lock(self, keys: Iterable[Key]) -> dict[Key, TaskState]:
         """The states of these tasks, known or not; locked until the transaction ends."""
@@ -45,207 +45,210 @@ class TaskRepository(Protocol):
     async def lock_due(
         self, alarm_sets: Mapping[str, str], now: datetime, limit: int
     ) -> dict[Key, TaskState]:
-        """Lock tasks whose alarm has come, up to `limit` of each account: none waits for another.
+        """Lock tasks whose alarm is due, up to `limit` of each account, so that none blocks others.
 
-        The longest waiting come first, those of one moment in the order of their ids. `alarm_sets`
-        has the one of each account whose alarms this process fires: what another one
-        has set is not among them. A task that is about to be read by its id waits for that, if it
-        does not take long, and one that may be gone until that is decided.
+        The longest overdue come first, those of the same time in the order of their ids.
+        `alarm_sets` has the alarm set of each account whose alarms this process fires; tasks of
+        other alarm sets are skipped. A task that is about to be read by its id waits for that, if
+        it does not take long, and a task that may have been deleted waits until that is decided.
         """
 
     async def present(self, keys: Iterable[Key]) -> Mapping[Key, Task]:
-        """Those of these tasks that are known and not deleted, as they were last seen."""
+        """Those of these tasks that are known and not deleted, as last observed."""
 
     def pages(self, account: str, fields: Collection[str]) -> AsyncIterator[Sequence[Task]]:
-        """Every task of an account that is known and not deleted, with its id and these fields.
+        """Every known, undeleted task of an account, with its id and these fields.
 
-        Page by page, so that neither memory nor the event loop is taken up by all of them at once.
+        In pages, so that a large account fills neither the memory nor the event loop.
         """
 
     async def save(self, updates: Sequence[TaskUpdate]) -> None:
-        """Keep the new states of tasks that were locked, with their alarms and who set them."""
+        """Store the new states of locked tasks, with their next alarms and alarm sets."""
 
     async def forget_unseen(self, keys: Sequence[Key]) -> None:
-        """Remove what `lock` has left of tasks that were not known and are not saved."""
+        """Remove the rows that `lock` inserted for unknown tasks that are not saved."""
 
 
 class AnnouncementRepository(Protocol):
-    """What webhooks said has happened to tasks and their system did not show yet."""
+    """Changes that webhooks announced and the system does not show yet."""
 
     async def by_task(self, keys: Iterable[Key]) -> Mapping[Key, Sequence[Announcement]]:
-        """What is announced of each of these tasks, signals and contents aside."""
+        """The announcements for each of these tasks, without signals and contents."""
 
     async def forget(self, over: Sequence[Announcement]) -> None:
-        """Forget announcements about locked tasks: they are shown, or waited for no longer."""
+        """Delete announcements for locked tasks that are confirmed or no longer expected."""
 
 
 class LookupRepository(Protocol):
-    """The tasks that are to be read by their id."""
+    """The pending requests to read tasks by their ids."""
 
     async def ask(self, keys: Sequence[Key], cause: Cause, now: datetime) -> None:
-        """Ask for these tasks to be read; what was written by Taskbell stays marked so."""
+        """Request a read of these tasks; the mark of a task that Taskbell has written is kept."""
 
     async def ask_again(self, older: Mapping[Key, datetime], now: datetime) -> None:
-        """Ask for tasks, seen now in an older version than is known, to be read after a pause.
+        """Request a later read of tasks that were shown in an older version than the stored one.
 
-        It is counted from the first time that this was asked for, and is not over before it counts
-        that they show it, which `older` has for each.
+        The pause starts with the first request, and ends at the earliest when the older version is
+        accepted; `older` has that time for each task.
         """
 
 
 class EventRepository(Protocol):
-    """What has happened: typed transitions, never changed once written."""
+    """The events; they never change once stored."""
 
     async def allot_ids(self, count: int) -> list[int]:
-        """The ids of the next events, in ascending order, so that decisions can name them.
+        """The ids of the next events, in ascending order, so that decisions can refer to them.
 
-        None is given out twice.
+        An id is never assigned twice.
         """
 
     async def insert(self, events: Sequence[Event], rules_version: str, now: datetime) -> None:
-        """Store events, and by which version of the rules they are decided on now."""
+        """Store events, with the version of the rules that decides on them."""
 
     async def rescheduled(
         self, keys: Iterable[Key], since: datetime
     ) -> Mapping[Key, Sequence[Event]]:
-        """When these tasks were seen with other dates since then, in that order.
+        """When these tasks were observed with changed dates since then, in chronological order.
 
-        Those are left out of which there is nothing to tell.
+        Tasks without such a change are left out.
         """
 
 
 class WaitRepository(Protocol):
-    """The waits of rules with `settle` or `for`: one at most of each rule about a task."""
+    """The waits of rules with `settle` or `for`: at most one for each rule and task."""
 
     async def start(
         self, rule: str, event: Event, now: datetime, quiet: timedelta, most: timedelta
     ) -> None:
-        """Let the rule wait until the event's task has been `quiet` for so long.
+        """Let the rule wait until the event's task has been `quiet` for this long.
 
-        If it waits already, the time starts again, up to `most` after the wait began.
+        If it waits already, the wait is restarted, up to `most` after it began.
         """
 
     async def over(self, accounts: Iterable[str], now: datetime, limit: int) -> Sequence[Key]:
-        """Tasks of these accounts for which some rule has waited long enough, up to `limit`.
+        """Tasks of these accounts with a wait that is over, up to `limit`.
 
-        The longest waiting come first. It takes none of the waits.
+        The longest overdue come first. The waits are not removed.
         """
 
     async def take(self, keys: Sequence[Key], now: datetime) -> list[Wait]:
         """Remove and return the waits about these locked tasks that are over.
 
-        In the order of the events with which they began, and then of their rules.
+        They are in the order of their first events, and then of their rules.
         """
 
     async def about(self, keys: Iterable[Key], rules: Container[str]) -> list[Wait]:
         """The waits of these rules about these locked tasks, in the same order."""
 
     async def stop(self, waits: Sequence[Wait]) -> None:
-        """Remove waits; their rules decide nothing."""
+        """Remove waits without a decision of their rules."""
 
 
 class DigestRepository(Protocol):
-    """The open digests: what rules with `group` gather in an account under a key."""
+    """The open digests: events that rules with `group` collect by account and key."""
 
     async def join(self, joins: Sequence[Join], now: datetime) -> None:
-        """Add events to the open digests that they belong to, or open new ones.
+        """Add events to their open digests, or open new ones.
 
-        They are opened in the order of their rules, accounts and keys. A task that joins once more
-        counts once, with its later event. A full digest is over; the next event opens another one.
+        Digests are opened in the order of their rules, accounts and keys. A task that joins again
+        counts once, with its later event. A full digest is closed; the next event opens another
+        one.
         """
 
     async def take(self, accounts: Iterable[str], now: datetime, limit: int) -> list[Digest]:
-        """Remove and return digests of these accounts that are to be told now, up to `limit`.
+        """Remove and return digests of these accounts that are due, up to `limit`.
 
-        The one that was over first comes first, of several the one that was opened first.
+        The longest overdue come first, those of the same time in the order in which they were
+        opened.
         """
 
 
 class ScheduleRepository(Protocol):
-    """When the schedule of each rule comes next in each account."""
+    """When the schedule of each rule is due next in each account."""
 
     async def take(self, wanted: Schedules, now: datetime) -> Slot | None:
-        """Take the slot, of the `wanted` schedules, that has been due for longest.
+        """Take the longest overdue slot of the `wanted` schedules.
 
-        It does not come again: the schedule goes on with its first slot after `now`. One that is in
-        force with another cron or zone is not meant. None comes before its account has been read as
-        a whole, as half of the tasks make no list.
+        A slot is taken once: the schedule continues with its first slot after `now`. A schedule
+        that is active with another cron expression or time zone is skipped. No slot is due before
+        the first full sync of its account, as an incomplete account would give incomplete lists.
         """
 
 
 class DecisionRepository(Protocol):
-    """What each rule made of an event, and why."""
+    """The decisions of rules on events, with their reasons."""
 
     async def insert(
         self, decisions: Sequence[Decision], rules_version: str, now: datetime
     ) -> None:
-        """Store decisions and the version of the rules that made them."""
+        """Store decisions, with the version of the rules that made them."""
 
 
 class OutboxRepository(Protocol):
-    """The deliveries, as far as events and rules plan and end them."""
+    """The deliveries, as far as events and rules create and cancel them."""
 
     async def place(self, requests: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
         """Put requests into the outbox; returns those that are new by their rule's `once_per`.
 
-        What was skipped, cancelled or came too late was not sent, and does not count. A rule on
-        trial keeps count for itself. What is silenced now is skipped.
+        A delivery that was skipped, cancelled or came too late was not sent, and does not count.
+        Shadow rules are counted separately. A request that is silenced now is skipped.
         """
 
     async def placed_before(self, requests: Sequence[DeliveryRequest]) -> set[Identity]:
-        """Those of the requests that their rule has placed already, by its `once_per`."""
+        """Those of the requests that their rule has created already, by its `once_per`."""
 
     async def limited(
         self, rule: str, begin: datetime, end: datetime, *, shadow: bool
     ) -> list[datetime]:
-        """When the messages that this rule has planned go out, from `begin` to `end`.
+        """Send times of the messages that this rule has planned, from `begin` to `end`.
 
-        No other transaction plans messages of this rule, which has a `limit`, before this one ends.
+        Until this transaction ends, no other one can plan messages of this rule, which has a
+        `limit`.
         """
 
     async def withdraw(self, events: Sequence[Event], now: datetime) -> None:
-        """Cancel deliveries that are not sent yet and that one of these events makes pointless.
+        """Cancel unsent deliveries that one of these events makes pointless.
 
-        A reopening withdraws nothing that tells of an earlier completion of a recurring task.
+        A reopening cancels no message about an earlier completion of a recurring task.
         """
 
     async def pending(
         self, keys: Iterable[Key], rules: Container[str]
     ) -> list[tuple[int, str, str, str]]:
-        """Deliveries of these rules about these tasks that are not sent yet, locked.
+        """Unsent deliveries of these rules about these tasks, locked.
 
-        Each is (id, rule, account, task). The rewriting of a message that is out is not among them.
+        Each is (id, rule, account, task). Updates of sent messages are not included.
         """
 
     async def cancel(self, deliveries: Sequence[int], reason: str, now: datetime) -> None:
-        """Cancel deliveries that `pending` has found."""
+        """Cancel deliveries that `pending` returned."""
 
     async def take_back(self, events: Sequence[Event], now: datetime) -> Lanes:
-        """Plan to rewrite sent messages whose cause one of these events undoes (`on_undo`).
+        """Plan undo deliveries for sent messages whose cause is undone by an event (`on_undo`).
 
-        Returns their lanes. A completion is undone by a reopening, a creation by a deletion, and
-        that if the task is there again. What is taken back stands in nobody's way any more: when it
-        happens again it is announced anew.
+        Returns their lanes. A completion is undone by a reopening, a creation by a deletion, and a
+        deletion by a restoration. An undone message no longer counts for `once_per`: if the same
+        thing happens again, it is announced again.
         """
 
 
 class ProvenanceRepository(Protocol):
-    """Which tasks and changes are Taskbell's own doing, and which rules wrote them."""
+    """Which tasks and changes were made by Taskbell, and by which rules."""
 
     async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
-        """The fields that Taskbell itself is writing, for those of these tasks that it writes to.
+        """The fields that Taskbell is writing, for those of these tasks that it writes to.
 
-        A write counts from its first attempt until the task was read back, a creation until it was
-        seen: a slow system may say first that there is no such task. One that is just being created
-        has no known id yet: it is recognised by its title.
+        A write counts from its first attempt until the task was read back, a creation until the
+        task was observed: a slow system may report at first that the task does not exist. A task
+        that is being created has no known id yet: it is recognised by its title.
         """
 
     async def creator_rules(self, keys: Iterable[Key]) -> Mapping[Key, Rules]:
-        """The rules that made each task, that made the task for which it was made, and so on."""
+        """For each task, the rules that created it, the task it was created for, and so on."""
 
     async def writer_rules(self, events: Collection[int]) -> Mapping[int, Rules]:
-        """The rules whose writing led to each of these events, directly or by way of other events.
+        """The rules whose writes led to each of these events, directly or through other events.
 
         An event that Taskbell caused is traced to the last write before it to the same task and one
-        of the changed fields; from there to the event because of which that was written, and so on.
+        of the changed fields; from there to the event that caused the write, and so on.
         """

@@ -1,7 +1,7 @@
-"""The storage that the engine and the rules work on: every read and write of one transaction.
+"""The storage interface of engine and rules: every read and write of one transaction.
 
-There are two implementations. Taskbell at work uses PostgreSQL (`service.engine.postgres`). A
-simulation, which tries rules on recorded or made-up history and sends nothing, keeps everything in
+There are two implementations. In operation Taskbell uses PostgreSQL (`service.engine.postgres`). A
+simulation, which tries rules on recorded or invented history and sends nothing, keeps everything in
 memory (`service.simulator.memory.transaction`). The code above is the same for both.
 """
 
@@ -23,27 +23,27 @@ from service.engine.repositories import (
 
 
 class Transaction(Protocol):
-    """Everything that a transaction of the engine reads and writes, by its noun."""
+    """Everything that a transaction of the engine reads and writes, one repository per entity."""
 
     @property
     def accounts(self) -> AccountRepository:
-        """How far accounts have been read."""
+        """The sync states of accounts."""
 
     @property
     def tasks(self) -> TaskRepository:
-        """What is known of tasks."""
+        """The known states of tasks."""
 
     @property
     def announcements(self) -> AnnouncementRepository:
-        """What is announced of tasks and does not show."""
+        """Announced changes of tasks that are not confirmed yet."""
 
     @property
     def lookups(self) -> LookupRepository:
-        """Which tasks are to be read by their id."""
+        """Pending requests to read tasks by their ids."""
 
     @property
     def events(self) -> EventRepository:
-        """What has happened."""
+        """The events."""
 
     @property
     def waits(self) -> WaitRepository:
@@ -51,20 +51,20 @@ class Transaction(Protocol):
 
     @property
     def digests(self) -> DigestRepository:
-        """What rules gather for one message."""
+        """The open digests."""
 
     @property
     def schedules(self) -> ScheduleRepository:
-        """When the schedules of rules come next."""
+        """When the schedules of rules are due next."""
 
     @property
     def decisions(self) -> DecisionRepository:
-        """What rules have decided."""
+        """The decisions of rules."""
 
     @property
     def outbox(self) -> OutboxRepository:
-        """What is to be sent."""
+        """The deliveries."""
 
     @property
     def provenance(self) -> ProvenanceRepository:
-        """What is Taskbell's own doing."""
+        """The tasks and changes that Taskbell made."""

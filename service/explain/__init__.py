@@ -1,8 +1,8 @@
 """`taskbell explain`: why each rule fired for a task or did not.
 
-Decisions and deliveries are read from the database. A rule that did not match has left nothing
-there: it is asked again, as it was at that time, by the code that also decides at work, and gives
-the same answer.
+Decisions and deliveries are read from the database. A rule that did not match has no stored
+decision: it is evaluated again, in its version at that time, by the same code as in operation, and
+gives the same result.
 """
 
 from collections.abc import Mapping
@@ -19,11 +19,13 @@ from service.store.views.digest_history import Named
 
 
 class ExplanationStatus(StrEnum):
-    """What came of a rule for a task.
+    """The result of a rule for a task.
 
-    `UNHEARD`: nothing that the rule listens to has happened to the task. `OFF`: the rule is
-    switched off. `ELSEWHERE`: the rule is for other accounts only. `GATHERED`: the task is in a
-    digest that has not been sent yet. `NO_TASK`: the rule comes by a schedule and is about no task.
+    - `UNHEARD`: no event of the task triggers the rule
+    - `OFF`: the rule is disabled
+    - `ELSEWHERE`: the rule is for other accounts only
+    - `GATHERED`: the task is in a digest that has not been sent yet
+    - `NO_TASK`: the rule has a schedule and is not about a task
     """
 
     FIRED = "fired"
@@ -52,10 +54,10 @@ STANDINGS = {
 
 @dataclass(frozen=True, slots=True)
 class DigestExplanation:
-    """The digest that a task belongs to. `of` is its key, as a person reads it.
+    """The digest that a task belongs to. `of` is its displayed key.
 
-    An open digest has `closes_at` and the `tasks` that it holds so far. One that was sent has only
-    `told_at`: which tasks it held is not on record. Times are UTC.
+    An open digest has `closes_at` and the `tasks` that it has so far. A sent one has only
+    `told_at`: the list of its tasks is not stored. Times are UTC.
     """
 
     of: str
@@ -66,11 +68,11 @@ class DigestExplanation:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleExplanation:
-    """When a rule's schedule came last and comes next in the account (UTC; None: never).
+    """The last and the next slot of a rule's schedule in the account (UTC; None: never).
 
-    `chosen` are the tasks that the rule was asked about, one by one, when it came last. For a rule
-    with `group` there are none: only how many they were is on record. `said` are the reasons of
-    what the rule decided about the schedule itself.
+    `chosen` are the tasks for which the rule was evaluated, one by one, at the last slot. For a
+    rule with `group` there are none: only their number is stored. `said` are the reasons of the
+    rule's decisions on the slot itself.
     """
 
     came_at: datetime | None
@@ -81,16 +83,16 @@ class ScheduleExplanation:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What one rule made of one task.
+    """The result of one rule for one task.
 
-    - `when`: its trigger, in one line; `says`: why it stands as it does, in a sentence
-    - `heard`: ids of the task's events that it listens to
-    - `event`, `asked_at`: the event that it was asked about last, and when (UTC)
+    - `when`: its trigger, in one line; `says`: the reason for its status, in a sentence
+    - `heard`: ids of the task's events that trigger it
+    - `event`, `asked_at`: the event that it was evaluated for last, and when (UTC)
     - `conditions`: its conditions with the values that they had then
-    - `decision`, `deliveries`: what is on record about that event
-    - `clock`: for a rule by the clock or a schedule, when it comes next or why it does not
-    - `digest`, `schedule`: for rules with `group`, and for rules by a schedule
-    - `notes`: what else a reader should know, in sentences
+    - `decision`, `deliveries`: the stored ones for that event
+    - `clock`: for a rule with an alarm or a schedule, when that fires next, or why it does not
+    - `digest`, `schedule`: for rules with `group`, and for rules with a schedule
+    - `notes`: further remarks, in sentences
     """
 
     rule: str
@@ -111,7 +113,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class RuleVersions:
-    """The rules of the file (`now`), and by version those that decided something `then`."""
+    """The rules of the file (`now`), and by version those that made decisions (`then`)."""
 
     now: Ruleset
     then: Mapping[str, Ruleset]

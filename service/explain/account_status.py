@@ -1,4 +1,4 @@
-"""What an account waits for after nobody looked after it, or could read it: in words."""
+"""Text for accounts that wait for a full sync after an outage."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -13,7 +13,7 @@ _MISSED = "It may have missed changes, so it is reading all tasks again."
 
 
 def name_of(account: Mapping[str, Any]) -> str:
-    """How an account is, in a word or two."""
+    """The state of an account, in a word or two."""
     if account["state"] == "baseline":
         return FIRST_SYNC
     if account["state"] != "ok":
@@ -26,7 +26,7 @@ def name_of(account: Mapping[str, Any]) -> str:
 
 
 def what_waits(account: Mapping[str, Any], told: Told) -> str | None:
-    """Why an account's due messages are not sent yet, and until when; None where nothing waits."""
+    """Why an account's due messages are not sent yet, and until when; None if none waits."""
     if (since := account["alone_since"]) is not None:
         return (
             f"Taskbell has not processed this account since {told(since)}."

@@ -1,4 +1,4 @@
-"""What became, or will become, of a task in the digest that it joined."""
+"""Explains the digest that a task has joined."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -15,10 +15,10 @@ from service.store.views.digest_history import PastDigest
 def joined(
     decision: RecordedDecision | None, gatherings: Iterable[PastDigest]
 ) -> PastDigest | None:
-    """The digest that an event joined by this decision; None if it is not on record.
+    """The digest that an event joined by this decision; None if it is not stored.
 
-    It is the last one with this rule and key that had been opened by then: an earlier one takes
-    nothing more.
+    It is the last one with this rule and key that had been opened by then: earlier ones were
+    closed.
     """
     if decision is None:
         return None
@@ -38,7 +38,7 @@ def in_digest(
 ) -> Explanation:
     """Add the digest that the task is in.
 
-    `left_out` is why the digest does not mention the task, or would not as the task is now.
+    `left_out` is why the digest does not contain the task, or would not, in its present state.
     """
     of = named(digest.opened.group or "")
     if digest.told is None:

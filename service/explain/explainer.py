@@ -1,4 +1,4 @@
-"""From everything on record about a task to one explanation for each rule."""
+"""Builds one explanation per rule from the recorded history of a task."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -32,9 +32,9 @@ _NOTHING_LEFT = "no change was left that the rule reacts to"
 def explain(
     rules: RuleVersions, task_history: TaskHistory, zone: ZoneInfo, now: datetime, since: datetime
 ) -> list[Explanation]:
-    """One explanation for each rule of the file, in its order, for the task of a dossier.
+    """One explanation for each rule of the file, in its order, for the task of a history.
 
-    `zone` is the account's. `since` is from when on events are on record (UTC).
+    `zone` is the account's. `since` is the time of the first stored event (UTC).
     """
     explainer = _Explainer(rules, task_history, zone, now, since)
     return [explainer.rule(raw) for raw in _written(rules.now.text)]
@@ -147,7 +147,7 @@ class _Explainer:
     def _judged(
         self, known: Explanation, rule: Rule, version: str, asked: Sequence[Event]
     ) -> Explanation:
-        """Add the outcome and the values of the conditions, by the rule as it was in a version."""
+        """Add the outcome and the values of the conditions, by the rule in that version."""
         then = self._rule_of(version, rule)
         heard = [event for event in asked if then is not None and then.listens_to(event)]
         if then is None or not heard:
@@ -165,7 +165,7 @@ class _Explainer:
         return self._gathered(judged, rule, verdict.joining)
 
     def _gathered(self, judged: Explanation, rule: Rule, joining: Joining) -> Explanation:
-        """Add what has become of the task in the digest that it joined."""
+        """Add the state of the digest that the task has joined."""
         digest = joined(judged.decision, self._dossier.together.gatherings)
         if digest is None:
             lost = "what became of its digest is no longer on record"
@@ -178,7 +178,7 @@ class _Explainer:
         return in_digest(judged, digest, left_out, self._zone)
 
     def _rule_of(self, version: str, rule: Rule) -> Rule | None:
-        """The rule as it was in a version, or as it is now if that version is not on record."""
+        """The rule in a version, or the present one if that version is not stored."""
         then = self._rulebook.then.get(version)
         return rule if then is None else then.get(rule.id)
 
@@ -188,17 +188,17 @@ class _Explainer:
         return found[-1] if found else None
 
     def _decisions(self, rule: Rule) -> list[RecordedDecision]:
-        """What the rule decided about this task.
+        """The decisions of the rule on this task.
 
-        The decision about a digest has the id of the event that opened it. If that event is one of
-        this task, the decision about joining comes first, and is the one that is meant here.
+        The decision on a digest has the id of the event that opened it. If that event is one of
+        this task, the decision on joining comes first, and is the one that is meant here.
         """
         ours = [one for one in self._dossier.decisions if one.rule == rule.id]
         joined = {one.event: one for one in reversed(ours) if one.outcome == Outcome.GATHERED}
         return [one for one in ours if joined.get(one.event, one) is one]
 
     def _deliveries(self, rule: Rule, number: int) -> tuple[RecordedDelivery, ...]:
-        """The deliveries of the event, and those that rewrite what they have sent."""
+        """The deliveries of the event, and their updates."""
         ours = [one for one in self._dossier.deliveries if one.rule == rule.id]
         first = {one.id for one in ours if one.event == number and one.rewrites is None}
         return tuple(one for one in ours if one.id in first or one.rewrites in first)
@@ -215,7 +215,7 @@ class _Explainer:
     def _decided_again(
         self, rule: Rule, asked: Sequence[Event], at: datetime
     ) -> tuple[Scope, Verdict]:
-        """The verdict on the first of these events that the rule fires on, or else on the last."""
+        """The verdict on the first of these events for which the rule fires, or on the last."""
         for event in asked:
             scope = Scope(event, at, self._zone, by_noun([rule.reads]))
             verdict = rule.decide_now(scope)
@@ -225,7 +225,7 @@ class _Explainer:
 
 
 def words_of_trigger(when: Any) -> str:
-    """What stands after `when:` in one line."""
+    """The value of `when:` in one line."""
     if not isinstance(when, dict):
         return str(when)
     return ", ".join(
@@ -235,14 +235,14 @@ def words_of_trigger(when: Any) -> str:
 
 
 def _outcome(decision: RecordedDecision | None, verdict: Verdict) -> tuple[ExplanationStatus, str]:
-    """By the decision that is on record, or else by the one that was just made again."""
+    """The status by the stored decision, or else by the one that was just repeated."""
     if decision is not None:
         return STANDINGS[Outcome(decision.outcome)], decision.reason
     return STANDINGS[verdict.outcome], verdict.reason
 
 
 def _words(text: str, rule: str) -> Any:
-    """All of the configuration that this rule's decisions depend on."""
+    """The part of the configuration that this rule's decisions depend on."""
     whole = orjson.loads(text)
     own = [one for one in whole.get("rules", []) if one.get("id") == rule]
     return own, [whole.get(name) for name in _SURROUNDINGS]

@@ -1,8 +1,8 @@
-"""What a rule was asked about last: usually the last event of the task that it listens to.
+"""The last event that a rule was evaluated for: usually the task's last event that triggers it.
 
-A rule that listens to several events of one look is asked once for all of them. A rule with
-`settle` is asked about the net change when the task has been quiet, a rule with `for` about the
-task as it is when the time is over.
+If several events of one observation trigger a rule, it is evaluated once for all of them. A rule
+with `settle` is evaluated for the net change when the task has been quiet, a rule with `for` for
+the task as it is when the time is over.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,10 +18,10 @@ from service.store.waits import Wait
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedEvents:
-    """What a rule was asked about at `at` (UTC); its decision has the event id `id`.
+    """The events that a rule was evaluated for at `at` (UTC); its decision has the event id `id`.
 
-    There are several `events` if one look brought them, and none if all changes were taken back
-    while the rule waited.
+    There are several `events` if they come from one observation, and none if all changes were
+    undone while the rule waited.
     """
 
     id: int
@@ -35,9 +35,9 @@ def last_occasion(
     decisions: Sequence[RecordedDecision],
     decided_at: Mapping[int, datetime],
 ) -> EvaluatedEvents | None:
-    """The last time a rule was asked about these events of a task; None if it never was.
+    """The last evaluation of a rule for these events of a task; None if there was none.
 
-    `decisions` are the rule's own, `decided_at` tells when each event was decided on.
+    `decisions` are the rule's own, `decided_at` has the time when each event was decided on.
     """
     heard = [event for event in events if rule.listens_to(event)]
     if not heard:
@@ -56,10 +56,10 @@ def last_occasion(
 
 
 def _waited(rule: Rule, events: Sequence[Event], decision: RecordedDecision) -> EvaluatedEvents:
-    """What was left to decide on when a wait was over; that always leaves a decision.
+    """The changes that remained when a wait was over; there is always a stored decision for that.
 
-    `events` are those that had been decided on by then. `Event.at` would not tell: that of an
-    alarm is its due moment, not when it rang.
+    `events` are those that had been decided on by then. `Event.at` does not show it: that of an
+    alarm is the time when it was due, not when it fired.
     """
     first = next(event for event in events if event.id == decision.event)
     current = events[-1].after

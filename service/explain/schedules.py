@@ -1,4 +1,4 @@
-"""Rules by a schedule: whether a task was chosen when it came last, and what came of that."""
+"""Explains rules with a schedule: whether the last slot selected a task, and the result."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -38,7 +38,7 @@ def by_schedule(
     zone: ZoneInfo,
     now: datetime,
 ) -> Explanation:
-    """What came of a rule's last `slot`, by the rule as it was `then`; None: it never came."""
+    """The result of a rule's last `slot`, by the rule as it was `then`; None: there was none."""
     schedule = _schedule(rule, slot, zone, now)
     known = replace(blank, schedule=schedule, clock=_clock(schedule, zone))
     if slot is None:
@@ -94,9 +94,9 @@ class _SlotExplainer:
         return self._in_company()
 
     def _not_chosen(self) -> Explanation:
-        """Why `for_each` did not choose the task, by how it was then.
+        """Why `for_each` did not select the task, by its state then.
 
-        Fields that change without an event may have been different.
+        Fields that change without an event may have had other values.
         """
         task, says = self._papers.at(self._slot.at), "for_each did not choose the task"
         try:
@@ -109,7 +109,7 @@ class _SlotExplainer:
         return replace(self._known, standing=ExplanationStatus.NOT_MATCHED, says=says)
 
     def _asked(self, event: Event, decision: RecordedDecision | None) -> Explanation:
-        """What came of an event that the rule was asked about."""
+        """The result for an event that the rule was evaluated for."""
         scope = self._scope(event)
         verdict = self._rule.decide_now(scope)
         outcome, reason = verdict.outcome, verdict.reason
@@ -126,9 +126,9 @@ class _SlotExplainer:
         )
 
     def _in_company(self) -> Explanation:
-        """The task among those told of in one digest, of which no list is on record.
+        """The result for a task in a digest whose list of tasks is not stored.
 
-        So the choice is made again, by how the task was then.
+        So the selection is repeated, with the state of the task then.
         """
         task, choice = self._papers.at(self._slot.at), self._rule.for_each
         try:
@@ -143,7 +143,7 @@ class _SlotExplainer:
             return replace(self._known, standing=ExplanationStatus.FAILED, says=says)
 
     def _chosen(self, scope: Scope) -> Explanation:
-        """What came of a chosen task; raises EvaluationError if `by` has no value for it."""
+        """The result for a selected task; raises EvaluationError if `by` has no value for it."""
         traced = tuple(traces(self._rule.conditions, scope))
         known = replace(self._known, conditions=traced)
         refused = self._rule.refusal(scope)
@@ -169,7 +169,7 @@ class _SlotExplainer:
         )
 
     def _of_digest(self, key: str) -> Sequence[RecordedDelivery]:
-        """The deliveries of this digest, or all of the slot if they cannot be told apart."""
+        """The deliveries of this digest, or all of the slot if they cannot be distinguished."""
         once_key = self._rule.planning.once_key(self._scope(self._slot.event, Group(key, (), 0)))
         sent = self._slot.deliveries
         return [one for one in sent if one.once_key.startswith(once_key)] or sent

@@ -1,4 +1,4 @@
-"""What is explained, in words: when an alarm is due or why not, and the values of a condition."""
+"""Texts of explanations: when an alarm is due or why not, and the values of a condition."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -20,9 +20,9 @@ _WITH_THE_ACCOUNT = "it waits with everything else due in this account (see abov
 def next_ring(
     alarm: Alarm, known: TaskState, zone: ZoneInfo, now: datetime, *, at_once: bool = True
 ) -> str:
-    """When the alarm rings, or why it does not, in the account's zone.
+    """When the alarm fires, or why it does not, in the account's zone.
 
-    Not `at_once` where its account is not to be relied on before it was read.
+    Not `at_once` if its account waits for a full sync.
     """
     task = known.present
     if task is None or not task.is_open:
@@ -42,7 +42,7 @@ def next_ring(
 
 
 def _without_moment(alarm: Alarm, task: Task, zone: ZoneInfo) -> str:
-    """Why an alarm has no moment to ring at: its date is missing, no date, or a whole day."""
+    """Why an alarm has no time: its date is missing, is not a date, or has no time of day."""
     if alarm.lacks_time(task):
         return (
             f"this rule needs a time in {alarm.field}, but the task has only a date there"
@@ -55,20 +55,20 @@ def _without_moment(alarm: Alarm, task: Task, zone: ZoneInfo) -> str:
 
 
 def standing(task: Task | None) -> str:
-    """How a task stands; None is one that is gone."""
+    """The state of a task; None is a deleted one."""
     if task is None:
         return "deleted"
     return "done" if task.done else "archived" if task.archived else "open"
 
 
 def date_shown(task: Task, name: str, zone: ZoneInfo) -> str:
-    """A date of a task, without a clock time where it is a day."""
+    """A date of a task, without a time of day if it is a day."""
     moment = moment_of(task, name, zone)
     return "" if moment is None else shown(moment, zone, is_day=is_day(task, name))
 
 
 def told(moment: datetime, zone: ZoneInfo) -> str:
-    """A moment in a zone, as templates show it."""
+    """A time in a zone, as templates show it."""
     return shown(moment, zone)
 
 

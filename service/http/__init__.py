@@ -1,7 +1,7 @@
-"""The way out: one guarded HTTP client, and what can be known about a call that failed.
+"""HTTP client with SSRF protection and classification of failures.
 
-The transport is aiohttp under httpx's interface (ten times the default's throughput). Where a
-socket is opened, after resolution, the address is checked; redirects and proxies are not used.
+The transport is aiohttp under httpx's interface (ten times the default's throughput). The address
+is checked when a socket is opened, after resolution; redirects and proxies are not used.
 """
 
 import re
@@ -28,11 +28,11 @@ SocketFactory: TypeAlias = Callable[[Any], socket.socket]
 
 LONGEST_PAUSE = timedelta(days=1)
 CONNECTIONS = 1000
-# Of an answer that nobody reads as it comes, such as Slack's.
+# For responses that are not streamed, such as Slack's.
 LARGEST_REPLY = 8 * 1024 * 1024
 
 # Shorter than the five seconds after which common servers close an idle connection: a request
-# on a connection that is just being closed has an outcome that nobody knows.
+# on a connection that is just being closed has an unknown outcome.
 KEEP_ALIVE = 4.0
 
 # What Python's `is_global` lets through although it leads inside: the translators to IPv4
@@ -71,7 +71,7 @@ _SAFE_TO_REPEAT = frozenset({"GET", "HEAD"})
 
 
 class AddressRefused(OSError):
-    """An address that leads into the operator's own network, which the configuration forbids."""
+    """An address in the operator's own network, which the configuration forbids."""
 
     def __init__(self, address: Address) -> None:
         super().__init__(
@@ -81,11 +81,11 @@ class AddressRefused(OSError):
 
 
 def open_client(allow: Sequence[Network] = (), *, timeout: float = 10.0) -> httpx.AsyncClient:
-    """A client for everything that leaves the process; close it with `aclose`.
+    """A client for all calls to other hosts; close it with `aclose`.
 
-    Addresses that are not public are refused unless a range in `allow` holds them. `timeout` is
-    in seconds, for each of connecting, writing and waiting for bytes. Cookies are not kept, so
-    that two accounts on one host stay apart.
+    Addresses that are not public are refused unless a range in `allow` contains them. `timeout` is
+    in seconds, for each of connecting, writing and waiting for bytes. Cookies are not kept, so that
+    two accounts on one host stay separate.
     """
     return _Client(
         transport=_Transport(tuple(allow)),
@@ -98,10 +98,10 @@ def open_client(allow: Sequence[Network] = (), *, timeout: float = 10.0) -> http
 
 
 def never_sent(error: httpx.RequestError) -> bool:
-    """Whether surely no byte of the request went out, so that it can be made again.
+    """Whether surely no byte of the request was sent, so that it can be repeated.
 
-    The class of `error` does not tell: the transport reports a connection that was reset in the
-    middle of an answer as httpx.ConnectTimeout. Its cause does.
+    The class of `error` does not show it: the transport reports a connection that was reset in the
+    middle of a response as httpx.ConnectTimeout. Its cause does.
     """
     return isinstance(error.__cause__, _BEFORE_SENDING)
 
@@ -109,8 +109,8 @@ def never_sent(error: httpx.RequestError) -> bool:
 def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     """The pause that `Retry-After` asks for, in seconds or up to an HTTP date; at most a day.
 
-    A date is read against the answer's own `Date`, where it has one, because the other side's
-    clock may be wrong. None if there is no such header or it cannot be read.
+    A date is compared with the response's own `Date`, if it has one, because the server's clock may
+    be wrong. None if there is no such header or it cannot be parsed.
     """
     asked = headers.get("retry-after", "").strip()
     if found := _SECONDS.fullmatch(asked):
@@ -125,12 +125,12 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
 
 
 def answered_at(headers: Mapping[str, str], now: datetime) -> datetime:
-    """When an answer was sent by the other side's own clock, by which its dates are meant."""
+    """When a response was sent by the server's own clock, to which its dates refer."""
     return _http_date(headers.get("date", "")) or now
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address leads out into the internet and nowhere else."""
+    """Whether an address is in the public internet."""
     return (
         address.is_global
         and not address.is_multicast
@@ -139,9 +139,9 @@ def is_public(address: Address) -> bool:
 
 
 def demand_allowed(host: str, allow: Sequence[Network]) -> None:
-    """Raise AddressRefused for an address that is not public, unless a range in `allow` holds it.
+    """Raise AddressRefused for an address that is not public, unless it is in a range in `allow`.
 
-    An IPv4 address that is written as IPv6 is the one it stands for.
+    An IPv4 address that is written as IPv6 is checked as IPv4.
     """
     address = ip_address(host.partition("%")[0])
     if isinstance(address, IPv6Address):
@@ -151,11 +151,10 @@ def demand_allowed(host: str, allow: Sequence[Network]) -> None:
 
 
 class _Client(httpx.AsyncClient):
-    """httpx's client without what is switched off here anyway, a sixth of a call's whole cost.
+    """httpx's client without features that are not used here, a sixth of a call's total cost.
 
-    No cookies, no redirects and no authentication flow means that a request is sent once, as it
-    is. Requests are built as httpx has it; answers have up to LARGEST_REPLY bytes, unless they are
-    read as they come.
+    Without cookies, redirects and authentication flow a request is sent once, as it is. Requests
+    are built as by httpx; responses have up to LARGEST_REPLY bytes, unless they are streamed.
     """
 
     async def send(
@@ -179,7 +178,7 @@ class _Client(httpx.AsyncClient):
 
 
 def _whole(response: httpx.Response, body: bytes) -> httpx.Response:
-    """The same answer with its body, which is unpacked."""
+    """The same response with its body, decompressed."""
     headers = [
         (name, value) for name, value in response.headers.multi_items() if name not in _OF_THE_WAY
     ]
@@ -189,7 +188,7 @@ def _whole(response: httpx.Response, body: bytes) -> httpx.Response:
 
 
 class _Transport(AiohttpTransport):
-    """httpx's way to aiohttp; raises nothing but httpx.RequestError."""
+    """httpx's transport over aiohttp; raises nothing but httpx.RequestError."""
 
     def __init__(self, allow: tuple[Network, ...]) -> None:
         super().__init__(client=lambda: _session(allow, self.ssl_context))
@@ -226,7 +225,7 @@ def _guard(allow: tuple[Network, ...]) -> SocketFactory:
 async def _only_once(
     request: aiohttp.ClientRequest, handler: ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Keep aiohttp from quietly sending a PUT or DELETE again after a lost connection."""
+    """Keep aiohttp from repeating a PUT or DELETE after a lost connection."""
     try:
         return await handler(request)
     except aiohttp.ClientConnectorError:

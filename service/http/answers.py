@@ -1,4 +1,4 @@
-"""What comes back from a call, of which no more is read than may come."""
+"""Reads responses up to a maximum size."""
 
 import asyncio
 
@@ -8,13 +8,13 @@ from service.http.compression import can_be_read, is_packed, unpacked
 
 
 class AnswerRefused(httpx.DecodingError):
-    """An answer that is not read to its end, or cannot be unpacked."""
+    """A response that is not read to its end, or cannot be decompressed."""
 
 
 async def read_answer(response: httpx.Response, most: int) -> bytes:
-    """The body of an answer, unpacked, of up to so many bytes.
+    """The body of a response, decompressed, of up to this many bytes.
 
-    Raises AnswerRefused where it is larger, is broken, or is packed as nobody asked for.
+    Raises AnswerRefused if it is larger, is broken, or has an encoding that was not requested.
     """
     request = response.request
     if not can_be_read(response.headers.get("content-encoding", "")):

@@ -1,4 +1,4 @@
-"""Bodies that were packed with gzip, once, of which no more is unpacked than may come."""
+"""gzip-compressed bodies, decompressed once and up to a maximum size."""
 
 import zlib
 
@@ -10,13 +10,13 @@ _MOST_MEMBERS = 100
 
 
 class TooLarge(ValueError):
-    """It unpacks to more than may come."""
+    """The decompressed body exceeds the maximum size."""
 
 
 def can_be_read(encoding: str) -> bool:
-    """Whether this Content-Encoding is gzip, or no way of packing at all, as some senders have it.
+    """Whether this Content-Encoding is gzip, or a name for no encoding, as some senders have it.
 
-    Proxies write it twice, and a character set stands there by mistake.
+    Proxies write it twice, and some senders put a character set there by mistake.
     """
     names = {name.strip().lower() for name in encoding.split(",")}
     return all(name in _GZIP | _PLAIN or _is_charset(name) for name in names)
@@ -31,14 +31,15 @@ def _is_charset(name: str) -> bool:
 
 
 def is_packed(body: bytes | bytearray) -> bool:
-    """Whether it is a gzip, whatever its headers say: not every proxy that unpacks says so."""
+    """Whether it is gzip, whatever its headers say: some proxies decompress without saying so."""
     return body.startswith(_MAGIC)
 
 
 def unpacked(body: bytes, most: int) -> bytes:
-    """What was packed, in one or several members; ValueError if that is broken or too large.
+    """The decompressed data of one or several members; ValueError if it is broken or too large.
 
-    What was packed twice is still packed. A large one is to be unpacked in a thread.
+    Data that was compressed twice is decompressed once. Large data should be decompressed in a
+    thread.
     """
     found, left = bytearray(), body
     for _ in range(_MOST_MEMBERS):

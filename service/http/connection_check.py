@@ -1,4 +1,4 @@
-"""Whether somebody is there at an address, found out without saying anything to them."""
+"""Checks whether a server listens at an address, without sending anything."""
 
 import asyncio
 import socket
@@ -19,10 +19,10 @@ _PORTS = {"http": 80, "https": 443}
 
 
 async def check_connection(allow: Sequence[Network], url: httpx.URL, within: timedelta) -> None:
-    """Open a connection to the address's host, encrypted for https, and close it: no more.
+    """Open a connection to the address's host, with TLS for https, and close it.
 
-    Addresses that are not public are refused unless a range in `allow` holds them, as for every
-    call. Raises SendError; its text names host and port only, for an address may hold a secret.
+    Addresses that are not public are refused unless a range in `allow` contains them, as for every
+    call. Raises SendError; its text names host and port only, as an address may contain a secret.
     """
     port = url.port or _PORTS[url.scheme]
     try:

@@ -1,4 +1,4 @@
-"""Answers that say no with a status that says yes: 200, and `{"success": false, "error": …}`."""
+"""Error responses with status 200, such as `{"success": false, "error": …}`."""
 
 import re
 from collections.abc import Mapping
@@ -41,12 +41,12 @@ _IDS = frozenset({"id", "uuid"})
 
 
 def is_denied(answer: Any) -> bool:
-    """Whether the JSON of an answer says that what was asked was not done."""
+    """Whether the JSON of a response says that the request was not carried out."""
     return _is_failed(answer) or _is_no(answer, _DEEPEST)
 
 
 def words(value: Any) -> str:
-    """What an answer says for itself, as one text."""
+    """The error text of a response."""
     if isinstance(value, dict):
         return "; ".join(f"{name}: {words(one)}" for name, one in value.items() if one)
     if isinstance(value, list):
@@ -55,7 +55,7 @@ def words(value: Any) -> str:
 
 
 def _is_no(answer: Any, levels: int, *, of_messages: bool = False) -> bool:
-    """Whether an object says no, or each one of a list does: some may have been told."""
+    """Whether an object reports a failure, or every object of a list: some may have succeeded."""
     if not levels:
         return False
     if isinstance(answer, list):
@@ -72,7 +72,7 @@ def _is_no(answer: Any, levels: int, *, of_messages: bool = False) -> bool:
 
 
 def _plain(name: Any) -> str:
-    """A name in lower case, without what parts its words."""
+    """A name in lower case, without separators between its words."""
     return _BETWEEN_WORDS.sub("", str(name)).casefold().removeprefix("is")
 
 
@@ -95,7 +95,7 @@ def _was_told_to_nobody(part: Mapping[str, Any]) -> bool:
 
 
 def _is_none_of(value: Any) -> bool:
-    """Whether it is false, or how many there are is 0; null is not known yet."""
+    """Whether it is false, or a count of 0; null means that it is not known yet."""
     return value is not None and flag(value) is False
 
 
@@ -104,7 +104,7 @@ def _names_a_failure(part: Mapping[str, Any]) -> bool:
         return True
     if any(_is_failed(part[name]) for name in _STATES & part.keys()):
         return True
-    # Of several some may have been told.
+    # Of several notifications some may have been sent.
     return not part.keys() & _TOLD and any(
         _is_something(part[name]) for name in _NOT_DONE & part.keys()
     )
@@ -115,13 +115,13 @@ def _is_failed(state: Any) -> bool:
 
 
 def _is_refusal(part: Mapping[str, Any]) -> bool:
-    """Whether it holds the status of HTTP that it should have come with."""
+    """Whether it contains the HTTP status that the response should have had."""
     codes = (str(part[name]) for name in _CODES & part.keys())
     return any(code.isascii() and code.isdigit() and int(code[:9]) in _REFUSALS for code in codes)
 
 
 def _is_something(value: Any) -> bool:
-    """Whether anything is said, at whatever depth; `{"base": []}` says nothing."""
+    """Whether it contains any text, at any depth; `{"base": []}` contains none."""
     if isinstance(value, dict):
         return any(_is_something(one) for one in value.values())
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Why nobody answered, told to somebody who has never heard of errno."""
+"""User-friendly messages for connection errors."""
 
 import errno
 import socket
@@ -38,7 +38,7 @@ _OFFLINE = frozenset({socket.EAI_AGAIN, errno.ENETUNREACH, errno.EHOSTUNREACH})
 
 
 def explain(error: httpx.RequestError) -> str:
-    """What went wrong with a call. Names host and port at most: an address may hold a secret."""
+    """The error of a call. Names host and port at most: an address may contain a secret."""
     cause = error.__cause__
     if isinstance(cause, aiohttp.ClientConnectorError):
         return explain_socket(cause.os_error, f"{cause.host}:{cause.port}")

@@ -1,8 +1,9 @@
-"""Reading the JSON of other people's programs, which is not always as strict as a reader's.
+"""Tolerant, bounded JSON parsing for requests and responses.
 
-What is read is bounded in count as well as in size: a list of nothing but `{}` takes thirty times
-the memory of its text. What is large is read in a thread, and what is very large by a reader that
-lets the loop go on between two objects: orjson holds it for 12 ms a megabyte, thread or not.
+The number of values is limited as well as the size: a list of nothing but `{}` takes thirty times
+the memory of its text. Large bodies are parsed in a thread, and very large ones by a parser that
+lets the event loop continue between two objects: orjson blocks it for 12 ms per megabyte, in a
+thread or not.
 """
 
 import asyncio
@@ -34,13 +35,13 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 class TooManyValues(ValueError):
-    """More values than a webhook or an answer may hold."""
+    """More values than a webhook or a response may have."""
 
 
 async def aside(
     size: int, read: Callable[Given, Result], *given: Given.args, **named: Given.kwargs
 ) -> Result:
-    """What `read` makes of so many bytes; of many in a thread, so that the loop goes on."""
+    """The result of `read` for these bytes; large bodies in a thread, so as not to block."""
     if size <= _SMALL:
         return read(*given, **named)
     return await asyncio.to_thread(read, *given, **named)
@@ -49,9 +50,9 @@ async def aside(
 async def decoded_aside(
     size: int, read: Callable[Given, Result], *given: Given.args, **named: Given.kwargs
 ) -> Result:
-    """The same where `read` does no more than decode JSON.
+    """The same if `read` does no more than decode JSON.
 
-    What orjson reads quickly holds the loop for as long from a thread.
+    For a body that orjson parses quickly, a thread would block the loop for as long.
     """
     if size <= _QUICK:
         return read(*given, **named)
@@ -61,19 +62,19 @@ async def decoded_aside(
 def decoded(body: bytes) -> Any:
     """The JSON in a webhook; raises orjson.JSONDecodeError, and TooManyValues.
 
-    A program that cuts texts at so many UTF-16 units leaves half a character at the end, one that
-    was saved by the wrong editor sends a byte order mark, and others speak UTF-16 or put line
-    breaks into texts as they are. Half an emoji must not keep a task from being read.
+    Some programs truncate texts in UTF-16 units and leave half a character at the end, some editors
+    add a byte order mark, and others write UTF-16 or unescaped line breaks. Half an emoji must not
+    keep a task from being read.
     """
     _demand_few(body, MOST_PUSHED)
     return _decoded(body, _strictly)
 
 
 def salvaged(body: bytes) -> Any:
-    """The JSON in an answer; raises orjson.JSONDecodeError, and TooManyValues.
+    """The JSON in a response; raises orjson.JSONDecodeError, and TooManyValues.
 
-    It may hold thousands of tasks: one text that was cut within a character, one NaN or a number
-    beyond all measure must not keep all the others from being read.
+    It may have thousands of tasks: one text that was truncated within a character, one NaN or a
+    number out of range must not keep all the others from being read.
     """
     _demand_few(body, MOST_ANSWERED)
     if len(body) <= _QUICK:
@@ -85,12 +86,12 @@ def salvaged(body: bytes) -> Any:
 
 
 def is_utf8(body: bytes) -> bool:
-    """Whether a body that holds JSON is written as JSON is to be."""
+    """Whether a JSON body is encoded as JSON should be."""
     return b"\0" not in body
 
 
 def _demand_few(body: bytes, most: int) -> None:
-    """Raise TooManyValues before so many are made; what texts hold of these signs counts, too."""
+    """Raise TooManyValues before so many are created; such characters in texts count, too."""
     if len(body) > most and sum(map(body.count, (b"{", b"[", b","))) > most:
         raise TooManyValues(f"it holds more than {most} values")
 
@@ -114,9 +115,10 @@ def _leniently(body: bytes) -> Any:
 
 
 def _mended(text: str, constant: Callable[[str], Any], number: Callable[[str], Any]) -> Any:
-    """What stands in a text, without halves of characters.
+    """The value of a text, without halves of characters.
 
-    Between two objects Python runs, so that the loop gets its turn: `_as_it_is` is for that alone.
+    Between two objects Python code runs, so that the loop gets its turn: that is the only purpose
+    of `_as_it_is`.
     """
     if "\0" in text:
         raise ValueError("JSON must not contain a NUL character")
@@ -141,7 +143,7 @@ def _whole_object(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _whole(value: Any) -> Any:
-    """A value without halves of characters; what objects it holds are whole already."""
+    """A value without halves of characters; the objects in it have none already."""
     if isinstance(value, str):
         return value if value.isascii() else _HALF.sub("\ufffd", value)
     return [_whole(one) for one in value] if isinstance(value, list) else value
@@ -173,7 +175,7 @@ def _text(body: bytes, errors: str) -> str:
     for mark, name in _MARKS:
         if body.startswith(mark):
             return body.removeprefix(codecs.BOM_UTF8).decode(name, errors)
-    # JSON begins with ASCII: where its NULs are tells how wide the characters are.
+    # JSON begins with ASCII: the positions of NULs show how wide the characters are.
     if body[1:2] == b"\0":
         return body.decode("utf-16-le", errors)
     if body[:1] == b"\0":

@@ -1,8 +1,8 @@
-"""What a system says is left of the calls it allows, in the headers of its answers.
+"""The remaining calls that a system reports in the headers of its responses.
 
-The de facto `X-RateLimit-Remaining` and `-Reset` (GitHub, HubSpot and many others), the drafts
-of the IETF up to 07 (`RateLimit-Remaining`, or `RateLimit: limit=100, remaining=50, reset=5`)
-and after (`RateLimit: "default";r=50;t=30`).
+The de facto `X-RateLimit-Remaining` and `-Reset` (GitHub, HubSpot and many others), the drafts of
+the IETF up to 07 (`RateLimit-Remaining`, or `RateLimit: limit=100, remaining=50, reset=5`) and
+after (`RateLimit: "default";r=50;t=30`).
 """
 
 import re
@@ -20,17 +20,17 @@ _LATEST_IN_SECONDS = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """How many calls are left, and for how long these have to last, where that was said."""
+    """How many calls are left, and for how long, if the system reports it."""
 
     remaining: int
     lasts: timedelta | None = None
 
 
 def allowance(headers: Mapping[str, str], now: datetime) -> Allowance | None:
-    """What an answer says of the calls that are left; None where it says nothing of them.
+    """The remaining calls in a response's headers; None if it has no such header.
 
-    Of several limits the one counts that leaves the fewest. A reset that is a time of day is
-    meant by the other side's clock.
+    Of several limits the one counts that leaves the fewest. A reset that is a time of day refers to
+    the server's clock.
     """
     said = _tightest(headers.get("ratelimit", "").lower())
     remaining = _number(said.get("remaining") or _either(headers, "ratelimit-remaining"))
@@ -41,7 +41,7 @@ def allowance(headers: Mapping[str, str], now: datetime) -> Allowance | None:
 
 
 def _tightest(combined: str) -> dict[str, str]:
-    """Of the limits in `RateLimit` the one with the least left; commas part them since draft 08."""
+    """The limit in `RateLimit` with the least left; commas separate them since draft 08."""
     limits = combined.split(",") if ";" in combined else [combined]
     found = [
         {_SHORT.get(name, name): value for name, value in _COMBINED.findall(limit)}

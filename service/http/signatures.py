@@ -1,9 +1,9 @@
-"""Whether a webhook comes from who it says: the signature schemes, one class each.
+"""Verifies the signatures of webhooks; one class per scheme.
 
 A scheme is added by adding its class here: configuration, schema and endpoint find it by its name.
-Sources: Standard Webhooks 1.0; GitHub's and Slack's documents on signed requests; Plannr signs
-the raw body alone. Everything is compared as bytes and in constant time, so that no header,
-however malformed, can do more than not match.
+Sources: Standard Webhooks 1.0; GitHub's and Slack's documents on signed requests; Plannr signs the
+raw body alone. Everything is compared as bytes and in constant time, so that a malformed header can
+only fail to match.
 """
 
 import hmac
@@ -26,16 +26,16 @@ Headers: TypeAlias = Mapping[bytes, bytes]
 
 
 class NotGenuine(TaskbellError):
-    """The webhook is not proved to come from its sender; says what was wrong, not what is right."""
+    """The webhook's origin is not proved; says what was wrong, not what would be right."""
 
 
 class SignatureScheme:
-    """How senders of one kind prove who they are. `name` is what the configuration calls it."""
+    """How senders of one kind sign webhooks. `name` is the name in the configuration."""
 
     name: ClassVar[str]
 
     def key(self, secret: str) -> bytes:
-        """The key that a configured secret stands for; ValueError if it stands for none."""
+        """The key of a configured secret; ValueError if it has none."""
         return secret.encode()
 
     def verify(self, keys: tuple[bytes, ...], headers: Headers, body: bytes, now: datetime) -> None:
@@ -43,7 +43,7 @@ class SignatureScheme:
         raise NotImplementedError
 
     def message_id(self, headers: Headers, body: bytes) -> bytes | None:
-        """What tells the webhook from all others, out of what is signed; None: only its body."""
+        """A unique id of the webhook, from its signed parts; None: only its body identifies it."""
         del headers, body
         return None
 
@@ -60,7 +60,7 @@ class PlannrScheme(SignatureScheme):
 
 
 class StandardScheme(SignatureScheme):
-    """Standard Webhooks. A list of signatures is given while the sender replaces its secret."""
+    """Standard Webhooks. There are several signatures while the sender replaces its secret."""
 
     name = "standard"
 
@@ -101,7 +101,7 @@ class SlackScheme(SignatureScheme):
         _one_of([given], [b"v0=" + _hex(key, signed) for key in keys])
 
     def message_id(self, headers: Headers, body: bytes) -> bytes | None:
-        """The time and the body: nobody but the sender can give the body another time."""
+        """The time and the body: only the sender can give the body another time."""
         return b"%b.%b" % (headers[b"x-slack-request-timestamp"], body)
 
 
@@ -122,7 +122,7 @@ class TokenScheme(SignatureScheme):
 
 
 class NoScheme(SignatureScheme):
-    """No proof is asked for."""
+    """No signature is required."""
 
     name = "none"
 
@@ -153,7 +153,7 @@ def _fresh(timestamp: bytes, now: datetime) -> bytes:
 
 
 def _one_of(given: Iterable[bytes], right: Iterable[bytes]) -> None:
-    """Compare all with all: how long it takes must not tell which one nearly matched."""
+    """Compare all with all: the duration must not reveal which one nearly matched."""
     matches = [hmac.compare_digest(one, other) for one in given for other in right]
     if not any(matches):
         raise NotGenuine("The signature or token is not the right one")

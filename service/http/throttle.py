@@ -1,4 +1,4 @@
-"""How fast and whether at all an account's system may be called just now."""
+"""The interface of an account's rate limit and circuit breaker."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,10 +9,10 @@ _FEWEST_KEPT = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The answer to whether a call may be made.
+    """The result of asking whether a call may be made.
 
-    `refused_for` is how long calls are still refused, None where this one may be made after
-    `wait`. `after_failures` says that calls before it failed, so that its success is news.
+    `refused_for` is how long calls are still refused; None if this one may be made after `wait`.
+    `after_failures` says that calls before it failed, so that its success has to be recorded.
     """
 
     wait: timedelta = timedelta(0)
@@ -22,32 +22,32 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """An account's calls a minute: those kept for customer messages, and those for all else."""
+    """An account's calls a minute: those reserved for customer messages, and the others."""
 
     kept: float
     others: float
 
     @classmethod
     def of(cls, per_minute: float) -> Self:
-        """A tenth is kept, but at least three; of very few calls no more than half."""
+        """A tenth is reserved, but at least three; of very few calls no more than half."""
         kept = min(max(per_minute / 10, _FEWEST_KEPT), per_minute / 2)
         return cls(kept, per_minute - kept)
 
 
 class Throttle(Protocol):
-    """An account's limit of calls, and its breaker: whoever calls asks first and reports after."""
+    """An account's rate limit and circuit breaker: callers ask before a call, report after it."""
 
     async def admit(self) -> Admission:
         """Take one call out of the account's budget."""
 
     async def succeeded(self, admission: Admission) -> None:
-        """Report that the system answered."""
+        """Report that the system responded."""
 
     async def spent(self, lasts: timedelta) -> None:
-        """Report that no call is left for so long."""
+        """Report that no call is left for this long."""
 
     async def failed(self, asked: timedelta | None) -> None:
-        """Report that it did not; `asked` is the pause that it asked for."""
+        """Report that the call failed; `asked` is the pause that the system asked for."""
 
 
 class Unthrottled:

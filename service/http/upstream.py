@@ -1,7 +1,7 @@
-"""One account's way to its system: every call an adapter makes goes through here.
+"""HTTP access of one account to its system. All calls of a source go through here.
 
-What can go wrong is sorted by what the caller must know of it: whether the call was carried
-out, whether it may be made again, and when.
+Errors are classified by what the caller must know: whether the call was carried out, whether it may
+be repeated, and when.
 """
 
 import asyncio
@@ -51,12 +51,13 @@ _LIKE_A_SECRET = re.compile(r"[A-Za-z0-9+/_=.-]{20,}")
 
 
 class SystemClient:
-    """One account's way to its system.
+    """HTTP access of one account to its system.
 
-    `headers` carry the credentials; neither they nor the `secret` in them gets into an error, in
-    whatever form it is sent. `total` is the
-    longest that one call may take, whatever trickles in. `throttle` is this account's alone.
-    `allowance` is what the system last said is left of the calls that it allows.
+    - `headers`: carry the credentials; neither they nor the `secret` in them appear in an error, in
+      whatever form it is sent
+    - `total`: the longest that one call may take, even if data still arrives
+    - `throttle`: the throttle of this account alone
+    - `allowance`: the remaining calls that the system reported last
     """
 
     def __init__(
@@ -93,10 +94,10 @@ class SystemClient:
         json: Any = None,
         effect: bool = False,
     ) -> Any:
-        """Call the system and return the JSON of its answer; None for an answer without a body.
+        """Call the system and return the JSON of its response; None for a response without a body.
 
-        `effect` says that the call changes the world and must not be made twice: whatever then
-        leaves open whether it was carried out raises OutcomeUnknown. Raises only SourceError.
+        `effect` says that the call has an effect and must not be made twice: if it is then unknown
+        whether it was carried out, OutcomeUnknown is raised. Raises only SourceError.
         """
         call = _Call(self.account, self._secrets, method, path, effect=effect)
         admission = await self._admitted(call)
@@ -116,7 +117,7 @@ class SystemClient:
         return answer
 
     def _asked_pause(self, headers: Mapping[str, str]) -> timedelta | None:
-        """How long a refusal says to wait: by `Retry-After`, or until there are calls again."""
+        """The pause that an error response asks for: `Retry-After`, or until calls are left."""
         now = self.clock.now()
         asked, found = retry_after(headers, now), allowance(headers, now)
         if asked is not None or found is None or found.remaining or found.lasts is None:
@@ -124,7 +125,7 @@ class SystemClient:
         return min(found.lasts, LONGEST_PAUSE)
 
     async def _admitted(self, call: "_Call") -> Admission:
-        """Wait until the call may be made; raises SourceUnreachable or NotBegun if it is not."""
+        """Wait until the call may be made; raises SourceUnreachable or CallNotStarted."""
         admission = await self._throttle.admit()
         if (left := admission.refused_for) is not None:
             call.fail(SourceUnreachable, f"was skipped for now, because {self._trouble}", left)
@@ -135,7 +136,7 @@ class SystemClient:
         return admission
 
     async def _heed(self, headers: Mapping[str, str]) -> None:
-        """Wait before the next call, where the system says that this was the last for now."""
+        """Delay the next call, if the system reports that no calls are left for now."""
         found = allowance(headers, self.clock.now())
         if found is None:
             return
@@ -176,7 +177,7 @@ class SystemClient:
 
 
 class _Call:
-    """One call, and what its answer means."""
+    """One call, and the classification of its response."""
 
     def __init__(
         self, account: str, secrets: Sequence[str], method: str, path: str, *, effect: bool
@@ -190,7 +191,7 @@ class _Call:
     def read(
         self, status: int, headers: Mapping[str, str], body: bytes, pause: timedelta | None
     ) -> Any:
-        """The JSON of an answer that says yes; raises the SourceError that it stands for."""
+        """The JSON of a successful response; raises the matching SourceError otherwise."""
         if status == httpx.codes.TOO_MANY_REQUESTS:
             self.fail(
                 SourceThrottled, "asked Taskbell to slow down (429)", pause or timedelta(minutes=1)
@@ -248,7 +249,7 @@ class _Call:
 
 
 def _forms(headers: Mapping[str, str], secret: str) -> list[str]:
-    """What of our credentials no text may repeat, however it is sent; the longest first."""
+    """All forms of our credentials that no text may repeat; the longest first."""
     sent = [value for name, value in headers.items() if name.lower() not in _NO_CREDENTIALS]
     words = [word for value in sent for word in value.split()[1:]]
     base64 = b64encode(secret.encode()).decode()
@@ -261,7 +262,7 @@ def _has(headers: Mapping[str, str], kind: str) -> bool:
 
 
 def _explanation(headers: Mapping[str, str], body: bytes, secrets: Sequence[str]) -> str:
-    """What a refusal says for itself, on one line, without our secrets or anything like one."""
+    """The error text of a response, on one line, without our secrets or anything similar."""
     text = _message(headers, body) if len(body) <= LONGEST_EXPLANATION else ""
     for secret in secrets:
         text = text.replace(secret, "…")
@@ -271,7 +272,7 @@ def _explanation(headers: Mapping[str, str], body: bytes, secrets: Sequence[str]
 
 
 def _unless_of(secrets: Sequence[str], word: str) -> str:
-    """A word, unless it is a part of a secret: cut short, or in letters of another case."""
+    """A word, unless it is a part of a secret: truncated, or with other capitals."""
     plain = word.casefold().strip(".…*")
     is_part = any(plain in secret.casefold() for secret in secrets)
     return "…" if plain and is_part else word

@@ -1,1 +1,1 @@
-"""Work that keeps a database small and its times right."""
+"""Maintenance: deletes old rows, and repairs wrong times."""

@@ -1,7 +1,7 @@
-"""A clock that was ahead and is right again leaves behind times that are still to come.
+"""Repairs future timestamps left by a host clock that was ahead.
 
-Each would hold something up until then: a look that seems newer than any other, a poll or a
-message that is not due, an alarm that was rung for days that have not been.
+Each of them would block something until then: an observation that seems newer than any other, a
+poll or a message that is not due, alarms that count as announced for the days to come.
 """
 
 from datetime import datetime, timedelta
@@ -58,10 +58,11 @@ _LOOKUPS = """
         lease_holder = NULL, lease_until = NULL
     WHERE greatest(asked_at, lease_until) > $2::timestamptz OR next_attempt_at > $3::timestamptz
 """
-# $3 is now as the dates in `rung` are written, $4 what marks of alarms look like. What was told
-# under the wrong clock for a date that the task still has keeps a mark of its own, and is not told
-# again; marks are of no clock. What was missed by the wrong clock, as its date was past by that,
-# has not been told; of a custom date, whose text is not read here, it counts as told.
+# $3 is now as the dates in `rung` are written, $4 the pattern of alarm marks. An alarm that fired
+# under the wrong clock, for a date that the task still has, keeps a mark of its own, and does not
+# fire again; marks do not depend on a clock. An alarm that was missed under the wrong clock, as its
+# date was past by that, has not fired; for a custom date, which is not parsed here, it counts as
+# fired.
 _TASKS = """
     UPDATE tasks SET
         observed_at = CASE WHEN observed_at > $1 THEN $1::timestamptz ELSE observed_at END,
@@ -112,10 +113,10 @@ _SENDING = """
 
 
 async def correct(pool: Pool, now: datetime) -> None:
-    """Take back every time that lies so far ahead of now that only a wrong clock has set it.
+    """Correct every time that is so far in the future that only a wrong clock can have set it.
 
-    The accounts that this concerns are read as a whole at once. Whoever has a lease that is cut
-    short, and is still at work, renews it by the right clock.
+    The accounts concerned get a full scan at once. A process whose lease is shortened, and which is
+    still working, renews it by the right clock.
     """
     ahead, far_ahead = now + TOLERANCE, now + _LONGEST_PAUSE
     async with pool.acquire() as connection, connection.transaction():

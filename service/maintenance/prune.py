@@ -1,4 +1,4 @@
-"""The net: rings again for whatever nobody answered, takes back leases, forgets what is old."""
+"""Periodic sweep: finds work without a wake-up, reclaims expired leases, deletes old rows."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from service.settings import Settings
 from service.store import Pool, receipt_queue
 
 _PRUNED_AT_ONCE = 1000
-# After so long without a look, every process has so long to say that it lives.
+# After a gap of this length, every process has this long to renew its leases.
 _GAP, _TIME_TO_RENEW = timedelta(seconds=3), timedelta(seconds=3)
 
 _RECEIPTS = """
@@ -23,7 +23,7 @@ _DELIVERIES = """
     DELETE FROM deliveries WHERE id IN (
         SELECT id FROM deliveries WHERE created_at < $1 AND settled_at IS NOT NULL LIMIT $2)
 """
-# What the clock announces may have been due long before it is stored; numbers tell when that was.
+# An alarm may have been due long before its event is stored; the order of ids shows when that was.
 _EVENTS = """
     DELETE FROM events WHERE id IN (
         SELECT id FROM events
@@ -38,11 +38,11 @@ _DELETED_TASKS = """
 
 
 class Pruner:
-    """Finds, each second, what nobody works at although there is work.
+    """Finds, each second, pending work that no process works on.
 
-    Where there was no look for some seconds, the database was away or this process stood still.
-    The leases that ran out meanwhile prove nothing: others could not renew theirs, either. So they
-    count only when everybody has had the time to.
+    After some seconds without a sweep, the database was unavailable or this process stood still.
+    The leases that expired meanwhile prove nothing: other processes could not renew theirs, either.
+    So they count only once every process has had the time to renew them.
     """
 
     def __init__(self, pool: Pool, clock: Clock) -> None:
@@ -51,7 +51,7 @@ class Pruner:
         self._looked_at = self._steady_since = clock.now()
 
     async def unanswered(self, accounts: Iterable[str]) -> tuple[list[str], Lanes]:
-        """The accounts whose receipts wait, and the lanes whose deliveries lost their process."""
+        """Accounts with unprocessed receipts, and lanes with deliveries whose process has died."""
         waiting = await receipt_queue.waiting(self._pool, accounts)
         now = self._clock.now()
         if not timedelta(0) <= now - self._looked_at <= _GAP:
@@ -63,7 +63,7 @@ class Pruner:
 
 
 async def prune(pool: Pool, settings: Settings, now: datetime) -> None:
-    """Delete what is older than the settings want it kept, in small transactions."""
+    """Delete rows that are older than the retention settings, in small transactions."""
     for statement, age in (
         (_RECEIPTS, settings.taskbell_keep_receipts),
         (_DECISIONS, settings.taskbell_keep_decisions),

@@ -1,10 +1,10 @@
-"""What is counted, and how the counts of all processes come together.
+"""Metrics, and how the counts of all processes are added up.
 
-The web is asked for /metrics, but events and deliveries are counted in the workers, which may
-run on other hosts. So every process counts in its own memory and from time to time adds what is
-new to one table; whoever is asked shows the table, and what it has not added yet. Totals go on over
-restarts, nothing is counted on the corridor's own rows, and no file or port has to be shared. What
-a process had not added yet when it was killed is lost: these are counters, the truth is in the
+The web process serves /metrics, but events and deliveries are counted in the workers, which may run
+on other hosts. So every process counts in its own memory and from time to time adds the increase to
+one table; /metrics shows the table, and what the web process has not added yet. Totals continue
+over restarts, counting does not lock the engine's rows, and no file or port has to be shared.
+Counts that a killed process had not added yet are lost: these are counters, the truth is in the
 tables.
 """
 
@@ -62,7 +62,7 @@ missed_by_webhook = Counter(
 
 _ROLL_OUT = timedelta(hours=1)
 
-# How long whoever scrapes waits for the database; Prometheus itself gives up after ten seconds.
+# How long a scrape waits for the database; Prometheus itself gives up after ten seconds.
 _PATIENCE = 3.0
 
 # What the database was handed, and what it has confirmed.
@@ -71,7 +71,7 @@ _stored: dict[Sample, float] = {}
 
 
 def expect(accounts: Iterable[str], channels: Iterable[str]) -> None:
-    """Show what may be counted of these as 0: a first rise out of nothing is seen by no query."""
+    """Show these metrics as 0 from the start: queries do not see an increase from nothing."""
     for account in accounts:
         for kind in Kind:
             events.labels(account, kind)
@@ -85,7 +85,7 @@ def expect(accounts: Iterable[str], channels: Iterable[str]) -> None:
 async def publish(pool: Pool) -> None:
     """Add to the table what this process has counted since the last time.
 
-    Raises one of DATABASE_ERRORS; what was not added is added the next time.
+    Raises one of DATABASE_ERRORS; counts that were not added are added the next time.
     """
     fresh = {
         sample: value - _handed.get(sample, 0)
@@ -105,11 +105,11 @@ async def publish(pool: Pool) -> None:
 
 
 class MetricsExporter:
-    """What a process shows to whoever scrapes it, and shows in time while the database is away.
+    """The metrics of a process, served in time even if the database is unavailable.
 
     The totals are then those that were read last, with what this process has counted since. Before
-    the first reading there are none: a total that begins too low would look like a restart.
-    `patience` is in seconds.
+    the first read there are none: a total that begins too low would look like a restart. `patience`
+    is in seconds.
     """
 
     def __init__(self, pool: Pool, patience: float = _PATIENCE) -> None:
@@ -120,9 +120,9 @@ class MetricsExporter:
         self._looking: asyncio.Task[list[Metric]] | None = None
 
     async def text(self, now: datetime, faults: int = 0) -> bytes:
-        """Everything in Prometheus' text format; `faults` are those of the configuration's files.
+        """All metrics in Prometheus' text format; `faults` are errors in the configuration.
 
-        A look at the database that takes too long goes on, and is waited for the next time.
+        A database query that takes too long continues, and is waited for the next time.
         """
         wrong = GaugeMetricFamily(
             "taskbell_config_faults",
@@ -133,7 +133,7 @@ class MetricsExporter:
         return generate_latest(_Scrape([*_of_samples(self._shown()), *gauges, wrong]))
 
     async def look(self, now: datetime) -> list[Metric]:
-        """How things stand, as far as the database says so in time; the totals are kept."""
+        """The gauges, if the database provides them in time; the totals are kept."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look(now))
         looking = self._looking
@@ -141,7 +141,7 @@ class MetricsExporter:
         return looking.result() if done else [_database_up(is_up=False)]
 
     async def close(self) -> None:
-        """Give up a look that goes on; the pool can be closed then."""
+        """Cancel a query that is running, so that the pool can be closed."""
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.wait({self._looking}, timeout=self._patience)
@@ -175,7 +175,7 @@ class MetricsExporter:
 
 
 class _Scrape(Collector):
-    """Metrics that have been collected already."""
+    """Metrics that were collected already."""
 
     def __init__(self, metrics: Sequence[Metric]) -> None:
         self._metrics = metrics
@@ -231,7 +231,7 @@ def _database_up(*, is_up: bool) -> Metric:
 
 
 async def _gauges(connection: Connection, now: datetime) -> list[Metric]:
-    """How long the longest-waiting work has waited, in seconds; 0 where nothing waits."""
+    """How long the longest-waiting work has waited, in seconds; 0 if none waits."""
     waiting = await oldest_work(connection, now)
     return [
         GaugeMetricFamily(
@@ -248,7 +248,7 @@ async def _gauges(connection: Connection, now: datetime) -> list[Metric]:
 
 
 async def _troubles(connection: Connection, now: datetime) -> list[Metric]:
-    """What needs attention, from the tables: it outlives the process that met it."""
+    """Problems that need attention, from the tables: they outlive the process that found them."""
     failing = GaugeMetricFamily(
         "taskbell_account_failing_seconds",
         "For how long an account could not be read; 0 where it can",

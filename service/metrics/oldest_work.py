@@ -1,4 +1,4 @@
-"""Since when work has waited that could have been done: what tells that nobody does it."""
+"""Age of the oldest pending work, as a health metric."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,12 +18,12 @@ class Waiting:
 
 
 async def oldest_work(connection: Connection, now: datetime) -> Waiting:
-    """The oldest of what nobody has done yet.
+    """The oldest pending work.
 
-    Work is a webhook that was not read, a task to be read by id of which a webhook hinted or that
-    was written, a wait or digest of a rule that is over, and a message that is due and waits for
-    nothing but a process, or has lost the one it had. It is none while its account is paused, or in
-    no configuration any more. To look for tasks that a list does not show is not urgent.
+    Work is a webhook that was not processed, a task to be read by id after a webhook or a write, a
+    wait or digest of a rule that is over, and a message that is due and waits only for a process,
+    or has lost its process. Work of an account that is paused, or is not in any configuration, does
+    not count. Reads of tasks that are missing from a list are not urgent, and do not count either.
     """
     [row] = await connection.fetch(
         f"""

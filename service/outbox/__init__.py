@@ -1,8 +1,8 @@
-"""The outbox: every delivery from its plan to its end, and the promises about sending.
+"""The outbox: every delivery from its plan to its final state.
 
-A delivery is claimed (marked as `sending` under a lease), sent, and settled. A lease that has run
-out means that a process died in between: a message to a customer is then `unknown` and waits for a
-person; everything else is sent again with the same idempotency key.
+A delivery is claimed (marked as `sending` under a lease), sent, and its result is stored. An
+expired lease means that a process died in between: a message to a customer is then `unknown` and
+waits for a person; everything else is sent again with the same idempotency key.
 """
 
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ Identity: TypeAlias = tuple[str, int, str, str]
 """(rule, step, once_key, target) of a delivery."""
 # How long a claimed delivery belongs to a process that does not renew the lease.
 LEASE = timedelta(seconds=8)
-# What to do about a message of which nobody knows whether it arrived.
+# What to do about a message with unknown outcome.
 CHECK_ARRIVAL = (
     'Check whether it arrived. Then choose "It arrived" or "It did not arrive" on the page,'
     " or run `taskbell outbox resolve`."
@@ -40,29 +40,31 @@ class NotPossible(TaskbellError):
 
 
 def account_lane(account: str) -> str:
-    """The lane of what an account's own system tells customers and employees."""
+    """The lane of messages that an account's own system sends to customers and employees."""
     return f"account:{account}"
 
 
 def writes_lane(account: str) -> str:
-    """The lane of what is written to an account's own system: nobody is told late because of it."""
+    """The lane of writes to an account's own system: separate, so that they delay no message."""
     return f"writes:{account}"
 
 
 def system_lane(account: str, action: str) -> str:
-    """The lane of what an account's own system is to do."""
+    """The lane of a channel that goes through an account's own system."""
     return writes_lane(account) if action in WRITES else account_lane(account)
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRequest:
-    """A delivery that a rule wants because of an event, and the lane that it goes by.
+    """A delivery that a rule wants because of an event, and its lane.
 
-    A lane is a configured channel or, for what its own system does, an account, with one for what
-    that tells and one for what is written to it: deliveries of one lane are sent side by side and
-    fail together. A request that `is_limited` counts for the `limit` of its rule, one of a `flood`
-    for the storm guard. `on_fail` goes out instead if this one has failed for good. `asks` is the
-    question to the person who has to approve it first.
+    Deliveries of one lane are sent concurrently and fail together. A lane is a configured channel
+    or, for an account's own system, `account:NAME` (messages) or `writes:NAME` (writes).
+
+    - `is_limited`: it counts for the `limit` of its rule
+    - `flood`: the group in which the storm guard counts it; None: it is not counted
+    - `on_fail`: what is sent instead after a permanent failure
+    - `asks`: the question to the person who has to approve it first
     """
 
     event: Event
@@ -81,23 +83,23 @@ class DeliveryRequest:
 
     @property
     def shadow(self) -> bool:
-        """Whether it is not sent only because its rule is on trial (`enabled: shadow`)."""
+        """Whether it is not sent only because its rule is a shadow rule (`enabled: shadow`)."""
         return self.plan.shadow and self.plan.state is not State.SKIPPED
 
     @property
     def is_over(self) -> bool:
-        """Whether it ends as it begins, and is only put on record."""
+        """Whether it is stored in a final state and never sent."""
         return self.plan.state in {State.SKIPPED, State.EXPIRED}
 
     def ending_with_task(self) -> Self:
-        """The same request, once it has to wait: withdrawn when its task moves on."""
+        """The same request, cancelled when its task changes; for a request that has to wait."""
         if self.plan.withdraw_on or not self.event.task_id:
             return self
         words = ends_waiting(self.event.kind, self.event.alarm)
         return replace(self, plan=replace(self.plan, withdraw_on=words))
 
     def skipped(self, reason: str) -> Self:
-        """The same request, not to be sent for this reason; nobody is asked to approve it."""
+        """The same request, not to be sent for this reason; no approval is requested."""
         plan = replace(self.plan, state=State.SKIPPED, reason=reason, asks=None)
         return replace(self, plan=plan, asks=None)
 
@@ -113,14 +115,17 @@ def question(request: DeliveryRequest, delivery: int) -> DeliveryRequest | None:
 class Claim:
     """A delivery that this process has to send now.
 
-    `candidate` is how the gates see it, which have let it go. `updates` is the delivery whose
-    message it rewrites, `original` the state of that one.
-    `approves` is the delivery that it asks an approver about: id and key, the latter None if that
-    was decided in the meantime. `grounds` is what one rests on that reaches a customer: its system
-    is asked about that before it is sent. `created_at` is when it was planned, `unsent_since` since
-    when attempts have come to nothing before anything was sent, each time. Those do not count among
-    the `attempts`, but are `unsent`: the two numbers together tell this attempt from all others.
-    `trace` is that of the event.
+    - `attempts`, `unsent`: the number of attempts that count, and of those that ended before
+      anything was sent; together they identify this attempt
+    - `updates`, `original`: the delivery whose message it updates, and that delivery's state
+    - `candidate`: the delivery as the gates see it; they have let it pass
+    - `created_at`: when it was planned (UTC)
+    - `approves`: id and key of the delivery for which it requests approval; the key is None if that
+      was decided in the meantime
+    - `grounds`: for a message to a customer, the facts that its system must confirm before it is
+      sent
+    - `unsent_since`: since when every attempt has ended before anything was sent (UTC)
+    - `trace`: the traceparent of the event
     """
 
     id: int
@@ -140,10 +145,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """How one attempt ended. `again_at` is when to try again (UTC), if it is to be tried again.
+    """How one attempt ended. `again_at` is the time of the next attempt (UTC), if there is one.
 
-    One that `is_unsent` has come to nothing before anything was sent: it does not count. Where the
-    system could not be asked about its task, `expires_at` ends that if nothing else does.
+    `is_unsent`: nothing was sent, so this attempt does not count. If the system could not be asked
+    about the task, `expires_at` is when the delivery expires at the latest.
     """
 
     claim: Claim

@@ -1,7 +1,7 @@
-"""Messages to the operator: an account fails or works again; a storm; an outage; failed messages.
+"""Messages to the operator: failing accounts, storms, outages, missing and failed messages.
 
-Each is told once: that it was is stored with what it is about, in the transaction that plans the
-message, so that no other worker and no restart tells it again.
+Each problem is reported once: the alert is recorded with the problem's row, in the transaction that
+plans the message, so that no other worker and no restart repeats it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,18 +22,18 @@ STORM = "customers.held"
 UNSENT = "messages.failed"
 AWAY = "taskbell.away"
 ABSENT, APPEARED = "tasks.held", "tasks.appeared"
-# How long an account has to fail before the operator is told: short failures are usual.
+# How long an account has to fail before the operator is alerted: short failures are usual.
 HICCUP = timedelta(minutes=5)
-# Of many tasks that may be gone at once most are often found by their ids within this time.
+# If many tasks are missing at once, most are often found by their ids within this time.
 _LOOKED_UP = timedelta(minutes=2)
-# After an outage, so long passes until what came of it can be told: alarms ring, messages expire.
+# How long to wait after an outage before its effects are reported: alarms fire, messages expire.
 _AFTERMATH = timedelta(minutes=1)
-_NEWS = timedelta(days=1)  # what is older is told to no operator who was configured only now
+_NEWS = timedelta(days=1)  # older problems are not reported to an operator who was configured later
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorAddress:
-    """Where messages to the operator go, and the zone in which times are told there."""
+    """Where messages to the operator are sent, and the time zone of the times in them."""
 
     channel: str
     target: str
@@ -44,9 +44,9 @@ class OperatorAddress:
 async def alert_failing(
     connection: Connection, names: Sequence[str], address: OperatorAddress, now: datetime
 ) -> int:
-    """Plan a message for each of these accounts that fails and was not told of.
+    """Plan a message for each failing account that was not reported yet.
 
-    Returns how many they are.
+    Returns the number of accounts.
     """
     rows = await connection.fetch(
         """
@@ -75,7 +75,7 @@ async def alert_working(
 ) -> int:
     """Plan a message for each of these accounts that works again; returns how many accounts.
 
-    If the message that it fails has not gone out yet, that one is cancelled instead.
+    If the message about its failure has not been sent yet, that one is cancelled instead.
     """
     rows = await connection.fetch(
         """
@@ -130,7 +130,7 @@ async def alert_storms(
 async def alert_missing(
     connection: Connection, names: Sequence[str], address: OperatorAddress, now: datetime
 ) -> int:
-    """Tell of accounts of which many tasks are gone at once; returns how many accounts."""
+    """Alert about accounts in which many tasks disappeared at once; returns how many accounts."""
     await connection.execute(
         """
         UPDATE accounts SET absences_told_at = NULL
@@ -169,7 +169,7 @@ async def alert_missing(
 async def alert_appeared(
     connection: Connection, names: Sequence[str], address: OperatorAddress, now: datetime
 ) -> int:
-    """Tell of accounts in which many old tasks came into sight; returns how many accounts."""
+    """Alert about accounts in which many old tasks appeared at once; returns how many accounts."""
     rows = await connection.fetch(
         """
         UPDATE accounts SET appeared_told_at = $2 WHERE name IN (
@@ -192,7 +192,7 @@ async def alert_appeared(
 
 
 async def alert_outages(connection: Connection, address: OperatorAddress, now: datetime) -> int:
-    """Tell of outages of Taskbell itself, once their accounts were read anew; returns how many."""
+    """Alert about outages of Taskbell, once the accounts were read again; returns how many."""
     rows = await connection.fetch(
         """
         UPDATE outages SET told_at = $1 WHERE id IN (
@@ -221,7 +221,7 @@ async def alert_outages(connection: Connection, address: OperatorAddress, now: d
 
 
 def _of_outage(row: asyncpg.Record, address: OperatorAddress) -> str:
-    """How long Taskbell did not run, what it has read since, and what became of messages."""
+    """How long Taskbell did not run, what it has read since, and what happened to messages."""
     minutes = round((row["ended_at"] - row["since"]) / timedelta(minutes=1))
     text = (
         f"Taskbell did not run from {_local(row['since'], address)} to"
@@ -235,7 +235,7 @@ def _of_outage(row: asyncpg.Record, address: OperatorAddress) -> str:
 
 
 def _of_messages(cancelled: int, expired: int) -> Iterator[str]:
-    """What became of messages during an outage."""
+    """What happened to messages during an outage."""
     if cancelled:
         why = "because its task" if cancelled == 1 else "because their tasks"
         yield f"{_were(cancelled)} cancelled {why} had changed."
@@ -251,7 +251,7 @@ def _were(count: int) -> str:
 
 
 async def _was_told(connection: Connection, row: asyncpg.Record, now: datetime) -> bool:
-    """Cancel the message that the account fails; returns whether it may have gone out before."""
+    """Cancel the alert that the account fails; returns whether it may have been sent before."""
     withdrawn = await connection.fetch(
         """
         UPDATE deliveries SET state = 'cancelled', settled_at = $3, next_attempt_at = NULL,
@@ -276,7 +276,7 @@ async def plan(
     address: OperatorAddress,
     now: datetime,
 ) -> None:
-    """Plan a message to the operator, once for what `row` is about."""
+    """Plan a message to the operator, once for the problem in `row`."""
     await connection.execute(
         """
         INSERT INTO deliveries (account, task, rule, once_key, step, channel, target, lane,

@@ -1,4 +1,4 @@
-"""Links by which an approver answers: each opens the page of one delivery, and no other."""
+"""Links for approvers: each opens the page of one delivery, and no other."""
 
 import hmac
 from hashlib import sha256
@@ -8,9 +8,9 @@ from pydantic import SecretStr
 
 
 class ApprovalLinks:
-    """Makes links to the page at `url`, and recognises its own.
+    """Makes links to the page at `url`, and verifies them.
 
-    They are signed with the admin token. Where there is none, the page answers on its own machine
+    They are signed with the admin token. Without one, the page is available on its own machine
     only, and the signature proves nothing.
     """
 
@@ -19,7 +19,7 @@ class ApprovalLinks:
         self._token = b"" if token is None else token.get_secret_value().encode()
 
     def to(self, delivery: int, key: str) -> str:
-        """Where a delivery is approved or declined; `key` is the delivery's own."""
+        """The link for approving or declining a delivery; `key` is the delivery's own."""
         query = urlencode({"token": self._sign(delivery, key)})
         return f"{self._url}/approvals/{delivery}?{query}"
 

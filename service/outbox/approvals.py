@@ -1,4 +1,4 @@
-"""Deliveries that wait for approval: a person approves or declines them, once."""
+"""Approval of deliveries: a person approves or declines each of them once."""
 
 from datetime import datetime
 
@@ -12,9 +12,9 @@ from service.store import Connection, Pool
 
 
 async def approve(pool: Pool, clock: Clock, delivery: int, *, by: str) -> str:
-    """Let a delivery that waits for approval go out when its time comes; returns its lane.
+    """Let a delivery that waits for approval be sent when it is due; returns its lane.
 
-    Raises NoSuchDelivery, or NotPossible, for instance if somebody else has decided already.
+    Raises NoSuchDelivery, or NotPossible, for instance if it was decided already.
     """
     now = clock.now()
     async with pool.acquire() as connection, connection.transaction():
@@ -41,7 +41,7 @@ async def decline(pool: Pool, clock: Clock, delivery: int, *, by: str) -> None:
 
 
 async def read(pool: Pool, delivery: int) -> asyncpg.Record | None:
-    """Everything that an approver has to know about a delivery; None if it needs no approval."""
+    """The details of a delivery for its approver; None if it needs no approval."""
     return await pool.fetchrow(
         """
         SELECT deliveries.id, deliveries.account, deliveries.task, rule,
@@ -57,7 +57,7 @@ async def read(pool: Pool, delivery: int) -> asyncpg.Record | None:
 
 
 async def _demand_open(connection: Connection, delivery: int, now: datetime) -> None:
-    """Lock a delivery that waits for approval; raises if it does not exist or wait."""
+    """Lock a delivery that waits for approval; raises if it does not exist or does not wait."""
     row = await connection.fetchrow(
         "SELECT state, reason, approver, approve_by, approved_by FROM deliveries"
         " WHERE id = $1 FOR UPDATE",

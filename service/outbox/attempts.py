@@ -1,4 +1,4 @@
-"""Attempts to send: their leases, how they end, and what a dead process leaves of them."""
+"""Attempts to send: their leases, their results, and recovery after a process has died."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ from service.store.tasks import Key
 
 
 async def renew(pool: Pool, deliveries: Sequence[int], clock: Clock) -> None:
-    """Renew the leases of these deliveries: they are still being sent."""
+    """Renew the leases of these deliveries, which are still being sent."""
     await pool.execute(
         "UPDATE deliveries SET lease_until = $2 WHERE id = ANY ($1) AND state = 'sending'",
         deliveries,
@@ -25,11 +25,11 @@ async def renew(pool: Pool, deliveries: Sequence[int], clock: Clock) -> None:
 
 
 async def settle(pool: Pool, settlements: Sequence[AttemptResult], now: datetime) -> None:
-    """Record how attempts ended, plan `on_fail`, and ask to read back what was written.
+    """Record the results of attempts, plan `on_fail`, and request a read-back of written tasks.
 
-    An answer that comes after its lease has run out still counts, unless another attempt was made:
-    it is the evidence that an `unknown` delivery was waiting for. To record the same twice, as when
-    the connection is lost with the commit, changes nothing the second time.
+    A result that arrives after the lease has expired still counts, unless another attempt was made:
+    it resolves an `unknown` delivery. Recording the same result twice, for instance after the
+    connection was lost during the commit, changes nothing the second time.
     """
     guarded = any(one.claim.at_most_once for one in settlements)
     async with pool.acquire() as connection, connection.transaction():
@@ -83,9 +83,9 @@ async def _record(
 
 
 async def begin(connection: Connection, claim: Claim) -> bool:
-    """Say that this is being sent from now on: its system was asked, and it stands.
+    """Mark the delivery as being sent, after the final check.
 
-    Until then nothing can have gone out. False if it is not this process's any more.
+    Before this, nothing can have been sent. False if this process no longer has the lease.
     """
     done = await connection.execute(
         """
@@ -102,10 +102,10 @@ async def begin(connection: Connection, claim: Claim) -> bool:
 async def withdraw(
     connection: Connection, claim: Claim, state: State, reason: str, now: datetime
 ) -> bool:
-    """End what was claimed and is not sent after all; False if it is not this process's any more.
+    """Cancel a claimed delivery before it is sent; False if this process no longer has the lease.
 
-    In the transaction that plans another message in its place: one without the other would leave
-    somebody untold.
+    To be called in the transaction that plans the replacement: otherwise a crash in between would
+    lose the message.
     """
     done = await connection.execute(
         """
@@ -124,7 +124,7 @@ async def withdraw(
 
 
 def _written(settlements: Sequence[AttemptResult]) -> dict[Key, frozenset[str]]:
-    """The tasks that were written, and which of their fields: they are to be read back."""
+    """The tasks that were written, with the written fields; they have to be read back."""
     written: dict[Key, frozenset[str]] = {}
     for one in settlements:
         message = one.claim.message
@@ -141,10 +141,11 @@ def _fields(message: Message) -> frozenset[str]:
 
 
 async def reclaim(pool: Pool, now: datetime) -> list[str]:
-    """Take back deliveries whose process died while sending; returns the lanes to ring.
+    """Release deliveries whose process died while sending; returns the lanes to wake up.
 
     Messages to customers become `unknown`, unless the system was still being asked about them. The
-    others are planned again with the same key, those that make a task once that would show.
+    others are planned again with the same key; those that create a task, only once it would be
+    visible.
     """
     rows = await pool.fetch(
         """
@@ -170,7 +171,7 @@ async def reclaim(pool: Pool, now: datetime) -> list[str]:
 
 
 async def lanes_due(pool: Pool, lanes: Sequence[str], now: datetime) -> list[str]:
-    """Those of these lanes that have a delivery whose time has come."""
+    """Those of these lanes that have a delivery that is due."""
     rows = await pool.fetch(
         """
         SELECT lane FROM unnest($1::text[]) AS lane WHERE EXISTS (

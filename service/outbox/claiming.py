@@ -1,4 +1,4 @@
-"""Claims deliveries whose time has come, each for one attempt, and makes their messages."""
+"""Claims deliveries that are due, each for one attempt, and builds their messages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,22 +47,19 @@ async def claim(
     resting: Sequence[str] = (),
     one_by_one: bool = False,
 ) -> list[Claim]:
-    """Take up to `limit` deliveries of a lane that are due, each for one attempt.
+    """Claim up to `limit` deliveries of a lane that are due, each for one attempt.
 
-    What rewrites another message waits until that one has been sent or given up. Those whose
-    `until` has become true by time alone, as `rules` have it, are withdrawn, those that are late
-    wait for the hours of their rule (in the accounts' `zones`), those of rules on trial and those
-    that are muted or silenced are skipped, and so is what tells a customer of a visit once more, or
-    an employee of a task that nobody is assigned to any more.
-    What goes through an account's own system waits while that is paused, and then for what a full
-    scan finds, while there is hope for one. After an outage, what a task can make pointless waits
-    for that as well, by any lane, but not for ever.
+    Not claimed are deliveries that wait for something (see `is_free`): an approval, the message
+    that they update, a message about the same visit, a paused account, or a full sync after an
+    outage.
 
-    Nothing is taken for targets that are `resting`; where messages go to each target `one_by_one`,
-    only the first for each.
+    The gates (see `gates`) are asked about the others. They cancel, expire, skip, hold or postpone
+    deliveries by the `rules`, whose opening hours are in the accounts' `zones`.
 
-    Where it is `durable` that they are being sent is on disk before anything is. Else losing that
-    costs at worst another attempt with the same key: so they do not wait for the disk.
+    - `resting`: targets for which nothing is claimed
+    - `one_by_one`: claim only the first delivery for each target
+    - `durable`: commit the claim to disk before anything is sent; otherwise the claim may be lost
+      in a crash, which costs at worst another attempt with the same key
     """
     while True:
         due = _Due(lane, clock.now(), limit, resting, one_by_one)
@@ -74,7 +71,7 @@ async def claim(
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    """Which deliveries are asked for: those of a lane that are due at `now` (UTC)."""
+    """Selects deliveries of a lane that are due at `now` (UTC)."""
 
     lane: str
     now: datetime
@@ -91,7 +88,7 @@ async def _claim_or_stop(
     *,
     durable: bool,
 ) -> tuple[list[Claim], Stops]:
-    """The deliveries to send, and what becomes of others that were due and must not go out."""
+    """The deliveries to send, and the stops of others that were due and must not be sent."""
     rows = await _lock_due(connection, due)
     if not durable:
         await connection.execute("SET LOCAL synchronous_commit = off")
@@ -111,9 +108,20 @@ async def _claim_or_stop(
 
 
 def is_free(lane: str, failing_before: str) -> str:
-    """Of a delivery whose time has come: that it waits for nothing but a process to send it.
+    """SQL condition for a delivery that is due: it waits for nothing but a process to send it.
 
-    `lane` is its lane, in SQL; an account that was failing at `failing_before` is not waited for.
+    It is false for a delivery that
+
+    - waits for its approval
+    - updates a message that is not sent yet
+    - repeats a message about a visit that is being sent
+    - goes through an account's own system (by its lane) while that is paused, or was not fully read
+      since the last outage
+    - can become pointless through a change of its task, while its account was not fully read since
+      the last outage
+
+    `lane` is its lane, in SQL. The wait for a full sync ends for an account that has been failing,
+    or unread, since before `failing_before`.
     """
     return f"""
         (approver IS NULL OR approved_by IS NOT NULL)
@@ -148,7 +156,7 @@ _IS_FIRST_DUE = f"""
 async def _lock_due(connection: Connection, due: _Due) -> list[asyncpg.Record]:
     """Lock deliveries that are due, in the order of their numbers; returns them with their events.
 
-    What another process has locked is left to it.
+    Deliveries that another process has locked are skipped.
     """
     return await connection.fetch(
         f"""
@@ -221,19 +229,19 @@ def _candidate(row: asyncpg.Record) -> Candidate:
 
 
 def _told(row: asyncpg.Record) -> Task | None:
-    """The one task that a delivery is about, as its event tells of it."""
+    """The single task that a delivery is about, as it was at its event."""
     return read_task(row["after"] or row["before"]) if row["task"] else None
 
 
 def _may_reach_customer(row: asyncpg.Record) -> bool:
-    """Whether it may reach the customer of its task, as far as can be told without reading that."""
+    """Whether it may reach the customer of its task, as far as known without parsing the task."""
     if row["updates"] is not None or row["approves"] is not None or row["channel"] in WRITES:
         return False
     return row["channel"] == "customer" or recipients.is_address(row["target"])
 
 
 def _is_repeated(row: asyncpg.Record) -> bool:
-    """Whether an earlier attempt may have made the task that this one is to make."""
+    """Whether an earlier attempt may have created the task that this one is to create."""
     return bool(row["channel"] == CREATE and row["attempts"] > 0)
 
 
@@ -278,9 +286,9 @@ def _claim(row: asyncpg.Record, candidate: Candidate, others: frozenset[str]) ->
 
 
 def _grounds(row: asyncpg.Record) -> MessageBasis | None:
-    """What a message rests on that reaches a customer; None for others.
+    """The facts that a message to a customer depends on; None for other messages.
 
-    The task is taken apart only where it may be one: most messages are for colleagues.
+    The task is parsed only if the message may reach its customer: most messages are for colleagues.
     """
     if row["event"] is None or not _may_reach_customer(row):
         return None

@@ -1,4 +1,4 @@
-"""Alerts about messages that failed: all at once, with a few examples."""
+"""Alerts about failed messages: one alert for all, with a few examples."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -17,10 +17,10 @@ _LONGEST_REASON = 200
 async def alert_unsent(
     connection: Connection, names: Sequence[str], address: OperatorAddress, now: datetime
 ) -> int:
-    """Tell of messages that failed, or of which nobody knows; returns how many.
+    """Alert about messages that failed or whose outcome is unknown; returns how many.
 
-    All at once, with a few examples, and not again within `PAUSE`. Those to the operator
-    themselves are none of them: else one that fails would bring the next.
+    One alert covers all, with a few examples, and is not repeated within `PAUSE`. Messages to the
+    operator are excluded: otherwise a failed alert would cause the next one.
     """
     told_at = await connection.fetchrow("SELECT told_at FROM operator FOR UPDATE SKIP LOCKED")
     if told_at is None or _is_recent(told_at["told_at"], now):

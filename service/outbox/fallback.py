@@ -1,4 +1,4 @@
-"""`on_fail`: what goes out instead of a delivery that has failed for good.
+"""`on_fail`: the fallback delivery after a permanent failure.
 
 It was rendered when the rule decided. It is planned in the transaction that records the failure,
 and only once, however often the same failure is recorded.
@@ -14,7 +14,7 @@ from service.store import Connection
 async def plan(connection: Connection, deliveries: Sequence[int], now: datetime) -> None:
     """Plan the `on_fail` of those of these deliveries that have failed.
 
-    So have those that were cancelled because their channel is gone.
+    Deliveries that were cancelled because their channel is gone count as failed.
     """
     if not deliveries:
         return

@@ -1,6 +1,6 @@
-"""Reads from the database what the gates have to know about deliveries that are due.
+"""Loads the data that the gates need about deliveries that are due.
 
-It asks only for what these deliveries may be stopped by: most need no query at all.
+It queries only what can stop these deliveries: most need no query at all.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ async def read(
     silences: Sequence[Silence],
     now: datetime,
 ) -> GateFacts:
-    """The facts about these; nothing that counts with them changes before the transaction ends."""
+    """The facts about these candidates; they stay true until the transaction ends."""
     present = await _present(connection, candidates, rules)
     muting = await mutes.muting(connection, [one.muted_by for one in candidates if one.muted_by])
     floods = await storms.counted(connection, candidates, rules.storm, now)

@@ -1,8 +1,8 @@
-"""May this go out now? The one ordered list of what may keep a delivery from being sent.
+"""The gates: an ordered list of checks, each of which can keep a due delivery from being sent.
 
-Pure functions. PostgreSQL's claim asks them, the check just before a customer is told, and the
-simulator; each brings what it knows as `Facts`. A gate stops a delivery by saying which state that
-leaves it in, and why. What no gate stops is sent.
+Pure functions. PostgreSQL's claim uses them, the final check before a customer message, and the
+simulator; each provides its data as `GateFacts`. A gate stops a delivery by returning its new state
+and the reason. A delivery that no gate stops is sent.
 """
 
 from collections import Counter
@@ -26,12 +26,14 @@ UNTIL_IS_TRUE = "cancelled: the rule's `until` condition is now true"
 
 @dataclass(slots=True)
 class Candidate:
-    """A delivery whose time has come. Times are UTC.
+    """A delivery that is due. Times are UTC.
 
-    `told` gives the one task that it is about, as it was then. `approver` is who has to approve it
-    yet, `approve_by` until when. It `is_exempt` from what holds back others if it rewrites a
-    message, asks an approver, goes to the operator, or a person has asked for it; and has no
-    `flood` if no storm may hold it. `unread` is why its account could not be asked about it.
+    - `told`: returns the single task that it is about, as it was when the rule decided
+    - `approver`, `approve_by`: who still has to approve it, and until when
+    - `is_exempt`: exempt from most gates, because it updates a message, requests an approval, goes
+      to the operator, or was requested by a person
+    - `flood`: the group in which the storm guard counts it; None if no storm may hold it
+    - `unread`: why its account could not be asked about it
     """
 
     id: int
@@ -58,10 +60,11 @@ class Candidate:
 
 
 class StormCounts(Protocol):
-    """What is known of messages that count together, besides those that the gates are asked about.
+    """The numbers of messages in a storm group, without the candidates themselves.
 
-    `storm` is the flood whose open storm holds these, with its reason; `others` how many went out
-    lately, are being sent or are due; `usual` how many are usual, where that is known.
+    - `storm`: the scope of the open storm that holds this group, with its reason
+    - `others`: how many were sent lately, are being sent or are due
+    - `usual`: how many are usual, if that is known
     """
 
     def storm(self, flood: StormScope) -> tuple[StormScope, str] | None: ...
@@ -73,11 +76,14 @@ class StormCounts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GateFacts:
-    """What the gates have to know, as it is at `now` (UTC).
+    """The data that the gates need, as it is at `now` (UTC).
 
-    `zones` are those of the accounts. `present` gives a task as it is, `muting` the rule and the
-    title of the task by which a key is muted, `told` what a customer was told last of a visit.
-    `being_told` are the visits of which a message is under way.
+    - `zones`: the time zones of the accounts
+    - `present`: a task as it is now
+    - `muting`: the rule and the title of the task that mute a key
+    - `told`: the last message that a customer got about a visit
+    - `floods`: the numbers of messages by storm group
+    - `being_told`: visits about which a message is being sent
     """
 
     now: datetime
@@ -93,10 +99,10 @@ class GateFacts:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """What becomes of a delivery that must not go out now.
+    """The new state of a delivery that must not be sent now.
 
-    One that is PLANNED or HELD is due `again_at` (UTC), or never if nobody decides; without a
-    reason it keeps its own. `storm` is the flood that holds it.
+    If it is PLANNED or HELD, it is due `again_at` (UTC); None: not before a person decides. Without
+    a reason it keeps its own. `storm` is the scope of the storm that holds it.
     """
 
     state: State
@@ -112,7 +118,7 @@ GateOfSeveral: TypeAlias = Callable[[Sequence[Candidate], GateFacts], Stops]
 
 
 def stops(candidates: Sequence[Candidate], facts: GateFacts) -> Stops:
-    """What becomes of those that must not go out; the first gate that stops one has its say."""
+    """The stops of candidates that must not be sent; the first gate that stops one decides."""
     found: Stops = {}
     for one in candidates:
         for gate in GATES_OF_EXCUSED if one.is_exempt else GATES:
@@ -145,7 +151,7 @@ def _has_ended(one: Candidate, facts: GateFacts) -> Stop | None:
 
 
 def _is_off_hours(one: Candidate, facts: GateFacts) -> Stop | None:
-    """What goes out instead of something that has failed does so at any hour."""
+    """Whether its rule's hours postpone it; a fallback delivery is sent at any hour."""
     zone = facts.zones.get(one.key[0])
     if zone is None or is_instead(one.once_key):
         return None
@@ -183,7 +189,7 @@ def _has_nobody_to_tell(one: Candidate, facts: GateFacts) -> Stop | None:
 
 
 def _is_in_a_storm(candidates: Sequence[Candidate], facts: GateFacts) -> Stops:
-    """Too many at once: by their own flood, then by their rule over all receivers."""
+    """Too many messages at once: in its own group, then for its rule over all receivers."""
     many = Counter(one.flood for one in candidates if one.flood is not None)
     if not many:
         return {}
@@ -205,7 +211,7 @@ def _is_in_a_storm(candidates: Sequence[Candidate], facts: GateFacts) -> Stops:
 def _storms(
     many: Mapping[StormScope, int], facts: GateFacts
 ) -> dict[StormScope, tuple[StormScope, str]]:
-    """The storm that holds each flood of so many more, and its reason."""
+    """The storm that holds each of these groups, which grow by so many messages, and its reason."""
     found = {}
     for flood, count in many.items():
         storm = facts.floods.storm(flood)
@@ -224,7 +230,7 @@ def _rising(flood: StormScope, count: int, facts: GateFacts) -> str | None:
 
 
 def _tells_what_is_told(candidates: Sequence[Candidate], facts: GateFacts) -> Stops:
-    """Of several that tell the same, one goes; the others wait for what becomes of that."""
+    """Of several messages about the same visit one is sent; the others wait for its result."""
     found: Stops = {}
     first: dict[str, int] = {}
     for one in candidates:
@@ -256,7 +262,7 @@ def _utc(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
-# In the order in which they are asked; then come those that look at several at once.
+# In order; the gates for several candidates come after them.
 GATES: tuple[Gate, ...] = (
     _is_too_late,
     _has_ended,

@@ -1,7 +1,7 @@
-"""Deliveries that are muted by what another rule has said of another task, and still holds.
+"""`muted_by`: deliveries that are muted by an active message of another rule.
 
-It holds from when it is planned until its task is done, deleted or moved; whether it could be sent
-is another matter.
+A message mutes from when it is planned until its task is done, deleted or moved, whether or not it
+could be sent.
 """
 
 from collections.abc import Sequence
@@ -25,9 +25,9 @@ _HOLDING = """
 
 @dataclass(frozen=True, slots=True)
 class Mute:
-    """What a rule has said of a task (`title`), and the key under which that mutes others.
+    """A message about the task `title` that mutes others, and the key that it mutes.
 
-    `event` is what it was said about; one with any of the words `ends_on` ends it.
+    `event` is the event of the message; an event with any of the words in `ends_on` ends the mute.
     """
 
     key: str
@@ -39,7 +39,7 @@ class Mute:
 
 
 async def muting(connection: Connection, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """By which rule, and by the title of which task, each of these keys is muted now."""
+    """The rule, and the title of the task, by which each of these keys is muted now."""
     if not keys:
         return {}
     rows = await connection.fetch(
@@ -54,7 +54,7 @@ async def muting(connection: Connection, keys: Sequence[str]) -> dict[str, tuple
 
 
 async def holding(connection: Connection) -> list[Mute]:
-    """Everything that mutes others now."""
+    """All active mutes."""
     rows = await connection.fetch(f"{_HOLDING} ORDER BY deliveries.id")
     return [
         Mute(

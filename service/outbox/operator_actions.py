@@ -1,4 +1,4 @@
-"""What a person decides about a delivery: retry it, cancel it, or say how it ended."""
+"""Actions of a person on a delivery: retry it, cancel it, or record its outcome."""
 
 from datetime import datetime
 
@@ -14,8 +14,8 @@ from service.store import Connection, Pool
 async def retry(pool: Pool, clock: Clock, delivery: int, attempts: int | None = None) -> str:
     """Plan another attempt of a delivery that failed, expired, was cancelled or is unknown.
 
-    Returns its lane. `attempts` is how many the person saw who decides it: where there was another
-    one since, somebody else has decided it before. Raises NoSuchDelivery or NotPossible.
+    Returns its lane. `attempts` is the number of attempts that the person saw: if there was another
+    one since, the action was taken already. Raises NoSuchDelivery or NotPossible.
     """
     allowed = (State.FAILED, State.UNKNOWN, State.CANCELLED, State.EXPIRED)
     async with pool.acquire() as connection, connection.transaction():
@@ -58,10 +58,10 @@ async def _plan_again(connection: Connection, delivery: int, now: datetime) -> s
 async def cancel(
     pool: Pool, clock: Clock, delivery: int, *, by: str, reason: str | None = None
 ) -> State:
-    """Cancel a delivery that is not sent yet, or accept that one has failed; returns its state.
+    """Cancel a delivery that is not sent yet, or acknowledge a failed one; returns its state.
 
-    An accepted failure stays `failed`, says who has accepted it, and is not shown any more as one
-    that needs a decision. Raises NoSuchDelivery or NotPossible.
+    An acknowledged failure stays `failed`, has the name of the person, and is no longer listed as
+    needing attention. Raises NoSuchDelivery or NotPossible.
     """
     allowed = (State.PLANNED, State.HELD, State.FAILED)
     async with pool.acquire() as connection, connection.transaction():
@@ -88,7 +88,7 @@ async def _dismiss(connection: Connection, delivery: int, says: str, now: dateti
 
 
 async def resolve(pool: Pool, clock: Clock, delivery: int, *, arrived: bool) -> None:
-    """Settle an `unknown` delivery: it is `sent` if it arrived, and `failed` if it did not.
+    """Record the outcome of an `unknown` delivery: `sent` if it arrived, `failed` if it did not.
 
     Raises as `cancel`.
     """

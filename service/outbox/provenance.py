@@ -1,4 +1,4 @@
-"""Which tasks and changes are Taskbell's own doing, and which rules wrote them."""
+"""Which tasks and changes were made by Taskbell, and by which rules."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import TypeAlias
@@ -14,7 +14,7 @@ _LONGEST_LINE = 100  # how many writes, each made because of the one before, are
 
 
 class PostgresProvenance:
-    """`ProvenanceRepository` within the transaction that is open on `connection`."""
+    """`ProvenanceRepository` in the transaction that is open on `connection`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -111,7 +111,7 @@ class PostgresProvenance:
 async def others(connection: Connection, creations: Collection[int]) -> dict[int, frozenset[str]]:
     """For each delivery that is to create a task, tasks that it cannot have created itself.
 
-    Those were created by other deliveries, or have the same title and were known before.
+    They were created by other deliveries, or have the same title and were known before.
     """
     if not creations:
         return {}

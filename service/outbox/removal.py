@@ -1,8 +1,8 @@
-"""What a changed configuration has no place for: given up, with a reason that names what is gone.
+"""Cancels deliveries whose channel or account was removed from the configuration.
 
-Each worker process says which lanes it has in its configuration. While one of them has a channel or
-an account, another one that has not leaves its messages alone: a new configuration reaches the
-processes of several hosts one after the other.
+The reason names what was removed. Each worker process announces which lanes its configuration has.
+While one of them has a channel or an account, the others do not cancel its messages: a new
+configuration reaches the processes of several hosts one after the other.
 """
 
 from collections.abc import Collection
@@ -26,7 +26,7 @@ class RemovedTargets:
 
 
 async def announce_lanes(pool: Pool, process: str, lanes: Collection[str], now: datetime) -> None:
-    """Say, several times a minute, that this process has these lanes, and no others."""
+    """Announce the lanes that this process has configured; called several times a minute."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(
             "DELETE FROM lanes WHERE process = $1 AND name <> ALL ($2) OR wanted_until < $3",
@@ -47,7 +47,7 @@ async def announce_lanes(pool: Pool, process: str, lanes: Collection[str], now: 
 
 
 async def cancel_orphans(pool: Pool, now: datetime) -> None:
-    """Give up all that is pending for a channel or an account that no process has any more."""
+    """Cancel all pending deliveries for a channel or an account that no process has any more."""
     async with pool.acquire() as connection, connection.transaction():
         gone = await _gone(connection, now)
         if gone.channels or gone.accounts:
@@ -63,7 +63,7 @@ async def cancel_orphans(pool: Pool, now: datetime) -> None:
 
 
 async def _gone(connection: Connection, now: datetime) -> RemovedTargets:
-    """The channels on which something is pending, and the known accounts, that nobody wants."""
+    """Channels with pending deliveries, and known accounts, that no process has announced."""
     rows = await connection.fetch(
         """
         WITH RECURSIVE used AS (
@@ -90,7 +90,7 @@ async def _gone(connection: Connection, now: datetime) -> RemovedTargets:
 
 
 async def _cancel(connection: Connection, gone: RemovedTargets, now: datetime) -> None:
-    """Cancel their messages; where only the channel is gone, `on_fail` goes out instead."""
+    """Cancel their messages; if only the channel is gone, `on_fail` is sent instead."""
     rows = await connection.fetch(
         """
         UPDATE deliveries SET state = 'cancelled', settled_at = $3, next_attempt_at = NULL,
@@ -131,7 +131,7 @@ async def _end_digests(connection: Connection, accounts: list[str], now: datetim
     )
 
 
-# That something has ended, of which nothing else would tell.
+# Records the end of a wait or digest, which would leave no other record.
 _ON_RECORD = """
     INSERT INTO decisions (event, rule, rules_version, outcome, reason, at)
     SELECT event, rule,
@@ -154,7 +154,7 @@ async def _end_storms(connection: Connection, accounts: list[str], now: datetime
 
 
 async def _end_silences(connection: Connection, accounts: list[str], now: datetime) -> None:
-    """End the silences on them; one that was made since is on what is to come back."""
+    """End their silences, except those that were added since, for something that will return."""
     await connection.execute(
         """
         UPDATE silences SET ends_at = $2, reason = silences.reason

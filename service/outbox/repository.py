@@ -1,4 +1,4 @@
-"""Deliveries are placed, cancelled and taken back in the transaction of what caused it."""
+"""Creates and cancels deliveries, and plans undo deliveries, in the transaction of the event."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -17,13 +17,13 @@ from service.store.tasks import Key
 
 
 class PostgresOutbox:
-    """`OutboxRepository` within the transaction that is open on `connection`."""
+    """`OutboxRepository` in the transaction that is open on `connection`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def place(self, requests: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
-        """What was placed before, the indexes `deliveries_once` and `deliveries_on_trial` know."""
+        """The indexes `deliveries_once` and `deliveries_on_trial` find what was placed before."""
         rows = await self._insert([row_of(request, now) for request in requests], now)
         silenced = _silenced(rows, requests, now)
         await suppression.stop(self._connection, silenced, now)
@@ -52,9 +52,9 @@ class PostgresOutbox:
     async def limited(
         self, rule: str, begin: datetime, end: datetime, *, shadow: bool
     ) -> list[datetime]:
-        """Callers go through rules in the order of their names.
+        """Callers process rules in the order of their names.
 
-        Else two transactions could wait for each other's lock for ever.
+        Otherwise two transactions could deadlock.
         """
         await self._connection.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended('limit of ' || $1, 0))", rule
@@ -73,7 +73,7 @@ class PostgresOutbox:
         return [row["limited_at"] for row in rows]
 
     async def withdraw(self, events: Sequence[Event], now: datetime) -> None:
-        """Leave to `take_back` what may have arrived by an attempt whose answer was lost."""
+        """Skip deliveries that an unconfirmed attempt may have sent; `take_back` handles them."""
         told = [(event, word) for event in events for word in event.words]
         await self._connection.execute(
             f"""
@@ -184,7 +184,7 @@ class PostgresOutbox:
         requests: Sequence[DeliveryRequest],
         now: datetime,
     ) -> None:
-        """Place the questions to those who have to approve something of this."""
+        """Place the questions to those who have to approve one of these."""
         by_identity = _by_identity(requests)
         questions = [
             row_of(asks, now) | {"approves": row["id"]}
@@ -222,7 +222,7 @@ class PostgresOutbox:
 def _silenced(
     placed: Sequence[asyncpg.Record], requests: Sequence[DeliveryRequest], now: datetime
 ) -> Stops:
-    """What was just placed and is silenced."""
+    """The deliveries that were just placed and are silenced."""
     found = silences.in_force(placed)
     if not found:
         return {}

@@ -1,4 +1,4 @@
-"""A delivery as it begins, by the columns of its table."""
+"""New deliveries, as rows of their table."""
 
 from datetime import datetime
 from typing import Any
@@ -42,7 +42,7 @@ def _muting(plan: Plan) -> dict[str, Any]:
 
 
 def _approval(plan: Plan) -> dict[str, Any]:
-    """What waits for its approval has nothing to do until then but to be given up."""
+    """When a delivery that waits for approval is due: not before it expires without an answer."""
     if plan.asks is None:
         return {}
     open_until = plan.asks.expires_at
@@ -55,7 +55,7 @@ def _approval(plan: Plan) -> dict[str, Any]:
 
 
 def _instead(request: DeliveryRequest) -> dict[str, Any]:
-    """What is planned when another delivery has failed, by the columns of the table."""
+    """The delivery that is planned when another one has failed, by the columns of the table."""
     is_skipped = request.plan.state is State.SKIPPED
     return {
         **_message(request),
@@ -65,7 +65,7 @@ def _instead(request: DeliveryRequest) -> dict[str, Any]:
 
 
 def _message(request: DeliveryRequest) -> dict[str, Any]:
-    """What is sent, to whom, and by what way."""
+    """The message, its receiver and its channel."""
     plan = request.plan
     return {
         "lane": request.lane,

@@ -1,4 +1,4 @@
-"""Silences in the database, and which deliveries they keep from going out."""
+"""Silences in the database, and the deliveries that they suppress."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from service.outbox import DeliveryRequest
 from service.store import Connection, Pool, read_through
 from service.store.tasks import read_task
 
-# How far back a preview looks for what a silence would have hidden.
+# The period of past messages in a preview.
 LOOK_BACK = timedelta(days=30)
 # A column for statements that are made anyway, so that silences cost no query of their own. $2 is
 # now; the value is null if no silence is on.
@@ -41,7 +41,7 @@ _OF_TASKS = """
 
 
 class NoSuchSilence(TaskbellError):
-    """There is no silence of this number that is still on."""
+    """There is no active silence with this number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,9 @@ class Preview:
 
 
 async def known(pool: Pool, silence: Silence) -> dict[str, set[str]]:
-    """What is known of each scope that a silence has, in words that it can be called by.
+    """The known names of each scope that a silence can have.
 
-    Rules are those that have sent something; people are receivers, customers and who has a task;
+    Rules are those that have sent something; people are receivers, customers and assignees;
     customers and projects are those of tasks, in the silence's account if it has one.
     """
     async with pool.acquire() as connection:
@@ -92,7 +92,7 @@ async def add(pool: Pool, silence: Silence, by: str) -> int:
 
 
 async def read(pool: Pool, now: datetime, *, also_ended: bool = False) -> list[dict[str, Any]]:
-    """The silences that are on, or all that there ever were, in the order in which they end."""
+    """The active silences, or all that there ever were, in the order in which they end."""
     rows = await pool.fetch(
         """
         SELECT id, rule, person, customer, project, account, created_at, ends_at, reason, created_by
@@ -113,7 +113,7 @@ async def still_on(connection: Connection, now: datetime) -> list[Silence]:
 
 
 async def expire(pool: Pool, number: int, now: datetime) -> None:
-    """End a silence now; raises NoSuchSilence. What it has hidden stays hidden."""
+    """End a silence now; raises NoSuchSilence. Messages it has suppressed are not sent later."""
     ended = await pool.fetchval(
         "UPDATE silences SET ends_at = $2 WHERE id = $1 AND ends_at > $2 RETURNING id", number, now
     )
@@ -136,7 +136,7 @@ async def preview(pool: Pool, silence: Silence) -> Preview:
 
 
 async def _told_of(connection: Connection, silence: Silence) -> AsyncIterator[asyncpg.Record]:
-    """The deliveries that a silence may cover, pending or of late."""
+    """The deliveries that a silence may cover, pending or recent."""
     query = """
         SELECT rule, channel, target, deliveries.account, deliveries.task, before, after,
                state IN ('planned', 'held') AS is_pending, next_attempt_at
@@ -153,7 +153,7 @@ async def _told_of(connection: Connection, silence: Silence) -> AsyncIterator[as
 
 
 def refusal_of(silences: Sequence[Silence], request: DeliveryRequest, now: datetime) -> str | None:
-    """Why an order must not go out now; None if it may. Shadows are not sent anyway."""
+    """The reason why a request is silenced now; None if it is not. Shadows are not sent anyway."""
     plan = request.plan
     if plan.shadow:
         return None
@@ -171,7 +171,7 @@ def _names(row: asyncpg.Record) -> tuple[str, str, str, str]:
 
 
 def _task(row: asyncpg.Record) -> Task | None:
-    """The one task that a delivery is about."""
+    """The single task that a delivery is about."""
     return read_task(row["after"] or row["before"]) if row["task"] else None
 
 

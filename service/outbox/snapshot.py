@@ -1,6 +1,6 @@
-"""What the outbox still has to send, read back as the requests that it came from.
+"""The pending deliveries of the outbox as requests, for simulations.
 
-With it come messages that are sent already and still count for the `limit` of their rule.
+Included are sent messages that still count for the `limit` of their rule.
 """
 
 from dataclasses import dataclass
@@ -24,11 +24,13 @@ _LONGEST_PERIOD = timedelta(days=1)  # a limit is per minute, hour or day
 
 @dataclass(frozen=True, slots=True)
 class PendingOrder:
-    """A request as it stands in the outbox.
+    """A request as it is stored in the outbox.
 
-    `due` is when it goes out (UTC); None if it has gone out already, or waits until a person
-    approves or releases it. `is_exempt` from all that may hold back others: a question to an
-    approver, and a retry that a person asked for. `is_past_storm` what a storm has held before.
+    - `due`: when it is sent (UTC); None if it was sent, or waits until a person approves or
+      releases it
+    - `is_exempt`: exempt from most gates: a question to an approver, or a retry that a person
+      requested
+    - `is_past_storm`: it was held by a storm before
     """
 
     request: DeliveryRequest
@@ -42,7 +44,7 @@ class PendingOrder:
 async def read(connection: Connection, now: datetime, until: datetime) -> list[PendingOrder]:
     """Every message about a task that is due up to `until`, and those that count for a limit.
 
-    Left out are the rewriting of messages that were sent, and messages to the operator.
+    Updates of sent messages, and messages to the operator, are left out.
     """
     rows = await connection.fetch(
         """

@@ -1,6 +1,6 @@
 """The storm guard: too many messages at once are held until a person decides.
 
-Each held delivery keeps the id of its storm, so that it is held and counted only once.
+Each held delivery has the id of its storm, so that it is held and counted only once.
 """
 
 from collections import Counter, defaultdict
@@ -30,12 +30,12 @@ _OF_RULE = """
 
 
 class NoStorm(TaskbellError):
-    """Nothing is held there by the storm guard."""
+    """The storm guard holds nothing there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What the database knows of floods; see `gates.StormCounts`."""
+    """The message counts of storm groups in the database; see `gates.StormCounts`."""
 
     open_: Mapping[StormScope, tuple[StormScope, str]]
     counts: Mapping[StormScope, int]
@@ -57,9 +57,10 @@ _NONE = Counted({}, {}, {})
 async def counted(
     connection: Connection, candidates: Sequence[Candidate], guard: StormGuard, now: datetime
 ) -> Counted:
-    """What is known of the floods of these deliveries, which themselves are not counted.
+    """Message counts of the storm groups of these deliveries, which themselves are not counted.
 
-    One process at a time counts the customer messages of an account, or each would find only some.
+    One process at a time counts the customer messages of an account; otherwise each would find only
+    some.
     """
     many = Counter(one.flood for one in candidates if one.flood is not None)
     if not many:
@@ -100,10 +101,10 @@ async def _count(
     guard: StormGuard,
     now: datetime,
 ) -> list[asyncpg.Record]:
-    """The open storm that holds each flood, if there is one, and how many messages it has.
+    """The open storm that holds each group, if there is one, and the number of its messages.
 
-    That is how many went out lately, are being sent, or are due. Messages that went out before
-    somebody decided about the last storm do not count.
+    Counted are those that were sent lately, are being sent, or are due. Messages that were sent
+    before the last storm was decided do not count.
     """
     return await connection.fetch(
         f"""
@@ -129,7 +130,7 @@ async def _count(
 
 
 def _counting(of_it: str) -> str:
-    """In SQL, how many messages a flood has; each part has an index of its own."""
+    """SQL for the number of messages in a storm group; each part has an index of its own."""
     return f"""
         (SELECT count(*) FROM deliveries
          WHERE {of_it} AND storm IS NULL AND state IN ('sent', 'unknown')
@@ -165,7 +166,7 @@ async def _usual(
 
 
 async def hold(connection: Connection, stops: Stops, now: datetime) -> None:
-    """Open the storms that hold some of these, if they are not open, and hold all of theirs."""
+    """Open the storms that hold some of these, unless they are open, and hold all messages."""
     held: dict[StormScope, list[int]] = defaultdict(list)
     reasons: dict[StormScope, str | None] = {}
     for number, stop in stops.items():
@@ -181,7 +182,7 @@ async def hold(connection: Connection, stops: Stops, now: datetime) -> None:
 async def _open(
     connection: Connection, flood: StormScope, reason: str | None, now: datetime
 ) -> list[asyncpg.Record]:
-    """The open storm of a flood."""
+    """The open storm of a group."""
     return await connection.fetch(
         """
         INSERT INTO storms (flood, account, rule, receiver, reason, began_at)
@@ -205,7 +206,7 @@ async def _hold(
     claimed: Sequence[int],
     now: datetime,
 ) -> None:
-    """Mark deliveries as held by a storm. Until somebody decides, they can only expire."""
+    """Mark deliveries as held by a storm. Until a person decides, they can only expire."""
     held = await connection.fetch(
         f"""
         UPDATE deliveries SET state = 'held', storm = $1, reason = $2,
@@ -234,7 +235,7 @@ async def _hold(
 
 
 async def lately(connection: Connection, now: datetime) -> Lately:
-    """What a simulation that begins now has to know: open storms, and what has gone out."""
+    """Open storms and recently sent messages, for a simulation that begins now."""
     open_ = await connection.fetch("SELECT flood, reason FROM storms WHERE ended_at IS NULL")
     ended = await connection.fetch(
         "SELECT flood, max(ended_at) AS at FROM storms WHERE ended_at > $1 GROUP BY flood",
@@ -257,7 +258,7 @@ async def lately(connection: Connection, now: datetime) -> Lately:
 
 
 async def read(pool: Pool) -> list[dict[str, Any]]:
-    """The storms that nobody has decided about, with how many messages each holds."""
+    """The open storms, with the number of messages that each holds."""
     rows = await pool.fetch(
         """
         SELECT id, account, rule, receiver, reason, began_at,
@@ -283,7 +284,7 @@ async def open_in(pool: Pool, account: str, rule: str | None = None) -> list[int
 
 
 async def release(pool: Pool, clock: Clock, storm: int, *, by: str) -> Ended:
-    """Release what a storm holds; returns the lanes, and how many. Raises NoStorm."""
+    """Release the messages of a storm; returns the lanes, and how many. Raises NoStorm."""
     return await _end(
         pool,
         """
@@ -297,7 +298,7 @@ async def release(pool: Pool, clock: Clock, storm: int, *, by: str) -> Ended:
 
 
 async def drop(pool: Pool, clock: Clock, storm: int, *, by: str) -> Ended:
-    """Cancel what a storm holds; returns the lanes, and how many. Raises NoStorm."""
+    """Cancel the messages of a storm; returns the lanes, and how many. Raises NoStorm."""
     return await _end(
         pool,
         """

@@ -1,4 +1,4 @@
-"""Keeps deliveries from going out: what was just placed, just claimed, or is about to be sent."""
+"""Applies the decisions of gates to deliveries that are placed, claimed or about to be sent."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,17 +12,17 @@ from service.store import Connection
 
 
 def is_exempt(row: asyncpg.Record) -> bool:
-    """Whether nothing applies to a delivery that holds back others.
+    """Whether the delivery is exempt from most gates.
 
-    It rewrites a message that is out, asks an approver, goes to the operator, or a person wants to
-    have it sent.
+    It updates a sent message, requests an approval, goes to the operator, or was requested by a
+    person.
     """
     is_a_rules_own = row["updates"] is None and row["approves"] is None and row["event"] is not None
     return not is_a_rules_own or row["asked_for"]
 
 
 async def stop(connection: Connection, stops: Stops, now: datetime) -> None:
-    """Put down what the gates say. What was being sent has come to nothing: it does not count."""
+    """Store the stops. An attempt that was already begun has sent nothing, and does not count."""
     if not stops:
         return
     await connection.execute(
@@ -49,7 +49,7 @@ async def stop(connection: Connection, stops: Stops, now: datetime) -> None:
 
 
 async def cancel_with_task(connection: Connection, held: Sequence[int]) -> None:
-    """Let these end with their task from now on: they were to go out at once, and wait now."""
+    """Cancel these deliveries if their task changes, because they now have to wait."""
     rows = await connection.fetch(
         """
         SELECT deliveries.id, events.kind, alarm

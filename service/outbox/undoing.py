@@ -1,4 +1,4 @@
-"""What of a task is undone by what: a message about it may have to be taken back."""
+"""Which events undo which others: a message about an undone event may have to be retracted."""
 
 from service.domain.model import Kind
 
@@ -14,9 +14,9 @@ UNDOING = frozenset(undoing for _, undoing in UNDONE)
 
 
 def is_done_again(delivery: str, news: str) -> str:
-    """Whether a recurring task was completed once more between a delivery's event and the news.
+    """Whether a recurring task was completed again between a delivery's event and the undoing one.
 
-    What reopens it then undoes that completion, and none before.
+    A reopening then undoes the later completion only.
     """
     return f"""EXISTS (
         SELECT FROM events AS later

@@ -1,7 +1,7 @@
-"""Visits of which a customer has been told already: by another rule, or for another account.
+"""Visits that a customer was already told about: by another rule, or for another account.
 
-Told is what was sent, or of which nobody knows whether it was. While it is being sent, whatever
-tells the same waits (`claiming`); if it then has not gone out after all, the next one does.
+This includes messages whose outcome is unknown. While a message is being sent, others about the
+same visit wait (`claiming`); if it was not sent after all, the next one is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from service.outbox.gates import Candidate
 from service.rules.visits import Told
 from service.store import Connection
 
-# Of a delivery: whether another one that tells the same is just being sent.
+# SQL condition for a delivery: another one about the same visit is being sent.
 IS_BEING_TOLD = """
     visit IS NOT NULL AND EXISTS (
         SELECT FROM deliveries AS other WHERE other.visit = deliveries.visit
@@ -23,16 +23,16 @@ IS_BEING_TOLD = """
 
 @dataclass(frozen=True, slots=True)
 class VisitAnnouncements:
-    """What was `told` last of visits, by their keys, and of which a message is `under_way`."""
+    """The last message about each visit (`told`), and visits with a message `under_way`; by key."""
 
     told: Mapping[str, Told]
     under_way: frozenset[str]
 
 
 async def telling(connection: Connection, candidates: Sequence[Candidate]) -> VisitAnnouncements:
-    """What the visits are told of already that these deliveries tell of.
+    """What customers were already told about the visits of these deliveries.
 
-    No other process begins to tell of the same before this transaction ends.
+    Until this transaction ends, no other process starts to send a message about these visits.
     """
     keys = {one.visit.key for one in candidates if one.visit is not None and one.is_told_once}
     if not keys:
@@ -60,7 +60,7 @@ async def telling(connection: Connection, candidates: Sequence[Candidate]) -> Vi
 
 
 async def known(connection: Connection) -> dict[str, Told]:
-    """What customers have been told last, by the keys of visits, for a simulation."""
+    """The last message to customers about each visit, by key, for a simulation."""
     rows = await connection.fetch(
         """
         SELECT DISTINCT ON (visit) visit, announced, rule, account FROM deliveries

@@ -1,1 +1,1 @@
-"""The processes of `taskbell serve`: embedded servers, web and workers; start, watch, end."""
+"""The processes of `taskbell serve`: embedded servers, web and workers."""

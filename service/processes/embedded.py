@@ -1,7 +1,7 @@
-"""Real PostgreSQL and Valkey servers out of wheels, for a machine that has neither.
+"""Real PostgreSQL and Valkey servers from wheels, for a machine that has neither.
 
-Used where DATABASE_URL or REDIS_URL is not set, and by the tests. The servers belong to the
-data folder: a second start finds them or starts them again on the same files.
+Used if DATABASE_URL or REDIS_URL is not set, and by the tests. The servers belong to the data
+folder: a second start finds them or starts them again on the same files.
 """
 
 import os
@@ -43,7 +43,7 @@ _CONTENTS = frozenset(
 
 _VALKEY_SOCKET = "valkey.sock"
 _VALKEY_LOG = "valkey.log"
-# It holds bells only, a few hundred bytes each. More than that is a queue to which nobody listens.
+# It has wake-up jobs only, a few hundred bytes each. More than this is a queue without a worker.
 _VALKEY_MEMORY = "64mb"
 _VALKEY_SETTINGS = (
     *("--port", "0", "--unixsocketperm", "700", "--maxmemory", _VALKEY_MEMORY),
@@ -54,7 +54,7 @@ _PAUSE = 0.02
 
 
 class EmbeddedPostgres:
-    """A PostgreSQL on `folder` that only this user gets in to, by a socket.
+    """A PostgreSQL on `folder`, with a socket that only this user can access.
 
     Several processes may use it at once; the last one to stop it ends it.
     """
@@ -85,7 +85,7 @@ class EmbeddedPostgres:
         return found.pid
 
     def revive(self) -> None:
-        """Start the server again if it is not running; costs nothing if it is."""
+        """Start the server again if it is not running; cheap if it is."""
         if not self.is_running():
             with self._users.nobody_else_begins_or_ends():
                 if postmaster.running(self._folder) is None:
@@ -120,7 +120,7 @@ class EmbeddedPostgres:
 
 
 class EmbeddedValkey:
-    """A Valkey at a socket that only this user can reach; keeps nothing on disk."""
+    """A Valkey at a socket that only this user can access; stores nothing on disk."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()
@@ -142,13 +142,13 @@ class EmbeddedValkey:
         return self._sockets / _VALKEY_SOCKET
 
     def revive(self) -> None:
-        """Start the server again at its address if it is not running; costs nothing if it is."""
+        """Start the server again at its address if it is not running; cheap if it is."""
         if not self.is_running():
             self.kill()
             self._start()
 
     def is_running(self) -> bool:
-        """Whether it answers: one that has only begun to listen does not yet."""
+        """Whether it responds: a server that has only started to listen does not yet."""
         with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(1)
             connection.connect(str(self._socket))
@@ -203,21 +203,21 @@ class EmbeddedValkey:
 
 
 def make_data(data: Path) -> None:
-    """Make the data folder, for this user only; raises NotPrivate, OSError."""
+    """Create the data folder, for this user only; raises NotPrivate, OSError."""
     make_data_folder(data, _CONTENTS, owners())
 
 
 def discard(folder: Path) -> None:
-    """Remove a server's folder with all that is in it, and end a PostgreSQL that runs on it."""
+    """Remove a server's folder with all its contents, and end a PostgreSQL that runs on it."""
     postmaster.end(folder, (FAST, AT_ONCE))
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def database(settings: Settings) -> Iterator[tuple[str, EmbeddedPostgres | None]]:
-    """The address of the database: the one in the settings, or else of an embedded server.
+    """The address of the database: from the settings, or of an embedded server.
 
-    Also gives the embedded server, None if there is none; it is stopped at the end.
+    Also returns the embedded server, None if there is none; it is stopped at the end.
     """
     if settings.database_url is not None:
         yield settings.database, None
@@ -255,12 +255,12 @@ def redis_at_work(settings: Settings) -> str | None:
 
 
 def is_at_work(data: Path) -> bool:
-    """Whether some process runs a PostgreSQL on this data folder now."""
+    """Whether a process runs a PostgreSQL on this data folder now."""
     return postmaster.running(data / POSTGRES) is not None
 
 
 def has_data(data: Path) -> bool:
-    """Whether a PostgreSQL has ever run on this data folder, as far as this user may know."""
+    """Whether a PostgreSQL has ever run on this data folder, as far as this user can see."""
     try:
         return (data / POSTGRES).exists()
     except PermissionError:

@@ -1,6 +1,6 @@
-"""What of this process's environment the programs get that it starts: what they need, no more.
+"""The environment of the programs that this process starts: only what they need.
 
-The others' tokens stand in it as well: those of the shell that `taskbell serve` was started in.
+The environment also has unrelated tokens: those of the shell that `taskbell serve` was started in.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""How often Python's garbage collector looks at what a process holds."""
+"""How often Python's garbage collector runs."""
 
 import gc
 
@@ -8,7 +8,7 @@ _OBJECTS = 50_000
 
 
 def look_seldom() -> None:
-    """Collect less often: exempt what exists now, and wait for many new objects."""
+    """Collect less often: exempt existing objects, and wait for many new ones."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_OBJECTS, 10, 10)

@@ -1,9 +1,9 @@
-"""The pipe from the supervisor to each of its programs: carries messages, and notices its death.
+"""The pipe from the supervisor to each of its programs: for messages, and to notice its death.
 
-A supervisor that is killed cannot stop anything any more. So each program has a pipe as its
-standard input whose other end only the supervisor holds. However the supervisor ends, the kernel
-closes that end, and the program reads end-of-file. That works on every Unix; PR_SET_PDEATHSIG
-exists on Linux only, and fires when a *thread* of the parent ends.
+A supervisor that is killed cannot stop anything. So each program has a pipe as its standard input
+whose other end only the supervisor holds. However the supervisor ends, the kernel closes that end,
+and the program reads end-of-file. That works on every Unix; PR_SET_PDEATHSIG exists on Linux only,
+and fires when a *thread* of the parent ends.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ class ParentPipe:
         Thread(target=self._listen, daemon=True).start()
 
     async def lines(self) -> AsyncIterator[bytes]:
-        """Every line since the start of the process, as it comes; never ends by itself."""
+        """Every line since the start of the process, as it comes; never ends."""
         loop, more = asyncio.get_running_loop(), asyncio.Event()
         self._tell = lambda: loop.call_soon_threadsafe(more.set)
         while True:
@@ -47,7 +47,7 @@ class ParentPipe:
             *lines, rest = (rest + said).split(b"\n")
             for line in lines:
                 self._said.put(line)
-            with suppress(RuntimeError):  # the loop has ended, and with it whoever listened
+            with suppress(RuntimeError):  # the loop has ended, and with it its readers
                 self._tell()
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -61,7 +61,7 @@ def end_with_supervisor(environ: Mapping[str, str]) -> ParentPipe | None:
 
 
 def wait_for_end_of_stdin() -> None:
-    """Return when nobody holds the other end of the standard input any more."""
+    """Return when no process has the other end of the standard input open any more."""
     # Not sys.stdin: a thread that holds its lock would abort the interpreter's shutdown.
     while os.read(_STDIN, 1024):
         pass

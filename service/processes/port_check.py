@@ -15,7 +15,7 @@ class CannotListen(TaskbellError):
 
 
 def demand_free(host: str, port: int, setting: str) -> None:
-    """Raise CannotListen unless `host` and `port` are free; `setting` is what chooses the port."""
+    """Raise CannotListen unless `host` and `port` are free; `setting` is the port's setting."""
     deadline = time.monotonic() + _PATIENCE
     while (error := _refusal(host, port)) is not None:
         if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:

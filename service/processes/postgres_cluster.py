@@ -1,4 +1,4 @@
-"""The files of one PostgreSQL: made once, served by a process of this user, open to nobody else."""
+"""The files of one PostgreSQL cluster, accessible to their owner only."""
 
 import os
 import pwd
@@ -35,7 +35,7 @@ _LINES = 50  # at the end of a log
 
 
 class Cluster:
-    """The files in `folder`, mode 0700; `owner` is the id of the user whose they are."""
+    """The files in `folder`, mode 0700; `owner` is the id of their user."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -44,9 +44,9 @@ class Cluster:
         self.owner = self._programs.user
 
     def create(self, lock: int) -> None:
-        """Make the files unless they are there; all of them or none, whenever it is broken off.
+        """Create the files unless they exist; all of them or none, even if it is interrupted.
 
-        Whoever makes them holds `lock`, also where this process is killed meanwhile.
+        The creating process holds `lock`, even if this process is killed meanwhile.
         """
         if not (self.folder / "PG_VERSION").exists():
             new = self.folder.with_name(f"{self.folder.name}.new")
@@ -82,14 +82,14 @@ class Cluster:
             # After a crash it may take minutes until all that was written is found again.
             while process.poll() is None:
                 note = noted(self.folder)
-                # What stands there until then is the note of whoever served it before.
+                # Until then, the file is that of the process that served it before.
                 if note is not None and note.pid == process.pid and note.is_ready:
                     return
                 time.sleep(_PAUSE)
         raise self._refused(_complaint((self.folder / _LOG).read_text(errors="replace")))
 
     def _opened(self, name: str, how: int) -> int:
-        """A file in the folder, opened to be written; a link that lies there is not followed."""
+        """A file in the folder, opened for writing; a link in its place is not followed."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | how
         opened = os.open(self.folder / name, flags, stat.S_IRUSR | stat.S_IWUSR)
         os.fchown(opened, self.owner, -1)
@@ -110,7 +110,7 @@ def _ended_if_broken_off(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 def _complaint(said: str) -> str:
-    """The last line of a program that says what is wrong, or else its last line."""
+    """The last line of a program's output that is an error, or else its last line."""
     lines = said.splitlines()[-_LINES:] or ["it says nothing"]
     wrong = [line for line in lines if "FATAL" in line or "error:" in line]
     return (wrong or lines)[-1].strip()

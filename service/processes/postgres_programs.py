@@ -2,8 +2,8 @@
 
 PostgreSQL refuses to run as root. Started by root, its programs run as a user without any rights,
 who can enter neither root's folders nor, perhaps, the one that Taskbell is installed in. No
-folder's rights are changed for that: the data folder is handed over opened, and programs out of
-reach are copied.
+folder's permissions are changed for that: the data folder is passed as an open descriptor, and
+inaccessible programs are copied.
 """
 
 import os
@@ -50,7 +50,7 @@ class Programs:
     def start(
         self, data: Path, name: str, *words: str, log: int, held: Sequence[int] = ()
     ) -> subprocess.Popen[bytes]:
-        """Start a program on the folder `data`; `log` takes what it says, `held` stays open."""
+        """Start a program on the folder `data`; `log` gets its output, `held` stays open."""
         is_other = self.user != os.geteuid()
         opened = [os.open(data, os.O_RDONLY | os.O_DIRECTORY)] if is_other else []
         place = f"/proc/self/fd/{opened[0]}" if is_other else str(data)
@@ -85,7 +85,7 @@ def find_programs() -> Programs:
 
 
 def owners() -> set[int]:
-    """The ids of the users whose files are in a data folder of this user."""
+    """The ids of the users whose files may be in a data folder of this user."""
     found = {os.geteuid()}
     if os.geteuid() == 0:
         with suppress(KeyError):
@@ -124,7 +124,7 @@ def _new_user() -> pwd.struct_passwd:
 
 
 def _within_reach(folder: Path) -> Path:
-    """The programs' folder, or that of a copy where only root can enter the first."""
+    """The programs' folder, or that of a copy if only root can enter the first."""
     if is_open_to_all(folder) and (folder / "postgres").stat().st_mode & stat.S_IXOTH:
         return folder
     wheel = folder.parents[2]
@@ -134,14 +134,14 @@ def _within_reach(folder: Path) -> Path:
         _COPIES.chmod(_READ | _ENTER | stat.S_IWUSR)
         made = Path(tempfile.mkdtemp(dir=_COPIES))
         _copy_for_all(wheel, made)
-        with suppress(OSError):  # somebody else has put one there in the meantime
+        with suppress(OSError):  # another process has put one there in the meantime
             made.rename(copy)
         shutil.rmtree(made, ignore_errors=True)
     return copy / folder.relative_to(wheel)
 
 
 def _copy_for_all(wheel: Path, copy: Path) -> None:
-    """Copy what the programs need of the wheel, laid out as there, for everybody to read."""
+    """Copy the needed parts of the wheel, in the same layout, readable for all users."""
     for part in (_LIBRARIES, f"{_PACKAGE}/{_RELEASE}"):
         shutil.copytree(wheel / part, copy / part, ignore=_UNUSED)
     for one in (copy, *copy.rglob("*")):

@@ -1,4 +1,4 @@
-"""PostgreSQL's own note in its folder: which process serves it, and where it listens."""
+"""PostgreSQL's postmaster.pid: the process that serves a folder, and where it listens."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ _PAUSE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Postmaster:
-    """The process that the note names, and the folder of its socket."""
+    """The process in postmaster.pid, and the folder of its socket."""
 
     pid: int
     sockets: Path
@@ -33,7 +33,7 @@ class Postmaster:
     is_ready: bool
 
     def answers(self) -> bool:
-        """Whether somebody listens. A note outlives a crash, and its number may be anybody's."""
+        """Whether it listens. The file outlives a crash, and its process id may be reused."""
         with socket.socket(socket.AF_UNIX) as connection:
             try:
                 connection.connect(str(self.sockets / f".s.PGSQL.{self.port}"))
@@ -43,7 +43,7 @@ class Postmaster:
 
 
 def noted(folder: Path) -> Postmaster | None:
-    """What the note in `folder` says; None if there is none, or not yet all of it."""
+    """The contents of postmaster.pid in `folder`; None if it does not exist or is incomplete."""
     try:
         pid, _, _, port, sockets, _, _, status = (folder / POSTMASTER).read_text().splitlines()
         return Postmaster(int(pid), Path(sockets), int(port), status.strip() == "ready")
@@ -58,7 +58,7 @@ def running(folder: Path) -> Postmaster | None:
 
 
 def end(folder: Path, endings: Iterable[Ending]) -> None:
-    """End whoever serves `folder`: in the first of these ways, or the next if it takes too long."""
+    """End the process that serves `folder`: with the first signal, or the next after a time-out."""
     found = running(folder)
     if found is None:
         return

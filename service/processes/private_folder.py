@@ -1,7 +1,7 @@
-"""Folders that nobody but their owner may enter, for data, sockets and locks.
+"""Folders that only their owner may enter, for data, sockets and locks.
 
-On a machine with several users, whoever can enter a folder can use the sockets in it, and whoever
-can write in it can put links in the way of what is written there.
+On a machine with several users, a user who can enter a folder can use its sockets, and one who can
+write in it can put links in place of the files that are written there.
 """
 
 import os
@@ -29,10 +29,10 @@ class NotPrivate(CannotStart):
 
 
 def make_private(folder: Path, owner: int | None = None) -> None:
-    """Make `folder` if it is not there, and close it to others: mode 0700.
+    """Create `folder` if it does not exist, and close it to others: mode 0700.
 
-    `owner`: the user id whose it is to be if not this user's; only root may name another.
-    Raises NotPrivate where it is somebody else's, OSError where it cannot be made.
+    `owner`: the user id of its owner if it is not this user; only root may name another. Raises
+    NotPrivate if it is another user's, OSError if it cannot be created.
     """
     folder.mkdir(mode=stat.S_IRWXU, parents=True, exist_ok=True)
     with _opened(folder) as opened:
@@ -40,9 +40,9 @@ def make_private(folder: Path, owner: int | None = None) -> None:
 
 
 def make_data_folder(folder: Path, known: Collection[str], owners: Collection[int]) -> None:
-    """As `make_private`, for a folder that a person has named, which may be any.
+    """As `make_private`, for a folder that was named by a person, which may be any.
 
-    Where others could enter it until now, it may only hold what is `known` and belongs to `owners`.
+    If others could enter it until now, it may only contain what is `known` and belongs to `owners`.
     """
     folder.mkdir(mode=stat.S_IRWXU, parents=True, exist_ok=True)
     with _opened(folder) as opened:
@@ -53,7 +53,7 @@ def make_data_folder(folder: Path, known: Collection[str], owners: Collection[in
 
 
 def socket_folder(folder: Path, name: str, owner: int) -> Path:
-    """Where a server puts its socket `name`: in `folder`, or else in a new one with a short path.
+    """The folder for a server's socket `name`: `folder`, or else a new one with a short path.
 
     Clients reach a socket by its path, which must be short and plain; and the server must reach it,
     which runs as `owner`.
@@ -62,7 +62,7 @@ def socket_folder(folder: Path, name: str, owner: int) -> Path:
         return folder
     for base in (tempfile.gettempdir(), _TEMPORARY):
         if _is_short(Path(base, "taskbell-12345678", name)) and _can_be_reached(Path(base), owner):
-            # Nobody knows the name beforehand, so nobody can be there first.
+            # The name is unpredictable, so that no other user can create it first.
             made = Path(tempfile.mkdtemp(prefix="taskbell-", dir=base))
             os.chown(made, owner, -1)
             return made
@@ -73,21 +73,21 @@ def socket_folder(folder: Path, name: str, owner: int) -> Path:
 
 
 def remove_socket_folder(sockets: Path, folder: Path) -> None:
-    """Remove what `socket_folder` gave for `folder`, once the server has ended."""
+    """Remove the folder from `socket_folder` for `folder`, once the server has ended."""
     if sockets != folder.absolute():
         with suppress(OSError):
             sockets.rmdir()
 
 
 def is_open_to_all(folder: Path) -> bool:
-    """Whether every user can get to what lies in this folder."""
+    """Whether every user can reach the contents of this folder."""
     real = folder.resolve()
     return all(place.stat().st_mode & stat.S_IXOTH for place in (real, *real.parents))
 
 
 @contextmanager
 def _opened(folder: Path) -> Iterator[int]:
-    # What is checked is then also what is changed, whoever renames what in the meantime.
+    # The checked folder is then also the changed one, even if it is renamed in the meantime.
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield opened

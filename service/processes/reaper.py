@@ -1,9 +1,9 @@
 """Stops the embedded servers when the supervisor was killed and cannot do it itself.
 
-Unlike our own programs (see `lifeline`), PostgreSQL and Valkey do not notice that whoever started
-them is gone. So a small process of its own sleeps on the same kind of pipe, and stops them when
-that ends. It finds the servers by the files that they keep in their folders, because they may have
-been started again in the meantime.
+Unlike our own programs (see `parent_pipe`), PostgreSQL and Valkey do not notice that the process
+that started them is gone. So a small process of its own, the guardian, waits on the same kind of
+pipe, and stops them when it closes. It finds the servers by the files in their folders, because
+they may have been started again in the meantime.
 """
 
 import signal
@@ -38,13 +38,13 @@ class Reaper:
         self._process = self._start()
 
     def revive(self) -> None:
-        """Start the guardian again if somebody killed it."""
+        """Start the guardian again if it was killed."""
         if self._process.poll() is not None:
             self.dismiss()
             self._process = self._start()
 
     def dismiss(self) -> None:
-        """Close the pipe, and wait until the guardian has stopped whatever still runs."""
+        """Close the pipe, and wait until the guardian has stopped all remaining servers."""
         self._process.communicate()
 
     def _start(self) -> subprocess.Popen[bytes]:

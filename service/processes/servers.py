@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 
 class DataFolderTaken(TaskbellError):
-    """The folder for the embedded servers cannot be had; the message says why and what to do."""
+    """The folder for the embedded servers is not available; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Servers:
 
 @contextmanager
 def running(settings: Settings, *, anew: bool = False) -> Iterator[Servers]:
-    """The servers for a run; embedded ones end with this process, even where it is killed.
+    """The servers for a run; embedded ones end with this process, even if it is killed.
 
     `anew`: begin with an empty embedded database. Raises DataFolderTaken, CannotStart.
     """
@@ -60,10 +60,11 @@ def running(settings: Settings, *, anew: bool = False) -> Iterator[Servers]:
 
 @contextmanager
 def _claimed(folder: Path) -> Iterator[int]:
-    """Lock `folder` for this process and its guardian; gives the descriptor that the latter keeps.
+    """Lock `folder` for this process and its guardian; returns the guardian's descriptor.
 
-    There are two locks. A Taskbell at work holds both: then this one must not start. Of one that
-    was killed, the guardian holds the second lock while it stops the servers: that is waited for.
+    There are two locks. A running Taskbell holds both: then this one must not start. After a
+    Taskbell was killed, its guardian holds the second lock while it stops the servers: this one
+    waits for that.
     """
     make_folder(folder)
     with _opened(folder / "lock") as ours, _opened(folder / "guardian.lock") as guardians:
@@ -79,7 +80,7 @@ def _claimed(folder: Path) -> Iterator[int]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a data folder, for this user only; raises DataFolderTaken, NotPrivate."""
+    """Create a data folder, for this user only; raises DataFolderTaken, NotPrivate."""
     with _explained(folder):
         make_data(folder)
 

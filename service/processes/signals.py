@@ -1,9 +1,9 @@
 """The Unix signals that end a command. The first one counts; later ones are ignored.
 
-A second Ctrl-C would interrupt the orderly end that the first one began, and leave servers
-running, or messages of which nobody knows whether they arrived. SIGHUP ends Taskbell if it comes
-because the terminal was closed; otherwise it asks to read the configuration anew. A signal that the
-process was started to ignore, as by `nohup`, stays ignored.
+A second Ctrl-C would interrupt the clean shutdown that the first one started, and leave servers
+running, or messages with unknown outcome. SIGHUP ends Taskbell if it comes because the terminal was
+closed; otherwise it reloads the configuration. A signal that the process was started to ignore, as
+by `nohup`, stays ignored.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ def heeded() -> list[signal.Signals]:
 def ending_in_order() -> Iterator[None]:
     """Within this block a signal raises KeyboardInterrupt, once; clean-up is not interrupted.
 
-    The block swallows the KeyboardInterrupt: stopping Taskbell while it starts is no error.
+    The block catches the KeyboardInterrupt: stopping Taskbell while it starts is not an error.
     """
     for number in heeded():
         signal.signal(number, _end)
@@ -49,7 +49,7 @@ def on_hangup(reload: Callable[[], None]) -> None:
 
 
 def ignore() -> None:
-    """Ignore these signals from now on: the end is under way."""
+    """Ignore these signals from now on: the process is shutting down."""
     for number in _TO_END:
         signal.signal(number, signal.SIG_IGN)
 

@@ -1,4 +1,4 @@
-"""Keeps the Procfile's processes and the embedded servers running, and stops them all cleanly."""
+"""Keeps the Procfile's processes and the embedded servers running, and stops them cleanly."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ _OF_CLIENTS = ("PG", "OTEL_")
 
 
 class CannotRun(TaskbellError):
-    """A program dies whenever it is started, and has never run for long."""
+    """A program exits whenever it is started, and has never run for long."""
 
     def __init__(self, program: str, code: int | None) -> None:
         super().__init__(
@@ -53,9 +53,9 @@ class Program:
 
 
 def read_procfile(path: Path, **counts: int) -> list[Program]:
-    """The programs of a Procfile; `python` there stands for the interpreter that runs this.
+    """The programs of a Procfile; `python` there stands for the current interpreter.
 
-    `counts` says how many of a line's program to run: `worker=2` gives `worker.1` and `worker.2`.
+    `counts` says how many of a line's program to run: `worker=2` starts `worker.1` and `worker.2`.
     """
     programs = []
     for line in path.read_text().splitlines():
@@ -111,9 +111,9 @@ class Supervisor:
             _say(process, said)
 
     async def run(self) -> None:
-        """Keep everything running until `stop` or a signal to end; then end it in good order.
+        """Keep everything running until `stop` or a signal; then stop it cleanly.
 
-        Raises CannotRun, with everything ended, where a program dies whenever it is started.
+        Raises CannotRun, with everything stopped, if a program exits whenever it is started.
         """
         for number in signals.heeded():
             asyncio.get_running_loop().add_signal_handler(number, self.stop)
@@ -158,7 +158,7 @@ class Supervisor:
         return process
 
     def _give_up(self, program: Program, code: int | None) -> None:
-        # Ends everything, so that whoever has just started it sees it. A program that has proved
+        # Ends everything, so that the user who started it notices. A program that has proved
         # that it can run does not come here: it is tried again while the others do their work.
         if self._stopping.is_set():
             return
@@ -177,7 +177,7 @@ class Supervisor:
             self._running.discard(process)
 
     async def _end(self, process: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> None:
-        """Ask a process to end, and insist if it takes too long."""
+        """Terminate a process, and kill it if it takes too long."""
         if not ended.done():
             process.terminate()
             await asyncio.wait({ended}, timeout=_TIME_TO_STOP)
@@ -205,7 +205,7 @@ class Supervisor:
 
 
 def _say(process: asyncio.subprocess.Process, said: bytes) -> None:
-    # Not waited for: one that has died reads nothing, and is told when it is started again.
+    # Not waited for: a dead program reads nothing, and gets it when it is started again.
     if process.stdin is not None:
         process.stdin.write(said)
 
@@ -216,9 +216,9 @@ def procfile() -> Path:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """What web and worker need of this process's environment, with some values replaced.
+    """The parts of this process's environment for web and worker, with some values replaced.
 
-    That is their settings; what the configuration names by `${NAME}` is told them with it.
+    These are their settings; values for `${NAME}` in the configuration are sent with it.
     """
     settings = {name.upper() for name in Settings.model_fields}
     wanted = settings | {f"{name}_FILE" for name in settings}

@@ -1,4 +1,4 @@
-"""Counts who uses something that several processes share, by locks that end with their process."""
+"""Counts the processes that share something, by locks that end with their process."""
 
 import fcntl
 import os
@@ -11,14 +11,14 @@ _MODE = stat.S_IRUSR | stat.S_IWUSR
 
 
 def open_lock(path: Path) -> int:
-    """A file to be locked, for this user only; a link that lies in its place is not followed."""
+    """A file to be locked, for this user only; a link in its place is not followed."""
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, _MODE)
 
 
 class Users:
-    """The processes that use `thing`, a path beside which their locks are kept.
+    """The processes that use `thing`, a path beside which their locks are stored.
 
-    The kernel takes the lock of a process that is killed, so nobody is counted who is gone.
+    The kernel releases the lock of a process that is killed, so that it is no longer counted.
     """
 
     def __init__(self, thing: Path) -> None:
@@ -28,7 +28,7 @@ class Users:
 
     @contextmanager
     def nobody_else_begins_or_ends(self) -> Iterator[int]:
-        """Within this block no other process joins or leaves; gives the lock."""
+        """Within this block no other process joins or leaves; returns the lock."""
         lock = open_lock(self._beginning)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -41,7 +41,7 @@ class Users:
         fcntl.flock(self._ours, fcntl.LOCK_SH)
 
     def leave(self) -> bool:
-        """Returns whether nobody is left."""
+        """Returns whether no process is left."""
         if self._ours is None:
             return False
         try:

@@ -1,4 +1,4 @@
-"""The servers' programs, which come in wheels of their own."""
+"""The servers' programs, which come in their own wheels."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,13 +7,14 @@ from service.processes.cannot_start import CannotStart
 
 
 class NoProgram(CannotStart):
-    """A wheel does not hold the program that it is there for."""
+    """A wheel does not contain its program."""
 
 
 def find_program(package: str, pattern: str) -> Path:
     """The program in an installed package; the package itself is not imported.
 
-    What these packages do in Python is for one user of a machine: ports and locks for everybody.
+    The Python code of these packages is for single-user machines: its ports and locks are open to
+    all.
     """
     spec = find_spec(package)
     for folder in (spec and spec.submodule_search_locations) or ():

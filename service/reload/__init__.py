@@ -1,8 +1,9 @@
-"""The configuration while Taskbell runs: read anew when its files change, used as a whole or not.
+"""Reloading the configuration while Taskbell runs: a changed one is used as a whole or not at all.
 
-Under `taskbell serve` the supervisor alone looks at the files. It says on each program's standard
-input what they hold, so that all take over the same text, and one that is started again while the
-files have faults gets the text that had none. A process that is started by itself looks itself.
+Under `taskbell serve` only the supervisor watches the files. It sends their contents to each
+program's standard input, so that all programs use the same text, and a program that is restarted
+while the files have errors gets the last valid text. A process that is started by itself watches
+the files itself.
 """
 
 import asyncio
@@ -23,9 +24,10 @@ from service.errors import ConfigError
 class ConfigSnapshot:
     """The contents of a configuration's files, or the `faults` for which they cannot be used.
 
-    `texts` has the name and the text of each YAML file. `named` are the files that those refer to,
-    such as `template: morning.liquid`: text by name in `folder`. Secrets are still `${NAME}` in all
-    of them; `values` has what these stand for.
+    - `texts`: the name and the text of each YAML file
+    - `named`: files that those refer to, such as `template: morning.liquid`: text by name in
+      `folder`
+    - `values`: the values of references; secrets are still `${NAME}` in all the texts
     """
 
     folder: str = ""
@@ -52,7 +54,7 @@ class ConfigSnapshot:
 class LoadedConfig:
     """The contents of the files, and the configuration in them; None if there are `faults`.
 
-    `names` are the files that the configuration refers to, also those that could not be read.
+    `names` are the files that the configuration refers to, even if they could not be read.
     """
 
     word: ConfigSnapshot
@@ -61,7 +63,7 @@ class LoadedConfig:
     names: frozenset[str] = frozenset()
 
     def demand(self) -> Config:
-        """The configuration, or ConfigError with the faults."""
+        """The configuration; raises ConfigError with the errors."""
         if self.config is None:
             raise ConfigError(self.faults)
         return self.config
@@ -70,7 +72,7 @@ class LoadedConfig:
 def read(word: ConfigSnapshot, environ: Mapping[str, str]) -> LoadedConfig:
     """Load a configuration from the contents of its files; secrets come from `environ` and files.
 
-    The word of the result has the files that the configuration refers to as well.
+    The snapshot in the result includes the files that the configuration refers to.
     """
     if word.faults:
         return LoadedConfig(word, faults=word.faults)
@@ -88,14 +90,14 @@ async def read_beside(word: ConfigSnapshot, environ: Mapping[str, str]) -> Loade
 async def handed(
     lines: AsyncIterator[bytes], environ: Mapping[str, str]
 ) -> AsyncIterator[LoadedConfig]:
-    """Every configuration that the supervisor sends, loaded; one a line."""
+    """Every configuration that the supervisor sends, loaded; one per line."""
     async for line in lines:
         word = ConfigSnapshot.from_line(line)
         yield await read_beside(word, {**environ, **word.values})
 
 
 class _Asked(Mapping[str, str]):
-    """An environment that remembers which of its values were asked for, as `told`."""
+    """An environment that records which of its values were read, as `told`."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ

@@ -21,18 +21,18 @@ _Marks: TypeAlias = list[tuple[str, int, int, int]]
 
 
 def first_look(path: Path, environ: Mapping[str, str]) -> LoadedConfig:
-    """What the file or folder at `path` holds now."""
+    """The present contents of the file or folder at `path`."""
     return read(_word(path, ()), environ)
 
 
 async def look(
     path: Path, asked: asyncio.Event, environ: Mapping[str, str], last: LoadedConfig
 ) -> AsyncIterator[LoadedConfig]:
-    """A new reading after each change at `path` since `last`, and whenever `asked` is set.
+    """A new snapshot after each change at `path` since `last`, and whenever `asked` is set.
 
-    A change counts once the files have stayed the same from one look to the next: somebody may be
-    in the middle of writing. Whoever asks gets a reading even if no file has changed, because what
-    a `${file:…}` stands for may have. Faults are logged.
+    A change counts once the files have stayed the same from one check to the next, because a file
+    may be half written. If `asked` is set, there is a snapshot even if no file has changed, because
+    the value of a `${file:…}` may have. Errors are logged.
     """
     before, seen = None, None
     while True:
@@ -60,7 +60,7 @@ def _word(path: Path, names: Collection[str]) -> ConfigSnapshot:
 
 
 def _marks(path: Path, names: Collection[str]) -> _Marks:
-    """The marks of every file that is there and can be looked at now."""
+    """The marks (size, times) of every file that exists and can be accessed now."""
     found: list[Path] = []
     with suppress(ConfigError):
         found = files(path)
@@ -73,7 +73,7 @@ def _marks(path: Path, names: Collection[str]) -> _Marks:
 
 
 async def _pause(asked: asyncio.Event) -> bool:
-    """Wait for the next look; returns whether somebody asks for it."""
+    """Wait for the next check; returns whether `asked` was set."""
     with suppress(TimeoutError):
         await asyncio.wait_for(asked.wait(), _BETWEEN_LOOKS)
     was_asked = asked.is_set()

@@ -10,7 +10,7 @@ from service.reload.report import report
 
 
 class ConfigPublisher:
-    """Sends programs the configuration `good`, and then each later one that has no faults."""
+    """Sends the configuration `good` to programs, and then each later one without errors."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class ConfigPublisher:
     async def run(
         self, readings: AsyncIterator[LoadedConfig], show: Callable[[ChangePlan], None]
     ) -> None:
-        """Send each new reading, and `show` what the change does; runs until it is cancelled."""
+        """Send each new snapshot, and `show` the effects of the change; runs until cancelled."""
         async for reading in readings:
             if reading.config is None:
                 line = ConfigSnapshot(faults=tuple(reading.faults)).line()

@@ -1,4 +1,4 @@
-"""Logs what a new configuration does to all that is pending: kept, moved, lost."""
+"""Logs the effects of a new configuration on all pending work: kept, moved, lost."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -22,10 +22,10 @@ log = structlog.get_logger()
 async def report(
     database: str, word: ConfigSnapshot, clock: Clock, environ: Mapping[str, str]
 ) -> ChangePlan | None:
-    """Compare with the configuration in force and log the result.
+    """Compare with the active configuration and log the result.
 
-    Returns None if that is not possible just now, for instance without the database. Has to be
-    called before the new configuration is taken over.
+    Returns None if that is not possible now, for instance without the database. Must be called
+    before the new configuration is activated.
     """
     folder = Folder(Path(word.folder), word.named)
     try:
@@ -62,6 +62,6 @@ def _counts(found: ChangePlan) -> dict[str, dict[str, int]]:
 
 @contextmanager
 def _silently(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """No progress is shown: nobody waits for it."""
+    """Shows no progress: nobody waits for it."""
     del what, total
     yield lambda _: None

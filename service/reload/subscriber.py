@@ -1,4 +1,4 @@
-"""Where a web or worker process gets its configuration from, at its start and later."""
+"""The configurations of a web or worker process, at its start and later."""
 
 import asyncio
 import signal
@@ -25,7 +25,7 @@ async def follow(
         yield first
         readings = look(path, asked, environ, first)
     else:
-        # The supervisor tells of changes; a SIGHUP that was meant for it must not end this process.
+        # The supervisor sends changes; a SIGHUP that was meant for it must not end this process.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         readings = handed(line.lines(), environ)
     async for reading in readings:

@@ -1,4 +1,4 @@
-"""The firm's rules. Asked about an event they answer with verdicts; they have no effects."""
+"""Rule evaluation, without side effects: events in, verdicts out."""
 
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
@@ -31,14 +31,14 @@ _OF_COMPLETION = frozenset({("task", "done"), ("task", "completed_at"), ("task",
 
 
 class Ruleset:
-    """Every rule that is switched on, indexed by what it listens to.
+    """All enabled rules, indexed by the events that trigger them.
 
     - `text`: all of the configuration that decisions depend on (JSON); `version`: its hash
-    - `alarms`: what the clock must watch for these rules
+    - `alarms`: the alarms that these rules need
     - `writes`: whether any rule writes to a system
     - `lasting`, `with_until`: the ids of the rules with `for`, and of those with `until`
     - `limits`: the limit of each rule that has one
-    - `storm`: how many customer messages are too many at once
+    - `storm`: how many customer messages at once are too many
     """
 
     def __init__(self, rules: Iterable[Rule], text: str, storm: StormGuard | None = None) -> None:
@@ -63,7 +63,7 @@ class Ruleset:
 
     @classmethod
     def empty(cls) -> Self:
-        """No rules at all."""
+        """A ruleset without rules."""
         return cls((), "")
 
     @property
@@ -73,13 +73,13 @@ class Ruleset:
 
     @property
     def channels(self) -> frozenset[str]:
-        """The channels by which rules send, ask an approver, or send if something has failed."""
+        """The channels that the rules use, also for approvals and for fallback messages."""
         steps = [step for rule in self._rules.values() for step in _actions(rule)]
         asked = (step.approver.channel for step in steps if step.approver is not None)
         return frozenset(step.channel for step in steps) | frozenset(asked)
 
     def only(self, ids: Container[str]) -> "Ruleset":
-        """The rules with these ids, and no others."""
+        """A copy with the rules of these ids only."""
         return Ruleset(
             (rule for rule in self._rules.values() if rule.id in ids), self.text, self.storm
         )
@@ -88,15 +88,15 @@ class Ruleset:
         return iter(self._rules.values())
 
     def get(self, rule_id: str) -> Rule | None:
-        """The rule of this id, if there is one and it is switched on."""
+        """The enabled rule with this id; None if there is none."""
         return self._rules.get(rule_id)
 
     def with_others(self, rules: Iterable[Rule]) -> "Ruleset":
-        """These rules and others together; rules of either kind may mute the other."""
+        """These rules together with others; rules of one set may mute those of the other."""
         return Ruleset(linked([*self._rules.values(), *rules]), self.text, self.storm)
 
     def with_shadow_enabled(self) -> "Ruleset":
-        """The same rules, with each `enabled: shadow` as if it were on."""
+        """A copy in which shadow rules (`enabled: shadow`) are enabled."""
         rules = (replace(one, planning=replace(one.planning, shadow=False)) for one in self)
         return Ruleset(rules, self.text, self.storm)
 
@@ -104,7 +104,7 @@ class Ruleset:
         return rule_id in self._rules
 
     def decide(self, event: Event, now: datetime, zone: ZoneInfo) -> list[Verdict]:
-        """The verdict of every rule that listens to the event, in the order of the file.
+        """The verdict of every rule that the event triggers, in the order of the file.
 
         `now` is UTC, `zone` the account's. A pure function: the same input gives the same output.
         """
@@ -115,9 +115,9 @@ class Ruleset:
         return [rule.decide(scope) for rule in rules]
 
     def _listening(self, event: Event) -> tuple[list[Rule], ByNoun]:
-        """The rules that listen to the event, and the fields they read.
+        """The rules that the event triggers, and the fields they read.
 
-        Looked up once for each sort of event, so that thousands of rules that do not listen cost
+        Cached for each sort of event, so that thousands of rules that it does not trigger cost
         nothing.
         """
         topic, is_ours = topic_of(event), event.cause is Cause.WRITE
@@ -133,21 +133,21 @@ class Ruleset:
     def decide_after_wait(
         self, rule_id: str, event: Event, now: datetime, zone: ZoneInfo
     ) -> Verdict | None:
-        """The verdict of a rule that has waited; None if it does not listen to the event."""
+        """The verdict of a rule whose wait is over; None if the event does not trigger it."""
         rule = self._rules.get(rule_id)
         if rule is None or not rule.listens_to(event):
             return None
         return rule.decide_now(Scope(event, now, zone, by_noun([rule.reads])))
 
     def lapse_reason(self, rule_id: str, event: Event, now: datetime, zone: ZoneInfo) -> str | None:
-        """Why a rule with `for` stops waiting: its `if` is not true any more; None if it is."""
+        """Why a `for` wait ends early: `if` is no longer true; None if it is still true."""
         rule = self._rules[rule_id]
         refused = rule.refusal(Scope(event, now, zone, by_noun([rule.reads])))
         return None if refused is None else refused.reason
 
     @property
     def crons(self) -> dict[str, str]:
-        """The schedules of the rules that have one, by their ids."""
+        """The schedules of the rules that have one, by rule id."""
         crons = ((rule.id, rule.trigger.cron) for rule in self._rules.values())
         return {rule: cron for rule, cron in crons if cron is not None}
 
@@ -164,14 +164,14 @@ class Ruleset:
     def decide_digest(
         self, digest: Digest, now: datetime, zone: ZoneInfo
     ) -> tuple[Event, Verdict] | None:
-        """The verdict on a digest, and its event; None if the rule has no `group` any more."""
+        """The verdict on a digest, and its event; None if the rule no longer has `group`."""
         rule = self._rules.get(digest.rule)
         if rule is None or rule.grouping is None:
             return None
         return digests.close(rule, digest, now, zone)
 
     def rebuild_digest(self, one: DigestRebuild, now: datetime, zone: ZoneInfo) -> Plan | str:
-        """A message of a digest once more, of the tasks that are left; or why it cannot be."""
+        """Rebuild a customer digest without the tasks that no longer qualify, or return why not."""
         rule = self._rules.get(one.rule)
         if rule is None or rule.grouping is None:
             return "the rule was removed, or now sends a message for each task"
@@ -182,51 +182,51 @@ class Ruleset:
         return self._rules[rule_id].for_each
 
     def gathers(self, rule_id: str) -> bool:
-        """Whether the rule has `group`, and tells of several tasks at once."""
+        """Whether the rule has `group`, and sends one message about several tasks."""
         return self._rules[rule_id].grouping is not None
 
     def decide_scheduled(
         self, rule_id: str, event: Event, now: datetime, zone: ZoneInfo
     ) -> Verdict:
-        """The verdict of a rule on its schedule, or on one task that `for_each` has chosen."""
+        """The verdict of a rule on its schedule, or on one task that `for_each` has selected."""
         rule = self._rules[rule_id]
         return rule.decide_now(Scope(event, now, zone, by_noun([rule.reads])))
 
     def decide_selection(
         self, rule_id: str, event: Event, chosen: Iterable[Task], now: datetime, zone: ZoneInfo
     ) -> list[Verdict]:
-        """The verdicts of a rule with `group` on the tasks that `for_each` has chosen."""
+        """The verdicts of a rule with `group` on the tasks that `for_each` has selected."""
         return digests.form(self._rules[rule_id], event, chosen, now, zone)
 
     def off_hours(
         self, rule_id: str, moment: datetime, expires_at: datetime | None, zone: ZoneInfo
     ) -> SendDecision | None:
-        """What becomes of a message due outside the hours of its rule; None if due inside."""
+        """The decision on a message due outside the hours of its rule; None if it is due inside."""
         rule = self._rules.get(rule_id)
         return None if rule is None else rule.planning.timing.off_hours(moment, expires_at, zone)
 
     def until_open(self, rule_id: str, moment: datetime, zone: ZoneInfo) -> datetime:
-        """When a message of this rule may go out that is due at this moment."""
+        """When a message of this rule that is due at this time may be sent."""
         rule = self._rules.get(rule_id)
         return moment if rule is None else rule.planning.timing.until_open(moment, zone)
 
     def until(self, rule_id: str, task: Task, now: datetime) -> bool:
-        """Whether what the rule still has pending for this task is to be withdrawn."""
+        """Whether the rule's pending deliveries for this task are to be cancelled."""
         rule = self._rules.get(rule_id)
         return rule is not None and rule.has_ended(task, now)
 
     def writes_by(self, rule_id: str) -> bool:
-        """Whether this rule writes to a system, and may itself have changed what it tells of."""
+        """Whether this rule writes to a system, so it may have changed the task itself."""
         rule = self._rules.get(rule_id)
         return rule is not None and _writes(rule)
 
     def asks_whether_done(self, rule_id: str) -> bool:
-        """Whether this rule's conditions tell a task that is done from an open one."""
+        """Whether this rule's conditions read whether a task is done."""
         rule = self._rules.get(rule_id)
         return rule is not None and not _OF_COMPLETION.isdisjoint(rule.reads)
 
     def asks_about(self, rule_id: str) -> frozenset[str]:
-        """The fields of the task by which this rule would be asked now, as its `until` would."""
+        """The task fields that a new check of the rule reads: `for_each`, conditions, `until`."""
         rule = self._rules.get(rule_id)
         if rule is None:
             return frozenset()
@@ -238,10 +238,11 @@ class Ruleset:
     def refusal_now(
         self, rule_id: str, event: Event, decided_at: datetime, zone: ZoneInfo
     ) -> str | None:
-        """Why the rule would not match, were the event's task as it is told here; else None.
+        """Why the rule would no longer match this state of the event's task; None if it would.
 
-        Asked are its `for_each` and the conditions that speak of the task alone. `decided_at` is
-        when the rule decided: what it says of the time of day was true then.
+        Only its `for_each` and the conditions that read nothing but the task are evaluated.
+        `decided_at` is when the rule decided; conditions on the current time are evaluated for that
+        time.
         """
         rule = self._rules.get(rule_id)
         if rule is None or _writes(rule):
@@ -257,7 +258,7 @@ def _writes(rule: Rule) -> bool:
 
 
 def _actions(rule: Rule) -> Iterator[Action]:
-    """What a rule does, and what it does instead where that fails."""
+    """The actions of a rule, including those of `on_fail`."""
     for step in rule.planning.steps:
         if isinstance(step, Action):
             yield from (step, *step.on_fail)

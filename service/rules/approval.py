@@ -1,4 +1,4 @@
-"""`approve`: a delivery that waits for somebody's approval, and the question sent to them."""
+"""`approve`: a delivery that waits for approval, and the question to the approver."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -16,7 +16,7 @@ ANSWER_WITHIN = timedelta(days=1)
 def asked(plan: Plan, approver: Approver, scope: Scope) -> Plan:
     """The plan, held until the approver answers; raises RenderError.
 
-    A plan that is not sent anyway, because it is skipped or a shadow, is returned as it is.
+    A plan that is not sent anyway, because it is skipped or a shadow, is returned unchanged.
     """
     if plan.state is State.SKIPPED or plan.shadow:
         return plan
@@ -45,7 +45,7 @@ def asked(plan: Plan, approver: Approver, scope: Scope) -> Plan:
 
 
 def _question(plan: Plan, event: Event, until: str) -> str:
-    """The text for the approver: what goes out to whom, and what happens without an answer."""
+    """The text for the approver: what is sent to whom, and what happens without an answer."""
     about = f", about {_about(event.task)}" if event.task_id else ""
     fields = [f"{name}: {value}" for name, value in (plan.fields or {}).items()]
     content = "\n".join(filter(None, (plan.subject, plan.text, *fields)))

@@ -1,4 +1,4 @@
-"""Events of a task that make pointless what was planned about it and has not gone out."""
+"""Which events of a task cancel unsent deliveries about it."""
 
 from service.domain.alarms import date_of
 from service.domain.model import Event, Kind
@@ -16,7 +16,7 @@ _ENDS_ALARMS = frozenset({Kind.COMPLETED.value, Kind.DELETED.value, f"{Kind.CHAN
 
 
 def withdraw_on(step: Action, event: Event, *, is_pending: bool) -> frozenset[str]:
-    """The events that make a delivery pointless while it has not gone out."""
+    """The events that cancel a delivery while it is not sent."""
     if not event.task_id:
         return frozenset()
     if is_pending or event.kind in CLOCK_KINDS:
@@ -26,9 +26,9 @@ def withdraw_on(step: Action, event: Event, *, is_pending: bool) -> frozenset[st
 
 
 def ends_waiting(kind: Kind, alarm: str | None) -> frozenset[str]:
-    """The `words` of the events that make pointless what waits because of this one.
+    """The `words` of the events that cancel what waits because of this event.
 
-    An alarm ends with the date that it counts from: for another date it would not ring again.
+    An alarm is cancelled when its date moves: it fires again for the new date.
     """
     if kind in CLOCK_KINDS:
         return _ENDS_ALARMS | _moves(date_of(alarm))
@@ -39,7 +39,7 @@ def ends_waiting(kind: Kind, alarm: str | None) -> frozenset[str]:
 
 
 def _moves(date: str | None) -> frozenset[str]:
-    """The `words` of events by which a date of a task moves; any of them where that is not told."""
+    """The `words` of events that move a date of a task; of any date if it is not known which."""
     if date == "updated_at":  # no event names it: whatever is changed was updated
         return frozenset({Kind.RESCHEDULED.value, Kind.REASSIGNED.value, Kind.CHANGED.value})
     if date is not None and date.startswith(FIELDS):

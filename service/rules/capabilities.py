@@ -9,7 +9,7 @@ from service.sources.facts import Facts
 
 @dataclass(frozen=True, slots=True)
 class ChannelCapabilities:
-    """What rules have to know of a configured channel; `undoes` are its ways of `on_undo`."""
+    """A configured channel as rules need to know it; `undoes` are its ways of `on_undo`."""
 
     needs_target: bool = True
     undoes: frozenset[str] = frozenset()
@@ -19,9 +19,9 @@ class ChannelCapabilities:
 class SystemCapabilities:
     """The notifications that an account's system sends, and the writes that it accepts.
 
-    `lacking` has the option that the account would have to have for one of the `writes`.
-    `tenant` says whose data the account sees, where its options tell.
-    `facts` are what the account fills of its tasks, where that is known.
+    - `lacking`: for each unavailable write, the account option that would enable it
+    - `tenant`: whose data the account reads, if its options say so
+    - `facts`: which fields of its tasks the account fills, if that is known
     """
 
     system: str
@@ -47,10 +47,10 @@ UNKNOWN_CHANNEL = ChannelCapabilities(
 class Capabilities:
     """Channels and accounts, by their names.
 
-    `unread` are the parts of the file (`accounts`, `channels`, `hours`) that could not be read:
-    every name from there is taken to exist. `told` are the fields of a task that some system tells,
-    of those there are. `has_page` is set if TASKBELL_URL is known, so that
-    messages can link to Taskbell's own page.
+    - `unread`: the parts of the file (`accounts`, `channels`, `hours`) that could not be read;
+      every name in them is assumed to exist
+    - `told`: the task fields that at least one system provides
+    - `has_page`: whether TASKBELL_URL is known, so that messages can link to Taskbell's page
     """
 
     ways: Mapping[str, ChannelCapabilities] = field(default_factory=dict)
@@ -69,12 +69,12 @@ class Capabilities:
         return frozenset[str]().union(*(one.notifications for one in known if one is not None))
 
     def tenant(self, account: str) -> str:
-        """Whose data an account sees: the same for two that see the same."""
+        """The owner of the data that an account reads: the same for accounts with the same data."""
         abilities = self.accounts.get(account)
         return (abilities and abilities.tenant) or account
 
     def refusal(self, account: str, channel: str, target: str) -> str | None:
-        """Why an account's system cannot do that; None if it can, or is not known."""
+        """Why an account's system cannot do that; None if it can, or if that is not known."""
         abilities = self.accounts.get(account)
         if abilities is None or abilities.allow(channel, target):
             return None

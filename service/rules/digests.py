@@ -1,4 +1,4 @@
-"""Verdicts on several tasks at once: digests that are over, and tasks chosen for a schedule."""
+"""Verdicts on several tasks at once: closed digests, and tasks selected for a schedule."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -21,9 +21,9 @@ _FEW = 3
 
 
 def close(rule: Rule, digest: Digest, now: datetime, zone: ZoneInfo) -> tuple[Event, Verdict]:
-    """What the rule makes of a digest that is over, as an event under the first one's number.
+    """The event of a closed digest, with the id of its first event, and the rule's verdict on it.
 
-    It is an event of when the digest was to be over: what the rule makes of it expires from then.
+    The event has the time when the digest was due to close: messages expire counting from then.
     """
     left_out = {one.task_id: why for one in digest.members if (why := absence(rule, one, now))}
     tasks = [one.task for one in digest.members if one.task and one.task_id not in left_out]
@@ -43,7 +43,7 @@ def close(rule: Rule, digest: Digest, now: datetime, zone: ZoneInfo) -> tuple[Ev
 def form(
     rule: Rule, event: Event, tasks: Iterable[Task], now: datetime, zone: ZoneInfo
 ) -> list[Verdict]:
-    """The verdicts on the tasks that `for_each` has chosen: one digest for each value of `by`."""
+    """The verdicts on the tasks that `for_each` has selected: one digest for each value of `by`."""
     reads = by_noun([rule.reads])
     together: dict[str, list[Task]] = defaultdict(list)
     failures: list[str] = []
@@ -66,7 +66,7 @@ def form(
 
 
 def rebuilt_plan(rule: Rule, one: DigestRebuild, now: datetime, zone: ZoneInfo) -> Plan | str:
-    """A customer's message once more, of the tasks that are left; or why it cannot be made."""
+    """Rebuild a customer digest without the tasks that no longer qualify, or return why not."""
     if is_instead(one.once_key):
         return "this message already replaces one that failed"
     try:
@@ -101,7 +101,7 @@ def _told(
 
 
 def digest_of(key: str) -> str:
-    """How reasons name a digest."""
+    """The name of a digest in reasons."""
     return f"digest for {named(key)}"
 
 

@@ -1,4 +1,4 @@
-"""`group`: which digest an event or a task belongs to, and how people read that."""
+"""`group`: the digest that an event or a task belongs to, and its displayed name."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 from service.rules.language.expressions import EvaluationError, Expression
 from service.rules.language.scope import Scope
 
-# As many tasks as a text can tell of, with the limits that templates have.
+# The most tasks that a text can list within the limits of templates.
 MOST = 500
 
 # Part of an index, of which PostgreSQL holds no entry above 2704 bytes.
@@ -17,7 +17,7 @@ _LONGEST_KEY = 320  # characters
 class Grouping:
     """One digest for each value of `by`, open for `wait` or until it has `most` tasks.
 
-    In a rule by a schedule `wait` is zero: what was chosen is told at once.
+    For a scheduled rule `wait` is zero: the selected tasks are sent at once.
     """
 
     by: Expression
@@ -33,5 +33,5 @@ class Grouping:
 
 
 def named(key: str) -> str:
-    """The key of a digest as people read it."""
+    """The displayed name of the digest with this key."""
     return key or "(no value)"

@@ -1,7 +1,8 @@
 """Opening hours: when a place is open, when it opens next, and what a business day is.
 
 The syntax is OpenStreetMap's (https://wiki.openstreetmap.org/wiki/Key:opening_hours); PH are the
-public holidays of a country. All moments go in and come out in UTC; `zone` is whose clock counts.
+public holidays of a country. All times are passed and returned in UTC; `zone` is the time zone of
+the opening hours.
 """
 
 import re
@@ -43,7 +44,7 @@ class Hours:
         return _calendar(self.text, self.country, zone).is_open(moment.astimezone(zone))
 
     def next_open(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
-        """The first open moment at or after this one; None if there is none."""
+        """The first open time at or after this one; None if there is none."""
         for _ in range(_MOST_STEPS):
             if self.is_open(moment, zone):
                 return moment
@@ -54,7 +55,7 @@ class Hours:
         return None
 
     def after(self, duration: Duration, moment: datetime, zone: ZoneInfo) -> datetime | None:
-        """The moment that much later, as these hours count it; None if they never get there."""
+        """The time after this duration, counted in these hours; None if it is never reached."""
         if duration.business_hours:
             return self._hours_after(timedelta(hours=duration.business_hours), moment, zone)
         if duration.business_days:
@@ -75,7 +76,7 @@ class Hours:
         return None
 
     def _days_after(self, days: int, moment: datetime, zone: ZoneInfo) -> datetime | None:
-        """At the same time of day, so many open days after the first open moment."""
+        """The same time of day, this many open days after the first open time."""
         start = self.next_open(moment, zone)
         if start is None:
             return None
@@ -93,7 +94,7 @@ class Hours:
     def _next_change(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
         """When they open or close next; None if they do neither within the horizon.
 
-        The library's own `next_change` looks as far as the year 10000, for seconds.
+        The library's own `next_change` searches up to the year 10000, which takes seconds.
         """
         start = moment.astimezone(zone)
         last = start + _HORIZON
@@ -102,9 +103,9 @@ class Hours:
 
 
 def read_hours(name: str, text: str, country: str | None) -> Hours:
-    """Opening hours that can be read; raises ValueError with the place where they cannot.
+    """Parse opening hours; raises ValueError with the position of the error.
 
-    `country` is one whose holidays are known.
+    `country` must be one whose holidays are known.
     """
     if len(text) > _LONGEST_TEXT:
         message = f"the opening hours have more than {_LONGEST_TEXT} characters"

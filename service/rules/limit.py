@@ -16,7 +16,7 @@ _PERIODS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(d
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """No more than `count` messages within any `period`; `text` is how it was written."""
+    """At most `count` messages within any `period`; `text` is how it was written."""
 
     text: str
     count: int
@@ -24,11 +24,11 @@ class Limit:
 
     @property
     def refusal(self) -> str:
-        """The reason of a message that goes beyond the limit."""
+        """The reason of a message that exceeds the limit."""
         return f"limit {self.text} reached: the rule may send no more messages in that time"
 
     def admits(self, moment: datetime, others: Iterable[datetime]) -> bool:
-        """Whether one more message may go out at `moment`, besides those at `others`."""
+        """Whether one more message may be sent at `moment`, besides those sent at `others`."""
         moments = sorted(others)
         insort(moments, moment)
         pairs = zip(moments, moments[self.count :], strict=False)
@@ -36,7 +36,7 @@ class Limit:
 
 
 def parse_limit(value: Any) -> Limit:
-    """Read a limit such as `5/h`; raises ValueError saying what is wrong with it."""
+    """Parse a limit such as `5/h`; raises ValueError with the error."""
     hint = "write for example 5/h, 2/m or 20/d"
     written = _WRITTEN.fullmatch(value.strip()) if isinstance(value, str) else None
     if written is None:

@@ -1,4 +1,4 @@
-"""Connects rules that mute each other: a rule has to know which others it mutes."""
+"""Connects rules that mute each other: a rule must know which others it mutes."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from service.rules.rule import Rule
 
 
 def linked(rules: Iterable[Rule]) -> list[Rule]:
-    """The same rules; each now has the `muted_by` of the others that name it."""
+    """The same rules, each with the `muted_by` of the others that name it."""
     rules = list(rules)
     muted: dict[str, list[MuteRule]] = defaultdict(list)
     for rule in rules:
@@ -22,7 +22,7 @@ def linked(rules: Iterable[Rule]) -> list[Rule]:
 
 
 def muting_faults(placed: Sequence[tuple[Rule, Path]], ids: Collection[str]) -> Iterable[Issue]:
-    """The problems with `muted_by`; `ids` are those of all rules, also of those switched off."""
+    """The problems with `muted_by`; `ids` are those of all rules, including disabled ones."""
     rules = {rule.id: rule for rule, _ in placed}
     for rule, path in placed:
         if (by := rule.mutings.by) is None:
@@ -42,7 +42,7 @@ def muting_faults(placed: Sequence[tuple[Rule, Path]], ids: Collection[str]) -> 
 
 
 def _line(rule: Rule, rules: Mapping[str, Rule]) -> set[str]:
-    """The rules that mute this one directly or by way of others."""
+    """The rules that mute this one, directly or through others."""
     line: set[str] = set()
     by = rule.mutings.by
     while by is not None and by.rule not in line:

@@ -1,7 +1,8 @@
-"""`muted_by`: a rule keeps quiet while another rule has told of something that explains it.
+"""`muted_by`: a rule sends nothing while a message of another rule explains the same problem.
 
-While a job is overdue, for instance, its visits need not be told of one by one. Tasks belong
-together if certain fields are the same in both: no system says which task is the parent of another.
+For example, while a job is overdue, its visits need not be reported one by one. Tasks belong
+together if certain fields are the same in both: no system reports which task is the parent of
+another.
 """
 
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ class MuteRule:
     same: tuple[Expression, ...]
 
     def key(self, scope: Scope) -> str | None:
-        """The values that both tasks must share; None if one is empty: those are never shared."""
+        """The values that both tasks must share; None if one is empty, as that never matches."""
         try:
             values = [one.key(scope.activation, scope.zone) for one in self.same]
         except EvaluationError:
@@ -36,7 +37,7 @@ class MuteRule:
 
 @dataclass(frozen=True, slots=True)
 class MuteIndex:
-    """What mutes a rule, and where it mutes others."""
+    """The rules that mute this one, and the rules that it mutes."""
 
     by: MuteRule | None = None
     others: tuple[MuteRule, ...] = ()

@@ -1,4 +1,4 @@
-"""From a rule that matched to the deliveries it wants, each with its time and its reason."""
+"""Plans the deliveries of a rule that matched, each with its time and its reason."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ _NEVER = "cannot work out the date: the opening hours have too few open hours in
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """The second half of a rule: what to do, when, and how often; only for show if `shadow`."""
+    """The second half of a rule: what to do, when, and how often; not sent if `shadow`."""
 
     steps: tuple[Step, ...]
     once_per: tuple[Expression, ...]
@@ -62,7 +62,7 @@ class Planning:
         return tuple(plans)
 
     def anew(self, one: DigestRebuild, scope: Scope) -> Plan | None:
-        """A message of a digest once more, to go out now; None where there is no such step.
+        """The plan of a rebuilt digest message, to be sent now; None if the step no longer exists.
 
         Raises as `plans`.
         """
@@ -75,10 +75,10 @@ class Planning:
     def _sendings(
         self, step: Action, once_key: str, dispatch: SendDecision, scope: Scope
     ) -> list[Plan]:
-        """The step once, and as often again as it says, unless there is nobody to send it to.
+        """The step once, and its repetitions, unless there is no receiver.
 
-        Each repetition counts from when the one before it goes out, so that those of a weekend do
-        not come together on Monday.
+        Each repetition counts from the send time of the one before it, so that repetitions from a
+        weekend are not all sent on Monday.
         """
         first = self._plan(step, once_key, dispatch, scope)
         is_refused = first.state is State.SKIPPED and dispatch.state is not State.SKIPPED
@@ -101,7 +101,7 @@ class Planning:
         return later
 
     def once_key(self, scope: Scope) -> str:
-        """Under what its deliveries are planned once only; repetitions add something to it."""
+        """The deduplication key of the rule's deliveries; repetitions append their number."""
         if not self.once_per and scope.group is None:
             return f"event:{scope.event.id}"
         values = [one.key(scope.activation, scope.zone) for one in self.once_per]
@@ -193,15 +193,15 @@ def _refused_by_customer(channel: str, target: str, scope: Scope) -> str | None:
 
 
 def is_instead(once_key: str) -> bool:
-    """Whether a delivery of this key goes out instead of one that has failed."""
+    """Whether the delivery with this key is the fallback of a failed one."""
     _, found, number = once_key.rpartition(_INSTEAD)
     return bool(found) and number.isdigit()
 
 
 def _wanted_by(dispatch: SendDecision, step: Action) -> datetime | None:
-    """Until when a customer is to be told: not after what is announced to them has come.
+    """When a message to a customer expires: at the latest at the date that it announces.
 
-    Whoever is to approve it has no longer than they would have for any other.
+    A message that needs approval has the usual time for the approval, too.
     """
     comes_at = dispatch.announces
     if comes_at is None or (step.approver and comes_at > dispatch.send_at + ANSWER_WITHIN):
@@ -210,7 +210,7 @@ def _wanted_by(dispatch: SendDecision, step: Action) -> datetime | None:
 
 
 def _told_of(scope: Scope) -> Sequence[Task | None]:
-    """The tasks that are told of."""
+    """The tasks that the message is about."""
     if scope.group is not None:
         return scope.group.tasks
     return (scope.event.after or scope.event.before,)
@@ -221,7 +221,7 @@ def _rendered(template: Template | None, scope: Scope) -> str:
 
 
 def _date(name: str, text: str, zone: ZoneInfo) -> str:
-    """A written date; a day begins with its first second, or it is due and ends with its last."""
+    """A date from a text; a day counts from its first second, or, if it is due, until its last."""
     try:
         if _DAY.fullmatch(text):
             return _rfc3339(Calendar(zone).moment(date.fromisoformat(text), name))

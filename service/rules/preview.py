@@ -1,4 +1,4 @@
-"""Counts the tasks that match a new rule already, and that it therefore passes over."""
+"""Counts the tasks that already match a new rule, and that it therefore ignores."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -16,12 +16,12 @@ from service.rules.triggers import Trigger
 def already_matching(
     rules: Ruleset, tasks: Iterable[Task], zones: Mapping[str, ZoneInfo], now: datetime
 ) -> dict[str, int]:
-    """How many of these tasks each rule would have acted on, had it been there before.
+    """How many of these tasks each rule would have acted on, had it existed before.
 
-    A rule for new tasks counts all that are there, one for completed tasks those that are done,
-    one by the clock the open ones whose alarm is past; each as far as the rule's conditions hold.
-    Other changes leave no mark on a task: their rules count none. `zones` has the zone of every
-    account, `now` is in UTC.
+    A rule for new tasks counts all tasks, one for completed tasks those that are done, one with an
+    alarm the open ones whose alarm is past; in each case if the rule's conditions are true. Other
+    changes leave no trace in a task: their rules count none. `zones` has the zone of every account,
+    `now` is in UTC.
     """
     counts = dict.fromkeys((rule.id for rule in rules), 0)
     for task in tasks:
@@ -46,7 +46,7 @@ def _matches(rule: Rule, task: Task, zone: ZoneInfo, now: datetime) -> bool:
 
 
 def _past(trigger: Trigger, task: Task, zone: ZoneInfo, now: datetime) -> Kind | None:
-    """The kind of event that must have happened to the task, as it looks; None if none has."""
+    """The kind of event that must have happened to the task in this state; None if none has."""
     if (alarm := trigger.alarm) is not None:
         at = alarm.instant(task, zone)
         rang = task.is_open and at is not None and at <= now

@@ -1,4 +1,4 @@
-"""Who receives a message: customers, and those of them who want none; employees."""
+"""Recipients of messages: customers, also those who opted out, and employees."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _TELLING_DIGITS = 9
 
 
 def reaches_customer(task: Task | None, channel: str, target: str) -> bool:
-    """Whether this is told to the task's customer: by its system, or at an address of theirs."""
+    """Whether this reaches the task's customer, by its system or at one of their addresses."""
     if channel == "customer":
         return True
     return task is not None and any(_is_for(one, target) for one in _people(task))
@@ -29,12 +29,12 @@ def reaches_customer(task: Task | None, channel: str, target: str) -> bool:
 # Most messages go to the same few places.
 @lru_cache(1024)
 def is_address(target: str) -> bool:
-    """Whether a target may be somebody's own address or number, and not the name of a place."""
+    """Whether a target may be a person's address or number, and not the name of a place."""
     return not target.startswith("#") and any(_reachable(target))
 
 
 def customer_refusal(task: Task | None, channel: str, target: str) -> str | None:
-    """Why this is not sent: it would reach a customer who wants no messages. Else None."""
+    """Why this message is not sent: it would reach a customer who opted out. Else None."""
     if task is None or not any(_wants_none(task, one) for one in _people(task)):
         return None
     if channel == "customer":
@@ -44,21 +44,21 @@ def customer_refusal(task: Task | None, channel: str, target: str) -> str | None
 
 
 def _people(task: Task) -> Iterator[Customer]:
-    """The customer of a task, and all others whom it is for."""
+    """The customer of a task and all other people it is for."""
     if task.customer is not None:
         yield task.customer
     yield from task.contacts
 
 
 def _wants_none(task: Task, somebody: Customer) -> bool:
-    """Whether they have opted out; a customer may stand among the contacts as well."""
+    """Whether they have opted out; a customer may also be listed among the contacts."""
     customer = task.customer
     is_customer = customer is not None and customer.id is not None and customer.id == somebody.id
     return somebody.opted_out or (is_customer and customer is not None and customer.opted_out)
 
 
 def _is_for(somebody: Customer, target: str) -> bool:
-    """Whether the target has an address or a number of theirs in it."""
+    """Whether the target contains one of their addresses or numbers."""
     if not target:
         return False
     own = [_plain(text) for text in (somebody.email, somebody.phone) if text]
@@ -73,7 +73,7 @@ def _is_for(somebody: Customer, target: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    """A text without capitals, wide letters and what nobody sees."""
+    """A text in lower case, with normal-width letters and without invisible characters."""
     text = text[:_LONGEST_READ]
     if not text.isascii():
         text = "".join(c for c in normalize("NFKC", text) if category(c) != "Cf")
@@ -81,7 +81,7 @@ def _plain(text: str) -> str:
 
 
 def _reachable(text: str) -> Iterator[str]:
-    """The mail addresses and the numbers in a text, however it puts them."""
+    """The mail addresses and phone numbers in a text, in any notation."""
     plain = _plain(text)
     yield from _mails(plain)
     yield from _numbers(plain)
@@ -101,7 +101,7 @@ def _in_ascii(domain: str) -> str:
 
 
 def _numbers(plain: str) -> Iterator[str]:
-    """Without the zeros in front, which stand for a country or a region."""
+    """The numbers, without leading zeros, which stand for a country or a region."""
     for found in _NUMBER.findall(plain):
         digits = _NO_DIGIT.sub("", found).lstrip("0")
         if len(digits) >= _SHORTEST_NUMBER:

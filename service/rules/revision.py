@@ -1,4 +1,4 @@
-"""Whether a message to a customer still stands: by its tasks as they are just before it is sent."""
+"""Checks just before sending whether a message to a customer is still valid."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,16 +21,19 @@ _PLANS = frozenset({Kind.CREATED, Kind.RESCHEDULED, Kind.REASSIGNED})
 
 @dataclass(frozen=True, slots=True)
 class MessageBasis:
-    """What a message to a customer rests on.
+    """The facts that a message to a customer depends on. Times are UTC.
 
-    `event` is why its rule wanted it, at `decided_at` (UTC). What a person has asked for need not
-    be what the rule would want again, but what the task's system says counts for them as well.
-    `expires_at` is until when it is wanted, `unread_since` since when the system could not be asked
-    about it.
+    - `event`, `decided_at`: the event that its rule reacted to, and when the rule decided
+    - `is_asked_for`: a person requested it; the rule is not evaluated again, but the current state
+      of the task counts all the same
+    - `expires_at`: until when it may be sent
+    - `unread_since`: since when the system could not be asked about the task
 
-    One of a digest has the tasks that it `tells_of`, as they were told; it was made by this `step`
-    under this `once_key`, and was to go out at `due_at`. `each` of them has grounds of its own,
-    which are of one of several.
+    For a digest:
+
+    - `tells_of`: its tasks, as the message describes them
+    - `step`, `once_key`, `due_at`: the rule's step, the key of the delivery, and when it was due
+    - `is_of_several`: this is the basis of one task of a digest, as returned by `each`
     """
 
     event: Event
@@ -49,12 +52,12 @@ class MessageBasis:
 
     @property
     def is_news(self) -> bool:
-        """Whether it is about a change of the task, and not about a time that has come."""
+        """Whether it is about a change of the task, and not time-based, a signal or a schedule."""
         return self.event.kind not in CLOCK_KINDS | {Kind.SIGNAL, Kind.SCHEDULED}
 
     @property
     def each(self) -> tuple["MessageBasis", ...]:
-        """What it rests on, task by task."""
+        """The facts per task."""
         if self.tells_of is None:
             return (self,)
         return tuple(self._of(task) for task in self.tells_of.tasks)
@@ -64,7 +67,7 @@ class MessageBasis:
         return replace(self, event=event, tells_of=None, is_of_several=True)
 
     def rebuild_digest(self, left: Group) -> DigestRebuild:
-        """The same message, of the tasks that are left of those that it tells of."""
+        """The same digest, with only the tasks that are `left`."""
         event = replace(self.event, before=None, after=None)
         if event.kind is not Kind.SCHEDULED:
             event = replace(event, at=self.decided_at, changed=(), alarm=None, signal=None)
@@ -73,7 +76,7 @@ class MessageBasis:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a message is not sent after all, and the state in which that leaves it."""
+    """Why a message is not sent after all, and its resulting state."""
 
     state: State
     reason: str
@@ -81,13 +84,13 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class RevisedMessage:
-    """Why a message is not sent as it is, and what is `left` of it to be told instead."""
+    """Why a message is not sent unchanged, and the tasks `left` for a replacement."""
 
     objection: Rejection
     left: Group | None = None
 
     def told(self, failure: str | None) -> Rejection:
-        """The objection, and that what is left is told anew, or why it cannot be."""
+        """The objection, and that a new message replaces this one, or why that is not possible."""
         said = "a new message covers the remaining tasks"
         if failure is not None:
             said = f"the remaining tasks could not be sent in a new message: {failure}"
@@ -101,7 +104,7 @@ def revision(
     now: datetime,
     zone: ZoneInfo,
 ) -> RevisedMessage | None:
-    """What speaks against the message, given those of its tasks (by id) that are there now."""
+    """The objection to the message, given those of its tasks (by id) that exist now."""
     found = {
         one.event.task_id: objection(one, present.get(one.event.task_id), rules, now, zone)
         for one in grounds.each
@@ -119,7 +122,7 @@ def _revised(
     against: Mapping[str, Rejection],
     zone: ZoneInfo,
 ) -> RevisedMessage | None:
-    """A digest goes without the tasks that something speaks against, and tells how others are."""
+    """The revision of a digest: without the tasks that have an objection, and with new dates."""
     refused = next((one for one in against.values() if one.state is State.SKIPPED), None)
     if refused is not None:
         return RevisedMessage(refused)
@@ -140,7 +143,7 @@ def _revised(
 
 
 def _otherwise(grounds: MessageBasis, told: Task, task: Task, zone: ZoneInfo) -> str | None:
-    """What the text tells of a task that is still to be told of, and is otherwise by now."""
+    """What has changed in a remaining task, so that the text about it is wrong; None: nothing."""
     moved = next((date for date in _DATES if has_moved(told, task, date, zone)), None)
     if moved is not None:
         return f"the task's {moved} has changed"
@@ -157,7 +160,7 @@ def _is_elsewhere(grounds: MessageBasis, then: Task, task: Task) -> bool:
 def objection(
     grounds: MessageBasis, task: Task | None, rules: Ruleset, now: datetime, zone: ZoneInfo
 ) -> Rejection | None:
-    """What speaks against the message, given the task as it is now; None if it may be sent."""
+    """The objection to the message, given the task as it is now; None if it may be sent."""
     if grounds.event.kind is Kind.DELETED:
         return None if task is None else _cancelled("the task was restored")
     if task is None:
@@ -173,9 +176,9 @@ def objection(
 
 
 def _has_come(grounds: MessageBasis, now: datetime, zone: ZoneInfo) -> str | None:
-    """The date of one of several tasks that was told ahead of it, and has come since it was due.
+    """For a task of a digest: its announced date, if it has passed since the digest was due.
 
-    A message about one task is not wanted any more by then.
+    A message about a single task has expired by then.
     """
     due_at = grounds.due_at or grounds.decided_at
     if not grounds.is_of_several or grounds.is_asked_for:
@@ -185,7 +188,7 @@ def _has_come(grounds: MessageBasis, now: datetime, zone: ZoneInfo) -> str | Non
 
 
 def rests_on(grounds: MessageBasis, rules: Ruleset) -> frozenset[str]:
-    """The fields of the task by which it is seen whether the message stands."""
+    """The fields of the task that decide whether the message is still valid."""
     event = grounds.event
     date = (date_of(event.alarm) or "").partition(".")[0]
     asked = frozenset[str]() if grounds.is_asked_for else rules.asks_about(grounds.rule)
@@ -199,7 +202,7 @@ def _cancelled(why: str) -> Rejection:
 
 
 def _by_state(grounds: MessageBasis, task: Task, rules: Ruleset, zone: ZoneInfo) -> str | None:
-    """What has become untrue of the task since."""
+    """The objection from the task's state: what is no longer true of it."""
     event = grounds.event
     then = event.task
     if (said := _by_completion(grounds, task, rules)) is not None:
@@ -215,10 +218,10 @@ def _by_state(grounds: MessageBasis, task: Task, rules: Ruleset, zone: ZoneInfo)
 
 
 def _by_completion(grounds: MessageBasis, task: Task, rules: Ruleset) -> str | None:
-    """Whether it is done or open, unlike what the message rests on.
+    """The objection that the task is done, or open again.
 
-    What is planned with a task that is done by then is nobody's plan any more, unless its rule asks
-    for that.
+    A message about the plan of a task is not valid once the task is done, unless its rule asks for
+    that.
     """
     event = grounds.event
     if task.done != event.task.done and not rules.writes_by(grounds.rule):
@@ -231,7 +234,7 @@ def _by_completion(grounds: MessageBasis, task: Task, rules: Ruleset) -> str | N
 
 
 def _is_for_another(grounds: MessageBasis, then: Task, task: Task) -> bool:
-    """Whether it has another customer; without an id another address is all that tells so."""
+    """Whether it has another customer; a customer without an id is compared by address."""
     if then.customer is None or then.customer.id is None:
         return _is_elsewhere(grounds, then, task)
     return task.customer is None or task.customer.id != then.customer.id
@@ -240,13 +243,13 @@ def _is_for_another(grounds: MessageBasis, then: Task, task: Task) -> bool:
 def _by_rule(
     grounds: MessageBasis, task: Task, rules: Ruleset, now: datetime, zone: ZoneInfo
 ) -> str | None:
-    """What the rule says of the task as it is now."""
+    """The objection of the rule to the task as it is now."""
     if rules.until(grounds.rule, task, now):
         return "the rule's `until` condition is now true"
     event = replace(grounds.event, after=task)
     said = rules.refusal_now(grounds.rule, event, grounds.decided_at, zone)
     if said is None or not grounds.is_of_several:
         return said
-    # When it joined its digest is not kept: what refuses it by the time alone is no news.
+    # When it joined its digest is not stored: a refusal that existed then is not a change.
     before = rules.refusal_now(grounds.rule, grounds.event, grounds.decided_at, zone)
     return said if before is None else None

@@ -1,4 +1,4 @@
-"""One rule at work: from an event to a verdict, as a pure function."""
+"""One rule: from an event to a verdict, as a pure function."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -27,7 +27,7 @@ TRIAL_ONLY = "trial only (enabled: shadow): "
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """`settle`: how long a task must be quiet, and how long at most the rule waits for that."""
+    """`settle`: how long a task must be quiet, and how long the rule waits for that at most."""
 
     quiet: timedelta
     most: timedelta | None = None
@@ -35,7 +35,7 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule, ready to decide. `planning` has its steps.
+    """One compiled rule. `planning` has its steps.
 
     `accounts` None means all of them. `lasts` is `for`: how long the conditions must stay true.
     """
@@ -68,9 +68,10 @@ class Rule:
         return self.trigger.matches(event)
 
     def decide(self, scope: Scope) -> Verdict:
-        """The verdict on an event that it listens to; it may be to wait first.
+        """The verdict on an event that triggers the rule; the verdict may be to wait.
 
-        An alarm that announces what is past by now was missed: nothing waits or gathers for it.
+        An alarm that announces a date that is past was missed: it starts no wait and joins no
+        digest.
         """
         if (date := missed(scope.event.alarm, scope.event.task, scope.now, scope.zone)) is not None:
             return self._missed(scope, *date)
@@ -80,7 +81,7 @@ class Rule:
             return self._waits(reason, self.settle.quiet, self.settle.most)
         if self.lasts is None:
             return self.decide_now(scope)
-        # Later events do not begin the time anew: it may be put off for no longer than it lasts.
+        # Later events do not restart the wait: its maximum is its duration.
         reason = f"waiting to see whether the condition stays true for {in_words(self.lasts)}"
         return self.refusal(scope) or self._waits(reason, self.lasts, self.lasts)
 
@@ -96,10 +97,10 @@ class Rule:
         return Verdict(self.id, Outcome.SETTLING, reason, settle=quiet, settle_max=most)
 
     def refusal(self, scope: Scope) -> Verdict | None:
-        """The verdict where a condition is not true of the event, or fails; else None.
+        """The verdict if a condition is false for the event, or fails; else None.
 
-        One that is not true decides, also behind one that fails: it may be what was to ask for
-        the date that the other one reads.
+        A false condition takes precedence over one that fails, even if it comes later: it may be
+        the `has(…)` check for the date that the other one reads.
         """
         failed = None
         for condition in self.conditions:
@@ -111,9 +112,9 @@ class Rule:
         return failed
 
     def refusal_of_task(self, scope: Scope) -> str | None:
-        """Why a condition that speaks of the task alone is not true of it; else None.
+        """Why a condition that reads nothing but the task is false; None if none is false.
 
-        What cannot be evaluated refuses nothing: nobody can tell then what has changed.
+        A condition that fails refuses nothing: it does not show whether the task has changed.
         """
         alone = [one for one in self.conditions if {noun for noun, _ in one.reads} <= {"task"}]
         refused = replace(self, conditions=tuple(alone)).refusal(scope)
@@ -155,15 +156,15 @@ class Rule:
         return Verdict(self.id, Outcome.GATHERED, reason, joining=joining, group=key)
 
     def anchor(self, task: Task) -> datetime | None:
-        """The date of the task that the rule's alarm counts from, to tell whether it has moved.
+        """The date of the task that the rule's alarm counts from, to detect that it was moved.
 
-        None if the rule has no alarm. Of a custom date without a zone it is the one in UTC.
+        None if the rule has no alarm. A custom date without a zone is taken as UTC.
         """
         alarm = self.trigger.alarm
         return None if alarm is None else moment_of(task, alarm.field, UTC_ZONE)
 
     def has_ended(self, task: Task, now: datetime) -> bool:
-        """Whether what it still has pending for this task is to be withdrawn."""
+        """Whether the rule's pending deliveries for this task are to be cancelled."""
         if self.until is None:
             return False
         try:

@@ -1,7 +1,7 @@
 """`for_each`: a filter `tasks.filter(t, …)`, evaluated for one task after another.
 
-A list of all tasks is never built: whether a filter takes a task does not depend on other tasks.
-Of each task only the fields that the filter reads are converted.
+A list of all tasks is never built: whether a filter selects a task does not depend on other tasks.
+Only the fields that the filter reads are converted.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ _HINT = "write tasks.filter(t, !t.done && …)"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A filter over tasks: the `fields` that it reads, and those that chosen tasks surely have.
+    """A filter over tasks: the `fields` that it reads, and those that selected tasks surely have.
 
     The latter (`sure`), such as `task.due`, need no `has(…)` in the rule's conditions.
     """
@@ -34,18 +34,18 @@ class Selection:
     sure: frozenset[str]
 
     def asked(self, path: Path) -> StaticCondition:
-        """The condition inside the filter, at that place of the document."""
+        """The condition inside the filter, with its place in the document."""
         tree = syntax(self.expression.text)
         return StaticCondition(tree, _condition(tree), path, tree.root.comprehension.iter_var)
 
     def takes(self, task: Task, now: datetime, zone: ZoneInfo) -> bool:
-        """Whether the task is among the chosen; raises EvaluationError if that cannot be said."""
+        """Whether the filter selects the task; raises EvaluationError if it cannot be evaluated."""
         alone = {"tasks": [as_message(task, self.fields)], "now": now}
         return self.expression.finds(environment(zone).Activation(alone), zone)
 
 
 def selection(text: Any, path: Path) -> tuple[Selection | None, list[Issue]]:
-    """Check the text of a filter; returns it, or None and what is wrong with it."""
+    """Check the text of a filter; returns the filter or None, and the problems."""
     wanted = "for_each must be a filter over tasks"
     expression, tree, problems = checked(
         text, path, (), ALL_TASKS, ("LIST<taskbell.Task>",), wanted

@@ -22,7 +22,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """The same again, `times` times, each `every` so long after the one before it."""
+    """The same step again, `times` times, each `every` so long after the one before it."""
 
     every: Duration
     times: int
@@ -30,7 +30,7 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True)
 class Approver:
-    """Who is asked before something is sent: a configured channel, and whom or where in it."""
+    """Who must approve something before it is sent: a configured channel, and its target."""
 
     channel: str
     target: Template | None
@@ -40,8 +40,8 @@ class Approver:
 class Action:
     """A message to send or a task to write. `number` counts the rule's steps from 1.
 
-    `on_fail` is done instead if this has failed for good. One that is to go out `even_if_told` does
-    so although the customer has been told the same of the visit before.
+    `on_fail` is the fallback after a permanent failure. `even_if_told`: the message is sent even if
+    the customer already got one about the same visit.
     """
 
     number: int

@@ -1,4 +1,4 @@
-"""When the messages of a rule go out: its opening hours, and how late they may come."""
+"""When the messages of a rule are sent: its opening hours, and when messages expire."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ _EXPIRED = "too late: the rule's `expires` time had already passed"
 class SendDecision:
     """Whether and when one delivery is sent; the reason if it is held, skipped or has waited.
 
-    `announces` is the date that is still to come when it is due, if it is told ahead of one.
+    `announces`: the future date that the message announces, if any.
     """
 
     state: State
@@ -32,9 +32,9 @@ class SendDecision:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """When a message may go out: inside `hours`, or held or skipped; and until when at all.
+    """When a message may be sent: inside `hours`, otherwise held or skipped; and until when.
 
-    `business` are the hours that business hours and days are counted by.
+    `business` are the opening hours that business hours and days are counted by.
     """
 
     hours: Hours | None = None
@@ -45,7 +45,7 @@ class Timing:
     def off_hours(
         self, moment: datetime, expires_at: datetime | None, zone: ZoneInfo
     ) -> SendDecision | None:
-        """What becomes of a message that is due outside the hours; None if it is due inside."""
+        """The decision on a message that is due outside the hours; None if it is due inside."""
         hours = self.hours
         if hours is None or self.outside == "ignore" or hours.is_open(moment, zone):
             return None
@@ -64,12 +64,12 @@ class Timing:
         return SendDecision(State.HELD, opening, f"{outside}: waiting until {until}", expires_at)
 
     def until_open(self, moment: datetime, zone: ZoneInfo) -> datetime:
-        """When the hours open, if something that is due at this moment would be held for them."""
+        """When the hours open, if a message that is due at this time would be held for them."""
         dispatch = self.off_hours(moment, None, zone)
         return dispatch.send_at if dispatch is not None and dispatch.state is State.HELD else moment
 
     def dispatch(self, moment: datetime, waited: Sequence[str], scope: Scope) -> SendDecision:
-        """What becomes of a message that is due at this moment, after the waits `waited`."""
+        """The decision on a message that is due at this time, after the waits `waited`."""
         reason = f"waiting for {' and '.join(waited)}" if waited else None
         expires_at = None
         if self.expires is not None:
@@ -83,16 +83,16 @@ class Timing:
         return dispatch if announced is None else replace(dispatch, announces=announced)
 
     def after(self, duration: Duration, moment: datetime, zone: ZoneInfo) -> datetime | None:
-        """This moment and as much time as it says; None if the hours never open for so long."""
+        """This time plus the duration; None if the hours never open for so long."""
         if self.business is None:
             return moment + duration.plain
         return self.business.after(duration, moment, zone)
 
 
 def _announced(moment: datetime, scope: Scope) -> datetime | None:
-    """The date ahead of which the event's alarm rang, if that is still to come at this moment.
+    """The future date that the event's alarm announces, if it is still in the future then.
 
-    A digest announces those of several tasks.
+    For a digest, the dates of its tasks are announced.
     """
     task = scope.event.after
     if task is None or scope.group is not None:

@@ -1,4 +1,4 @@
-"""When: what a rule listens to, read from the words after `when:`."""
+"""Triggers: the events that a rule reacts to, parsed from `when:`."""
 
 import re
 from collections.abc import Mapping
@@ -69,9 +69,9 @@ def topic_of(event: Event) -> Topic:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """The events a rule listens to: their kinds, the fields they cover, the alarm or signal.
+    """The events that trigger a rule: their kinds, the fields they cover, the alarm or signal.
 
-    With `cron` its events are made for the rule alone. One without any kind is `UNREAD`.
+    With `cron` the events are created for the rule alone. A trigger without any kind is `UNREAD`.
     """
 
     kinds: frozenset[Kind]
@@ -93,25 +93,25 @@ class Trigger:
 
     @property
     def topics(self) -> frozenset[Topic]:
-        """The topics of the events that it may listen to."""
+        """The topics of the events that can trigger it."""
         word = self.signal if self.alarm is None else str(self.alarm)
         return frozenset((kind, word) for kind in self.kinds)
 
     @property
     def is_change(self) -> bool:
-        """Whether it listens to changes of a task, of which several have a net result."""
+        """Whether it is triggered by changes of a task, several of which have a net change."""
         return not self.is_by_clock and self.signal is None
 
     @property
     def is_by_clock(self) -> bool:
-        """Whether it is an alarm: nothing has happened except that time has passed."""
+        """Whether it is an alarm: the event is time-based, and not a change."""
         return self.alarm is not None or self.cron is not None
 
     @property
     def guarantees(self) -> frozenset[str]:
-        """What an expression may read without asking whether it is there.
+        """The names that an expression may read without `has(…)`.
 
-        A task that is first seen done was completed, and there is nothing that it was before.
+        A task that is done when it is first observed was completed, but has no state `before`.
         """
         if not self.kinds:
             return _ANY_GUARANTEED
@@ -127,7 +127,7 @@ UNREAD = Trigger(frozenset())
 
 
 def parse_trigger(value: Any) -> Trigger:
-    """Read what stands after `when:`; raises ValueError saying what is wrong with it."""
+    """Parse `when:`; raises ValueError with the error."""
     if isinstance(value, Trigger):
         return value
     if isinstance(value, str):
@@ -254,7 +254,7 @@ def _clock_time(value: Any) -> time | None:
 
 
 def _likely_time(value: Any) -> str:
-    """The time of day that is meant by `7:30` or `4pm`; where that is not clear, an example."""
+    """The time of day that is probably meant by `7:30` or `4pm`; an example if that is unclear."""
     found = _ANY_TIME.fullmatch(str(value).strip().lower())
     if found is None:
         return "16:00"

@@ -1,4 +1,4 @@
-"""What a rule made of an event: the value that the rules hand to the engine."""
+"""The verdict of a rule on an event: the result that the rules return to the engine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,18 +11,19 @@ from service.domain.model import Group, State
 from service.rules.visits import Visit
 
 # Placeholder for the reason in the texts of `on_fail`, filled in when a delivery has failed. A
-# character of Unicode's private use area, which nobody types.
+# character of Unicode's private use area, which is never typed.
 FAILURE = "\uf0f1"
 
 
 class Outcome(StrEnum):
-    """How a rule that listens to an event decided.
+    """The decision of a rule on an event that triggers it.
 
-    `SETTLING`: it waits (`settle`, `for`). `LAPSED`: a wait of `for` has ended early, because its
-    condition did not stay true. `GATHERED`: the event has joined a digest. `FAILED`: an expression
-    or a template could not be evaluated. `GIVEN_UP`: it waited or gathered, and was not asked any
-    more, as its account is gone. `MISSED`: it was too late when Taskbell got round to it; what it
-    would have sent is expired.
+    - `SETTLING`: it waits (`settle`, `for`)
+    - `LAPSED`: a `for` wait has ended early, because the condition did not stay true
+    - `GATHERED`: the event has joined a digest
+    - `FAILED`: an expression or a template could not be evaluated
+    - `GIVEN_UP`: a wait or a digest was cancelled, as its account was removed
+    - `MISSED`: the event was processed too late; the messages it would have caused are expired
     """
 
     MATCHED = "matched"
@@ -39,18 +40,23 @@ class Outcome(StrEnum):
 class Plan:
     """One delivery that a rule wants.
 
-    `channel` is the name of a configured channel, `customer`, `employee`, `create_task`,
-    or another of `service.domain.system_actions.WRITES`. `state` is planned, held (until `send_at`)
-    or skipped, with `reason` in words for the last two and for waits. `once_key` holds the
-    values of `once_per`, or the event, and which repetition it is. `withdraw_on` are the events of
-    the same task that make it pointless. `on_undo` is what to do with a sent message when its
-    cause is taken back. One that is `shadow` has everything but its sending. `on_fail` is what
-    is wanted instead when it has failed for good; FAILURE in their texts stands for the reason.
-    `asks` is the question to whoever has to approve it first, which is open until that one's
-    `expires_at`. While it has not ended it mutes, under its keys `mutes`, what is `muted_by` one.
-    `visit` is what it tells a customer; that is told once, unless it is to go out `even_if_told`.
-    One that `reaches_customer` may do so at their own address, and tell of several tasks: of
-    those that it `tells_of` as they are here.
+    - `channel`: a configured channel, `customer`, `employee`, `create_task`, or another of
+      `service.domain.system_actions.WRITES`
+    - `state`: planned, held (until `send_at`) or skipped; `reason` says why, if held or skipped, or
+      after a wait
+    - `once_key`: the values of `once_per`, or the event, and the number of the repetition
+    - `withdraw_on`: events of the same task that cancel it
+    - `on_undo`: what to do with the sent message if its cause is undone
+    - `shadow`: it is stored, but not sent
+    - `on_fail`: the fallback after a permanent failure; in its texts FAILURE stands for the reason
+    - `asks`: the question to the person who has to approve it first, open until its own
+      `expires_at`
+    - `mutes`, `muted_by`: the keys under which it mutes others while it is active, and the key by
+      which it is muted
+    - `visit`, `even_if_told`: the visit that it tells a customer about; they are told once, unless
+      `even_if_told`
+    - `reaches_customer`: it may reach the customer at their own address
+    - `tells_of`: the tasks of a digest, as the message describes them
     """
 
     step: int
@@ -83,17 +89,18 @@ class Plan:
 
     @property
     def receiver(self) -> str:
-        """Where it goes, as `notify` has it."""
+        """The receiver, as written in `notify`."""
         return f"{self.channel}:{self.target}" if self.target else self.channel
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One rule's decision on one event, with the reason a person can read.
+    """One rule's decision on one event, with a reason for people.
 
-    With outcome `settling`, `settle` is how long the task must be quiet before the rule looks
-    again, and `settle_max` how long that may be put off. With `gathered`, `joining` says of what
-    digest the event becomes a part. `group` is the key of the digest that the verdict is about.
+    - `settle`, `settle_max`: with outcome `settling`, how long the task must be quiet before the
+      rule decides, and how long it waits at most
+    - `joining`: with outcome `gathered`, the digest that the event joins
+    - `group`: the key of the digest that the verdict is about
     """
 
     rule: str
@@ -106,9 +113,9 @@ class Verdict:
     group: str | None = None
 
     def too_late(self, event: int, reason: str) -> "Verdict":
-        """The same where the event has come too late: what it wants to have sent has expired.
+        """The same verdict for an event that is too late: its messages have expired.
 
-        Nobody was told, so that it keeps nothing from being sent by `once_per`.
+        They were not sent, so they do not count for `once_per`.
         """
         if self.outcome is not Outcome.MATCHED:
             return self

@@ -1,8 +1,8 @@
-"""What a system's own message tells a customer of a visit: once, by whichever rule.
+"""Messages of a system to a customer about a visit: sent once, whichever rule causes them.
 
-On the way is told once for the day on which the visit begins, the details once for the time for
-which it is announced; where that is another one by then they are told again. A visit is the same in
-two accounts that see the same system's data, and another one for another customer.
+"On the way" is sent once for the day on which the visit begins, the details once for the announced
+time; if that changes, they are sent again. A visit is the same in two accounts that read the same
+data; it is another one for another customer.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _TOLD_ONCE = frozenset({"on_the_way", "details"})
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What a message tells: of which visit and to whom (`key`), and for which day or time."""
+    """The content of a message: which visit and customer (`key`), and for which day or time."""
 
     key: str
     announced: str
@@ -27,14 +27,14 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """For which day or time a visit was announced last, and by which rule, in which account."""
+    """The last announcement of a visit: for which day or time, by which rule, in which account."""
 
     announced: str
     rule: str
     account: str
 
     def reason(self, target: str, account: str) -> str:
-        """Why another message that tells the same, in this account, is not sent."""
+        """Why another message with the same content, in this account, is not sent."""
         where = "" if account == self.account else f" in account {self.account}"
         return f"already sent: rule {self.rule}{where} has sent {target} for this visit"
 
@@ -42,10 +42,10 @@ class Told:
 def visit_told(
     channel: str, target: str, tenant: str, task: Task | None, now: datetime, zone: ZoneInfo
 ) -> Visit | None:
-    """The visit that this message tells of; None if it may be sent any number of times.
+    """The visit that this message is about; None if it may be sent any number of times.
 
-    `tenant` is whose data the account sees (`Capabilities.tenant`), `zone` the account's. A visit
-    without a date is on the day of `now`.
+    `tenant` is the owner of the account's data (`Capabilities.tenant`), `zone` the account's. A
+    visit without a date is on the day of `now`.
     """
     if channel != "customer" or target not in _TOLD_ONCE or task is None:
         return None

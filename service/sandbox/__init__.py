@@ -1,4 +1,4 @@
-"""The systems and channels that Taskbell talks to, emulated over a real socket.
+"""Emulations of the systems and channels that Taskbell uses, over real sockets.
 
 For the demo, for `taskbell sandbox`, and for tests. Nothing else imports it.
 """

@@ -34,12 +34,12 @@ Emulated = TypeVar("Emulated", bound=TaskSystem)
 
 
 def emulations() -> dict[str, type[TaskSystem]]:
-    """The emulation of every system there is, which is in the module of its name."""
+    """The emulation of every system, from the module of its name."""
     return dict(plugins.find("service.sandbox", TaskSystem))
 
 
 class Sandbox:
-    """All that is emulated; `app` serves it."""
+    """All emulations; `app` serves them."""
 
     def __init__(self, clock: Clock, subscriptions: Sequence[Subscription] = ()) -> None:
         self.systems = {name: system(clock) for name, system in emulations().items()}
@@ -69,7 +69,7 @@ class Sandbox:
         ]
 
     async def _show(self, request: Request) -> Response:
-        """Everything that was sent to anybody, oldest first."""
+        """All sent messages, oldest first."""
         del request
         sent = [*_mails(self.inbox), *_hooks(self.inbox), *_posts(self.slack)]
         sent += [one for name, system in self.systems.items() for one in _told(name, system)]
@@ -79,9 +79,9 @@ class Sandbox:
 
 @asynccontextmanager
 async def running(sandbox: Sandbox, port: int = 0, smtp_port: int = 0) -> AsyncIterator[str]:
-    """Serve a sandbox on 127.0.0.1, and its mail; gives the address.
+    """Serve a sandbox on 127.0.0.1, and its mail server; returns the address.
 
-    A port of 0 is left to the system: the one for mail is then `sandbox.inbox.smtp_port`.
+    A port of 0 lets the operating system choose: the mail port is then `sandbox.inbox.smtp_port`.
     """
     await sandbox.inbox.listen(smtp_port)
     config = uvicorn.Config(
@@ -101,7 +101,7 @@ async def running(sandbox: Sandbox, port: int = 0, smtp_port: int = 0) -> AsyncI
 
 
 async def _hang_up(state: ServerState) -> None:
-    """End what is under way at once; uvicorn's own server would wait for it."""
+    """Close open connections at once; uvicorn's own server would wait for them."""
     for connection in list(state.connections):
         connection.shutdown()
     for answer in list(state.tasks):

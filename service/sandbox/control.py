@@ -1,4 +1,4 @@
-"""The switchboard at /_sandbox: what a person or a test makes the systems do."""
+"""Control API of the emulators at /_sandbox."""
 
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,7 +21,7 @@ Made = TypeVar("Made", bound="DataclassInstance")
 
 
 class FaultApi:
-    """What can be done to anything emulated, at /_sandbox/{its name}; every answer is JSON."""
+    """Controls for any emulation, at /_sandbox/{its name}; every response is JSON."""
 
     def __init__(self, system: System) -> None:
         self._any = system
@@ -43,13 +43,13 @@ class FaultApi:
         return _json({})
 
     async def _record(self, request: Request) -> Response:
-        """What was called, written and notified, with times."""
+        """All calls, writes and notifications, with times."""
         del request
         return _json(asdict(self._any.record))
 
 
 class ControlApi(FaultApi):
-    """The switches of a system of tasks: these can be made and changed as well."""
+    """Controls for a system with tasks: these can be created and changed as well."""
 
     def __init__(self, system: TaskSystem) -> None:
         super().__init__(system)
@@ -70,7 +70,7 @@ class ControlApi(FaultApi):
         ]
 
     async def _make(self, request: Request) -> Response:
-        """Make a task; an empty body makes one of the system's own invention."""
+        """Create a task; an empty body creates one with invented fields."""
         return _json(self._system.make(**await _body(request)), 201)
 
     async def _change(self, request: Request) -> Response:
@@ -83,7 +83,7 @@ class ControlApi(FaultApi):
         return _json(self._system.reopen(request.path_params["id"]))
 
     async def _hide(self, request: Request) -> Response:
-        """Hide a task from lists; by its id it is still there, as an archived one."""
+        """Hide a task from lists; it is still available by its id, as an archived one."""
         if request.path_params["id"] not in self._system.tasks:
             raise HTTPException(404, "There is no such task.")
         self._system.hidden.add(request.path_params["id"])
@@ -105,7 +105,7 @@ class ControlApi(FaultApi):
 
 
 async def _body(request: Request) -> dict[str, Any]:
-    """What was sent, {} where nothing was; an HTTPException where that is no JSON object."""
+    """The request's JSON object, {} if it is empty; an HTTPException if it is not a JSON object."""
     text = await request.body()
     try:
         return TypeAdapter(dict[str, Any]).validate_json(text or b"{}")
@@ -114,7 +114,7 @@ async def _body(request: Request) -> dict[str, Any]:
 
 
 def _made(shape: type[Made], values: dict[str, Any]) -> Made:
-    """A value of this class; an HTTPException that says what is wrong where there is none."""
+    """A value of this class; an HTTPException with the error if it is invalid."""
     known = {field.name for field in fields(shape)}
     for name in values.keys() - known:
         hint = did_you_mean(name, known) or f"there are {', '.join(sorted(known))}"

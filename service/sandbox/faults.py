@@ -1,4 +1,4 @@
-"""What can go wrong between a system and whoever calls it, to be switched on for some calls."""
+"""Faults of a system, to be injected into some of its calls."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 
 class FaultKind(StrEnum):
-    """How a call goes wrong. The second group happens after the request was carried out."""
+    """How a call fails. The second group happens after the request was carried out."""
 
     UNAUTHORIZED = "unauthorized"
     NOT_FOUND = "not_found"
@@ -35,9 +35,9 @@ class FaultKind(StrEnum):
 
 @dataclass(slots=True)
 class Fault:
-    """A fault for the next `times` calls of that method and path (any, where not given).
+    """A fault for the next `times` calls of that method and path (any, if not given).
 
-    `seconds` is how long a slow or late answer takes and how long a throttled caller shall wait.
+    `seconds` is how long a slow or late response takes and how long a throttled caller must wait.
     """
 
     kind: FaultKind
@@ -73,7 +73,7 @@ class Faults:
 
 
 def instead(fault: Fault, now: datetime) -> Response | None:
-    """What is answered without carrying the request out; None for the faults that do."""
+    """The response without carrying the request out; None for faults that carry it out."""
     pause = str(round(fault.seconds))
     until = format_datetime(now + timedelta(seconds=fault.seconds), usegmt=True)
     answers = {

@@ -1,4 +1,4 @@
-"""Where the demo's mails and webhooks arrive: kept, and shown."""
+"""The demo's inbox for mails and webhooks: stores and shows them."""
 
 import asyncio
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from service.sandbox.system import System
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail as it was handed over: the envelope and the message."""
+    """A mail as it was received: the envelope and the message."""
 
     at: datetime
     sender: str
@@ -28,7 +28,7 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """A webhook as it came in; header names are in lower case."""
+    """A webhook as it was received; header names are in lower case."""
 
     at: datetime
     name: str
@@ -37,7 +37,7 @@ class Hook:
 
 
 class Inbox(System):
-    """A mail server and a webhook receiver that take everything."""
+    """A mail server and a webhook receiver that accept everything."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
@@ -51,7 +51,7 @@ class Inbox(System):
         return [Route("/hooks/{name}", self._receive, methods=["POST"])]
 
     async def listen(self, port: int = 0) -> None:
-        """Take mail on 127.0.0.1; `smtp_port` then says where, which 0 leaves to the system."""
+        """Receive mail on 127.0.0.1 at `smtp_port`; for 0 the operating system chooses it."""
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", port)
         self.smtp_port = self._server.sockets[0].getsockname()[1]
 
@@ -90,7 +90,7 @@ class Inbox(System):
 
 
 class SmtpTalk:
-    """One conversation of the part of SMTP (RFC 5321) that a sender without login needs."""
+    """One SMTP session: the part of RFC 5321 that a sender without login needs."""
 
     def __init__(self, inbox: Inbox) -> None:
         self.is_over = False

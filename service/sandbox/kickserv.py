@@ -32,7 +32,7 @@ _REQUIRED = ("name", "job_id", "task_type_id")
 
 
 class Kickserv(TaskSystem):
-    """One account's tasks, and what its customers and employees were told."""
+    """One account's tasks, and the notifications to its customers and employees."""
 
     when: ClassVar[str] = "scheduled_at"
 
@@ -41,7 +41,7 @@ class Kickserv(TaskSystem):
         self._numbers = count(2357911)
 
     def make(self, **fields: Any) -> Raw:
-        """A new task of the fields given; `scheduled_at` and `ends_at` may be moments."""
+        """A new task with these fields; `scheduled_at` and `ends_at` may be datetimes."""
         number = int(fields.pop("id", None) or next(self._numbers))
         now = _local(self.clock.now())
         task = {
@@ -92,12 +92,12 @@ class Kickserv(TaskSystem):
         ]
 
     def check(self, request: Request) -> None:
-        """Whether the caller may come in; raises HTTPException."""
+        """Authenticate the caller; raises HTTPException."""
         if request.headers.get("authorization") != _BASIC:
             raise HTTPException(401, _REFUSED)
 
     def refusal(self, error: HTTPException) -> Response:
-        """XML at the door, whatever was asked for; else JSON or text."""
+        """XML for authentication errors, whatever was requested; else JSON or text."""
         if error.status_code == _UNAUTHORIZED:
             return Response(error.detail, error.status_code, media_type="application/xml")
         if error.status_code == _UNPROCESSABLE:
@@ -182,7 +182,7 @@ class Kickserv(TaskSystem):
 
 
 def employee(name: str, number: int = 4) -> Raw:
-    """An employee, with all that should not be there."""
+    """An employee, including fields that should not be in the response."""
     first, _, last = name.partition(" ")
     return {
         "id": 846780 + number,
@@ -195,7 +195,7 @@ def employee(name: str, number: int = 4) -> Raw:
 
 
 def customer(name: str, number: int = 13579) -> Raw:
-    """A customer who can be reached."""
+    """A customer with addresses."""
     mail = name.lower().replace(" ", ".") + "@customer.test"
     return {"id": number, "name": name, "email": mail, "phone": "+1 415 555 0100"}
 
@@ -211,13 +211,13 @@ def _is_asked_for(task: Raw, query: Mapping[str, str]) -> bool:
 
 
 def _is_within(scheduled: str | None, first: str | None, end: str | None) -> bool:
-    """Whether a task starts in a window; the day that `to` names is no part of it."""
+    """Whether a task starts in a window; the day `to` is excluded."""
     day = (scheduled or "")[:10]
     return (first is None or first <= day) and (end is None or "" < day < end)
 
 
 def _from_words(fields: Raw) -> Raw:
-    """What a write calls by other names than a read."""
+    """The fields of a write under the names of a read."""
     links = ("job_id", "customer_id", "employee_ids", "duration")
     job = {"id": fields["job_id"], "job_number": 1702, "name": "Repair", "status": "new"}
     return {"job": job, **{name: fields[name] for name in fields if name not in links}}

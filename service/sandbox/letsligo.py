@@ -1,4 +1,4 @@
-"""An emulated LetsLigo: API Platform over tasks and the contacts they are about."""
+"""An emulated LetsLigo: API Platform with tasks and their contacts."""
 
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -32,7 +32,7 @@ class LetsLigo(TaskSystem):
         self.contacts: dict[str, Raw] = {}
 
     def make(self, **fields: Any) -> Raw:
-        """A new task of the fields given; `due` may be a moment in place of `dueDate`.
+        """A new task with these fields; `due` may be a datetime in place of `dueDate`.
 
         `contact` is a contact's id, or the fields of a new one.
         """
@@ -68,13 +68,13 @@ class LetsLigo(TaskSystem):
         del self.tasks[task_id]
 
     def whole(self, task_id: str) -> Raw:
-        """A task with its contact in it, whom LetsLigo itself only refers to."""
+        """A task with its contact, whom LetsLigo itself only refers to."""
         task = self.tasks[task_id]
         contact = {"id": task["contact"], **self.contacts[task["contact"]]}
         return {**task, "contact": contact}
 
     def meet(self, **fields: Any) -> str:
-        """A new contact of the fields given; its id."""
+        """A new contact with these fields; returns its id."""
         uuid = str(fields.pop("id", None) or uuid4())
         name = fields.pop("name", "Marie Dubois")
         mail = f"{name}@contact.test".lower().replace(" ", ".")
@@ -90,14 +90,14 @@ class LetsLigo(TaskSystem):
         ]
 
     def check(self, request: Request) -> None:
-        """Whether the caller may come in; raises HTTPException."""
+        """Authenticate the caller; raises HTTPException."""
         if request.headers.get("authorization") != f"Bearer {TOKEN}":
             raise HTTPException(401, "Invalid API token.")
         if request.headers.get("x-workspace-slug", WORKSPACE) != WORKSPACE:
             raise HTTPException(403, "Access Denied.")
 
     def refusal(self, error: HTTPException) -> Response:
-        """At the door the firewall's words; else Hydra's, or those of RFC 7807."""
+        """The firewall's format for authentication errors; else Hydra's, or that of RFC 7807."""
         status, detail = error.status_code, error.detail
         if status == _UNAUTHORIZED:
             return JSONResponse({"code": status, "message": detail}, status)
@@ -165,7 +165,7 @@ class LetsLigo(TaskSystem):
         return _json_ld({"@id": request.url.path, "@type": "Contact", **contact})
 
     def _shown(self, task: Raw, request: Request, *, lean: bool) -> Raw:
-        """A task without what is null, its IRIs such that they hold where the system is mounted."""
+        """A task without null values, with IRIs that include the path of the emulation."""
         root = request.scope.get("root_path", "")
         left_out = {"id", "contact", *(_ONLY_ALONE if lean else ())}
         shown = {k: v for k, v in task.items() if v is not None and k not in left_out}

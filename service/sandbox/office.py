@@ -1,4 +1,4 @@
-"""Simulated office work on the emulated systems, so that the demo has something to notice."""
+"""Simulated office work on the emulated systems, so that the demo has events."""
 
 import asyncio
 from collections.abc import Callable
@@ -25,7 +25,7 @@ VISITS = ("Clean the gutters", "Mend the fence", "Inspect the boiler")
 
 
 class Office:
-    """The staff of a firm of advisers and of a field crew, who never stop."""
+    """The staff of a company of advisers and of a field crew, who work without end."""
 
     def __init__(self, sandbox: Sandbox, clock: Clock) -> None:
         self._plannr = sandbox.plannr
@@ -38,7 +38,7 @@ class Office:
         self._customers = cycle(CUSTOMERS)
 
     async def run(self) -> None:
-        """Fill the desks, wait until somebody has looked at both systems, then work for ever."""
+        """Create tasks, wait until both systems have been read, then work forever."""
         self.furnish()
         await self._plannr.watched.wait()
         await self._kickserv.watched.wait()
@@ -50,7 +50,7 @@ class Office:
 
     @property
     def acts(self) -> tuple[Callable[[], None], ...]:
-        """What happens, in this order, again and again."""
+        """The actions, repeated in this order."""
         return (
             self.finish_errand,
             self.let_errand_slip,
@@ -62,26 +62,26 @@ class Office:
         )
 
     def furnish(self) -> None:
-        """What was there before anybody looked."""
+        """The tasks that exist before the first read."""
         for days in (1, 2, 3):
             self._errand(timedelta(days=days))
             self._visit(timedelta(days=days))
 
     def finish_errand(self) -> None:
-        """Plannr says so by webhook."""
+        """Complete a task; Plannr sends a webhook."""
         self._plannr.finish(_open_errands(self._plannr)[0])
         self._errand(timedelta(days=1))
 
     def let_errand_slip(self) -> None:
-        """Nobody says so: only the clock finds out."""
+        """Let a task become overdue; there is no webhook, only an alarm."""
         self._errand(timedelta(seconds=4))
 
     def begin_visit(self) -> None:
-        """A visit that a customer should hear about."""
+        """Begin a visit that a customer should be told about."""
         self._visit(timedelta(minutes=25))
 
     def finish_visit(self) -> None:
-        """Kickserv keeps it to itself: only polling finds out."""
+        """Complete a visit; Kickserv sends no webhook, so that only polling finds it."""
         self._kickserv.finish(_open_visits(self._kickserv)[0])
         self._visit(timedelta(days=1))
 
@@ -94,7 +94,7 @@ class Office:
         self._plannr.change(_open_errands(self._plannr)[0], assigned_to=next(self._advisers))
 
     def tidy(self) -> None:
-        """Throw the oldest tasks away when the desks are full."""
+        """Delete the oldest tasks when there are too many."""
         for task_id in list(self._plannr.tasks)[:-MOST_TASKS]:
             self._plannr.delete(task_id)
         for task_id in list(self._kickserv.tasks)[:-MOST_TASKS]:

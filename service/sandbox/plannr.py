@@ -42,14 +42,14 @@ STATUSES = {status["uuid"]: status for status in (OPEN, DONE, FILED)}
 
 
 class Plannr(TaskSystem):
-    """One firm's tasks, and whoever wants to hear of them."""
+    """One firm's tasks, and the subscribers to their changes."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
         self.listeners: list[Listener] = []
 
     def make(self, **fields: Any) -> Raw:
-        """A new task of the fields given; `due` may be a moment in place of `due_at`."""
+        """A new task with these fields; `due` may be a datetime in place of `due_at`."""
         uuid = str(fields.pop("uuid", None) or uuid4())
         task: Raw = {
             "uuid": uuid,
@@ -107,7 +107,7 @@ class Plannr(TaskSystem):
         ]
 
     def check(self, request: Request) -> None:
-        """Whether the caller may come in; raises HTTPException."""
+        """Authenticate the caller; raises HTTPException."""
         if request.headers.get("authorization") != f"Bearer {TOKEN}":
             raise HTTPException(401, "Unauthenticated.")
         if request.headers.get("x-plannr-account-uuid") != ACCOUNT_UUID:
@@ -198,19 +198,19 @@ class Plannr(TaskSystem):
 
 
 def naive(moment: datetime) -> str:
-    """A moment as Plannr writes due dates: London time without saying so."""
+    """A time as Plannr writes due dates: London time without an offset."""
     return f"{moment.astimezone(ZONE):%Y-%m-%d %H:%M:%S}"
 
 
 def person(name: str) -> Raw:
-    """Somebody of the firm."""
+    """A person of the firm."""
     first, _, last = name.partition(" ")
     mail = f"{first}.{last}@adviser.test".lower()
     return {"uuid": str(uuid4()), "name": name, "email": mail, "role": "member"}
 
 
 def _from_words(body: Raw) -> Raw:
-    """What a write calls by other names than a read."""
+    """The fields of a write under the names of a read."""
     fields = {name: value for name, value in body.items() if not name.endswith(("_uuid", "_uuids"))}
     if "task_status_uuid" in body:
         fields["status"] = STATUSES[body["task_status_uuid"]]

@@ -1,4 +1,4 @@
-"""Plannr's webhooks: who subscribed, and the deliveries to them."""
+"""Plannr's webhooks: the subscriptions, and the deliveries to them."""
 
 import asyncio
 import hmac
@@ -29,7 +29,7 @@ _ANYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """Where to send which events, and the secret that signs them."""
+    """The address for which events, and the secret that signs them."""
 
     url: str
     secret: str
@@ -55,7 +55,7 @@ class Pusher:
         ]
 
     async def settled(self) -> None:
-        """Come back when every webhook so far was taken or given up."""
+        """Wait until every webhook so far was accepted or given up."""
         await asyncio.gather(*self._under_way)
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The door of an emulated system: every call is recorded, dated, and may go wrong."""
+"""HTTP entry of an emulated system: records requests and injects faults."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ _MINUTE = timedelta(minutes=1)
 
 
 class RequestRecorder:
-    """A system's application behind its faults; answers are dated by the system's clock."""
+    """A system's application behind its faults; responses are dated by the system's clock."""
 
     def __init__(self, app: ASGIApp, system: System) -> None:
         self._app = app
@@ -47,7 +47,7 @@ class RequestRecorder:
             await self._spoil(fault, scope, receive, send)
 
     async def _spoil(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
-        """Carry the request out, then lose, delay or damage the answer."""
+        """Carry the request out, then lose, delay or damage the response."""
         answer = _Capture()
         await self._app(scope, receive, answer)
         if fault.kind is FaultKind.RESET_AFTER:
@@ -76,7 +76,7 @@ class RequestRecorder:
 
 
 class _Meter:
-    """Counts the calls of each minute, where a quirk says how many there may be."""
+    """Counts the calls of each minute, if a quirk limits them."""
 
     def __init__(self, system: System) -> None:
         self._system = system
@@ -84,7 +84,7 @@ class _Meter:
         self._left = 0
 
     def count(self) -> int | None:
-        """How many more there may be after this one; None where there may be any number."""
+        """How many calls are left after this one; None if there is no limit."""
         allowed, now = self._system.quirks.per_minute, self._system.clock.now()
         if allowed is None:
             return None
@@ -94,7 +94,7 @@ class _Meter:
         return self._left
 
     def excess(self) -> Fault | None:
-        """The refusal of a call that was one too many."""
+        """The response to a call above the limit."""
         if self._system.quirks.per_minute is None or self._left >= 0:
             return None
         rest = self._until - self._system.clock.now()
@@ -102,7 +102,7 @@ class _Meter:
 
 
 class _Capture:
-    """Keeps an answer instead of sending it."""
+    """Stores a response instead of sending it."""
 
     def __init__(self) -> None:
         self.start: Message = {}
@@ -134,9 +134,9 @@ def _damaged(kind: FaultKind, answer: _Capture) -> Response:
 
 
 async def _reset(receive: Receive) -> None:
-    """Tear the connection down; uvicorn keeps it on the object that `receive` belongs to.
+    """Reset the connection; uvicorn keeps it on the object that `receive` belongs to.
 
-    It takes a call that ends before it has heard of that for a defect.
+    uvicorn logs an error if a call ends before it has noticed that.
     """
     receive.__self__.transport.abort()  # type: ignore[attr-defined]
     while (await receive())["type"] != "http.disconnect":

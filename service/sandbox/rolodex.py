@@ -35,7 +35,7 @@ class Rolodex(TaskSystem):
         self._numbers = count(12345)
 
     def make(self, **fields: Any) -> Raw:
-        """A new task of the fields given; dates may be moments, relations are ids or {id}."""
+        """A new task with these fields; dates may be datetimes, relations are ids or {id}."""
         task_id = str(fields.pop("id", None) or f"task_{next(self._numbers)}")
         now = self.clock.now()
         task: Raw = {"id": task_id}
@@ -82,7 +82,7 @@ class Rolodex(TaskSystem):
         ]
 
     def check(self, request: Request) -> None:
-        """Whether the caller may come in; raises HTTPException."""
+        """Authenticate the caller; raises HTTPException."""
         if KEYED in request.url.path:
             shown, wanted = request.headers.get("x-rolodex-api-key"), TOKEN
         else:
@@ -139,7 +139,7 @@ class Rolodex(TaskSystem):
         )
 
     def _window(self, rows: list[Raw], offset: int, limit: int) -> list[Raw]:
-        """The rows behind an offset, as far as the quirks let them be the right ones."""
+        """The rows from an offset on, shifted by the quirks."""
         quirks = self.quirks
         if quirks.empty:
             return []

@@ -18,7 +18,7 @@ NAMES = ("office", "dispatch", "general")
 
 
 class Slack(System):
-    """What was posted, by channel id and `ts`, as it reads now."""
+    """The posts, by channel id and `ts`, in their present state."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
@@ -44,7 +44,7 @@ class Slack(System):
         ]
 
     def name(self, channel: str) -> str:
-        """What people call a channel, or the talk with a user."""
+        """The displayed name of a channel, or of the direct messages with a user."""
         names = {number: f"#{name}" for name, number in self.channels.items()}
         return names.get(channel) or channel.replace("DU", "@", 1)
 
@@ -112,7 +112,7 @@ class Slack(System):
         return None if found is None or "deleted" in found else found
 
     def _standing(self, channel: str | None) -> list[Raw]:
-        """What can be read in a channel now."""
+        """The present posts in a channel."""
         inside = [one for one in self.posted.values() if one["channel"] == channel]
         return [one for one in inside if "deleted" not in one]
 
@@ -124,7 +124,7 @@ class Slack(System):
         return {**request.query_params, **dict(form)}
 
     def _id(self, target: str) -> str:
-        """The id of a channel by its name or id, or of the talk with a user."""
+        """The id of a channel by its name or id, or of the direct messages with a user."""
         if target.startswith("U"):
             return f"D{target}"
         name = target.removeprefix("#")
@@ -133,7 +133,7 @@ class Slack(System):
 
 
 def _for_members(method: _Method) -> _Method:
-    """A method that is carried out only for who has the token."""
+    """A method that requires the token."""
 
     async def guarded(request: Request) -> Response:
         if request.headers.get("authorization") != f"Bearer {TOKEN}":

@@ -1,4 +1,4 @@
-"""What the emulated systems have in common."""
+"""Common parts of the emulated systems."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -22,28 +22,45 @@ TOKEN = "sandbox"  # noqa: S105 (what the demo's accounts present; it opens noth
 
 @dataclass(frozen=True, slots=True)
 class Quirks:
-    """How a system behaves where its makers leave it open, or misbehaves as systems do.
+    """Behaviour that the vendor leaves open, or misbehaviour as of real systems.
 
     Any system:
 
     - `shift`: by how many rows the list moves between two pages
     - `loop`: every page is the first, and says that another follows
-    - `unpaged`: the page asked for is ignored
+    - `unpaged`: the page parameter is ignored
     - `ends_early`: the list ends after its first page
     - `empty`: lists are empty
-    - `blind`: the token may see nothing: lists are empty, and no task is there by its id
+    - `blind`: the token has no rights: lists are empty, and no task is found by its id
     - `bare`: lists come without envelope, single items with one
     - `wrapped`: items are under their noun
     - `skew`: by how many seconds the clock is wrong
-    - `per_minute`: how many calls are allowed, which answers then tell
+    - `per_minute`: how many calls are allowed, which responses then report
 
-    Plannr: `push` is what a webhook carries: `whole`, `partial` or `hint`. Kickserv: `glue`, tasks
-    carry their job, customer and employees; `stamped`, they say when they were changed;
-    `completed_field`, what the moment is called at which they were done; `names`, what the account
-    calls fields that are otherwise called as here. LetsLigo: `prefixed`,
-    Hydra's words have their prefix; `totalled`, lists say how many there are; `lean`, lists leave
-    out what is long. Rolodex: `tags` come along when asked for `always`, in `lists` only, or
-    `never`. Whoever has links to pages: `foreign_next`, they lead to another origin.
+    Plannr:
+
+    - `push`: the contents of webhooks: `whole`, `partial` or `hint`
+
+    Kickserv:
+
+    - `glue`: tasks include their job, customer and employees
+    - `stamped`: tasks have their time of change
+    - `completed_field`: the name of the time of completion
+    - `names`: the account's names of fields, where they differ from those here
+
+    LetsLigo:
+
+    - `prefixed`: Hydra's words have their prefix
+    - `totalled`: lists have a total
+    - `lean`: lists leave out long fields
+
+    Rolodex:
+
+    - `tags`: included on request `always`, in `lists` only, or `never`
+
+    Systems with links to pages:
+
+    - `foreign_next`: the links lead to another origin
     """
 
     shift: int = 0
@@ -70,7 +87,7 @@ class Quirks:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A call that changed something, as it came in."""
+    """A call that changed something, as it was received."""
 
     at: datetime
     method: str
@@ -80,7 +97,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """Somebody was told: what a real system would have sent to a customer or an employee."""
+    """A message that a real system would have sent to a customer or an employee."""
 
     at: datetime
     task_id: str
@@ -100,7 +117,7 @@ class SkewedClock:
 
 @dataclass(slots=True)
 class Record:
-    """What a system saw and did."""
+    """The calls to a system, and their effects."""
 
     requests: list[str] = field(default_factory=list)
     writes: list[Write] = field(default_factory=list)
@@ -110,7 +127,7 @@ class Record:
 class System(ABC):
     """State that every emulated system has: clock, faults, quirks and a record of calls.
 
-    `watched` is set when somebody has read from it.
+    `watched` is set when it has been read from.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -122,10 +139,10 @@ class System(ABC):
 
     @abstractmethod
     def routes(self) -> list[Route]:
-        """The calls that it understands."""
+        """The supported calls."""
 
     async def refuse(self, request: Request, error: Exception) -> Response:
-        """How it words an HTTPException."""
+        """The response for an HTTPException."""
         del request
         if not isinstance(error, HTTPException):
             raise error
@@ -147,11 +164,11 @@ class System(ABC):
 
 
 class TaskSystem(System):
-    """A system that keeps tasks, and what its own people do to them.
+    """A system with tasks, and the actions of its own users.
 
-    `title` is its own name for what a task is called, `when` one for when it is, which may be set
-    to a moment. Of `hidden` tasks lists show nothing, as of archived ones; for `forbidden` ones the
-    token has no rights.
+    `title` is its name for the title of a task, `when` for its date, which may be set to a
+    datetime. Lists do not show `hidden` tasks, as if they were archived; the token has no rights to
+    `forbidden` ones.
     """
 
     title: ClassVar[str] = "name"
@@ -191,18 +208,18 @@ class TaskSystem(System):
 
     @abstractmethod
     def reopen(self, task_id: str) -> Raw:
-        """Take back that a task is done."""
+        """Mark a task as not done."""
 
     @abstractmethod
     def delete(self, task_id: str) -> None:
-        """Throw a task away."""
+        """Delete a task."""
 
     def whole(self, task_id: str) -> Raw:
-        """A task with all that there is to it, as somebody would push it."""
+        """A task with all its details, as in a webhook."""
         return self.tasks[task_id]
 
     def page(self, rows: list[Raw], number: int, per_page: int) -> list[Raw]:
-        """One page of a list, as far as the quirks let it be the right one."""
+        """One page of a list, changed by the quirks."""
         if self.quirks.empty or (self.quirks.ends_early and number > 1):
             return []
         if self.quirks.loop or self.quirks.unpaged:

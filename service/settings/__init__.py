@@ -1,4 +1,4 @@
-"""What the environment says. Every fault is reported, all at once, before anything starts."""
+"""The settings in the environment. All errors are reported together, before anything starts."""
 
 import os
 import re
@@ -28,7 +28,7 @@ from service.settings.database_address import read_address
 from service.settings.redis_address import connections
 
 _LARGEST_VALUE = 64 * 1024  # bytes of a file that holds one setting
-# What Taskbell's own paths begin with: behind one of these nobody could tell them apart.
+# The first parts of Taskbell's own paths: a prefix that begins with one would be ambiguous.
 _OWN = ("api", "approvals", "deliveries", "hooks", "silences", "static", "storms", "webhooks")
 _IN_FRONT = re.compile(rf"((?!/({'|'.join(_OWN)})(/|$))(/[\w-]+)+)?", re.ASCII)
 _KEPT = (
@@ -153,8 +153,8 @@ class Settings(BaseModel):
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from `environ` (default: the process's own).
 
-    A setting `NAME` may also be given as `NAME_FILE`, the path of a file that holds it.
-    Raises SettingsError with every fault.
+    A setting `NAME` may also be given as `NAME_FILE`, the path of a file with its value. Raises
+    SettingsError with every error.
     """
     given = os.environ if environ is None else environ
     values, faults = {}, []
@@ -181,7 +181,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def _path_of(url: str) -> str:
-    """What comes after the host, without a slash at the end."""
+    """The part after the host, without a slash at the end."""
     _, slash, path = url.partition("://")[2].rstrip("/").partition("/")
     return slash + path
 

@@ -1,10 +1,10 @@
-"""The address of the database: what of it counts, and what asyncpg must not get to see.
+"""The address of the database: which parts are used, and which asyncpg must not get.
 
     postgresql://[user[:password]@][host[:port],…][/database][?name=value&…]
 
-A character that means something in an address is escaped where it means only itself, such as %40
-for an @ in a password. The parameters are libpq's. What asyncpg does not know it hands to the
-server, which refuses the connection if it does not know it, either.
+A character with a meaning in addresses is escaped if it is meant literally, such as %40 for an @ in
+a password. The parameters are libpq's. asyncpg sends parameters that it does not know to the
+server, which refuses the connection if it does not know them, either.
 """
 
 import re
@@ -18,7 +18,7 @@ from service.regular_file import read_regular
 SCHEMES = ("postgresql://", "postgres://")
 
 _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
-# libpq's own that mean nothing to asyncpg, and what other libraries are told about poolers, which
+# libpq's own that mean nothing to asyncpg, and other libraries' options for poolers, which
 # Taskbell finds by itself.
 _MEANINGLESS = frozenset(
     {
@@ -61,7 +61,7 @@ _CHOICES = {
         "prefer-standby",
     ),
 }
-# What other libraries are told where a pooler leads each transaction elsewhere.
+# Other libraries' options for a pooler that assigns each transaction to another session.
 _POOLED = {"pgbouncer": "true", "statement_cache_size": "0"}
 # By other names than asyncpg has for them; what is given by the latter counts.
 _RENAMED = {"hostaddr": "host", "fallback_application_name": "application_name"}
@@ -79,8 +79,9 @@ _LONGEST_CONNECT = 60.0  # seconds
 class Address:
     """An address as asyncpg takes it: `url`, and how many seconds connecting may take.
 
-    `place` is where that is, for people. `is_pooled` says that it is known to lead to a pooler.
-    `ignored` are the parameters that mean nothing here.
+    - `place`: the host and port, for messages
+    - `is_pooled`: it is known to lead to a pooler
+    - `ignored`: the parameters that have no effect here
     """
 
     url: str
@@ -91,7 +92,7 @@ class Address:
 
 
 def read_address(url: str) -> Address:
-    """Raises ValueError, which says in words and without secrets what is wrong with the address."""
+    """Parse an address; raises ValueError with the error, without secrets."""
     parts = _split(url)
     given = _parameters(parts.query)
     _demand_choices(given)
@@ -150,7 +151,7 @@ def _demand_files(given: Mapping[str, str]) -> None:
 
 
 def _demand_file(name: str, path: str) -> None:
-    """Nothing that would have to be waited for: asyncpg reads it where the loop runs."""
+    """Require a regular file, which does not block: asyncpg reads it in the event loop."""
     try:
         read_regular(Path(path), 1)
     except OSError as error:
@@ -171,7 +172,7 @@ def _timeout(given: str) -> float:
 
 
 def _place(parts: SplitResult, taken: Mapping[str, str]) -> str:
-    """Where that is, such as `db1:5432, db2:5432`; what the environment adds is not seen."""
+    """The hosts and ports, such as `db1:5432, db2:5432`; without defaults from the environment."""
     hosts = parts.netloc.rpartition("@")[2] or taken.get("host", "")
     ports = taken.get("port", _DEFAULT_PORT).split(",")
     places = []

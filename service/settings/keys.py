@@ -1,4 +1,4 @@
-"""Secrets that nobody can guess: how long they are, how Standard Webhooks writes them, new ones."""
+"""Secrets: their minimum length, their Standard Webhooks format, and new ones."""
 
 import secrets
 from base64 import b64decode, b64encode
@@ -12,19 +12,19 @@ _NEW_BYTES = 32
 
 
 def new() -> str:
-    """A secret that fits everywhere: as Standard Webhooks has it, and as a text of its own."""
+    """A secret that fits everywhere: in the Standard Webhooks format, and as a text."""
     return PREFIX + b64encode(secrets.token_bytes(_NEW_BYTES)).decode()
 
 
 def demand_long(name: str, key: bytes | str) -> None:
-    """Raise ValueError if the key of this name is so short that it can be guessed."""
+    """Raise ValueError if the key of this name is too short."""
     if len(key) < SHORTEST:
         units = "characters" if isinstance(key, str) else "bytes"
         raise refused(f"{name} must have at least {SHORTEST} {units}, or it can be guessed", _HINT)
 
 
 def standard_key(secret: str) -> bytes:
-    """The key that a Standard Webhooks secret stands for; ValueError if it stands for none."""
+    """The key in a Standard Webhooks secret; ValueError if it has none."""
     text = secret.removeprefix(PREFIX).rstrip("=")
     try:
         return b64decode(text + "=" * (-len(text) % 4), validate=True)
@@ -33,5 +33,5 @@ def standard_key(secret: str) -> bytes:
 
 
 def not_standard() -> ValueError:
-    """What refuses a text that is no Standard Webhooks secret."""
+    """The error for a text that is not a Standard Webhooks secret."""
     return refused(f"secret must be {PREFIX} followed by base64 text", _HINT)

@@ -1,10 +1,10 @@
-"""The address of Redis, read in one place for everybody who connects to it.
+"""The address of Redis, parsed in one place for all connections.
 
     redis://[[user]:password@]host[:6379][/0]            rediss:// with TLS
     unix://[user:password@]/path/of/the/socket[?db=0]
 
-Options follow after a question mark. A character that means something in an address is escaped
-where it means only itself, such as %40 for an @ in a password.
+Options follow after a question mark. A character with a meaning in addresses is escaped if it is
+meant literally, such as %40 for an @ in a password.
 """
 
 from typing import Any
@@ -50,10 +50,10 @@ _UNREADABLE = (
 
 
 def connections(url: str, **defaults: Any) -> ConnectionPool:
-    """A pool of connections to the Redis at this address; none is made yet.
+    """A pool of connections to the Redis at this address; none is opened yet.
 
-    `defaults` are redis-py's options of a connection, instead of which the address may have others.
-    Raises ValueError, which says in words and without secrets what is wrong with the address.
+    `defaults` are redis-py's connection options, which the address may override. Raises ValueError
+    with the error, without secrets.
     """
     parts = _split(url)
     _demand_place(parts)
@@ -80,7 +80,7 @@ def _split(url: str) -> SplitResult:
 
 
 def _demand_place(parts: SplitResult) -> None:
-    """Refuse what redis-py would pass over: it would connect elsewhere."""
+    """Refuse an address that redis-py would misread: it would connect elsewhere."""
     if parts.scheme == "unix":
         if parts.hostname or not parts.path.strip("/"):
             raise ValueError("must name a socket by its whole path, such as unix:///run/redis.sock")
@@ -96,7 +96,7 @@ def _demand_known_options(parts: SplitResult) -> None:
 
 
 def _demand_usable(pool: ConnectionPool) -> None:
-    """Refuse options that cannot be used, before somebody has to connect."""
+    """Refuse unusable options before a connection is made."""
     try:
         connection = pool.make_connection()  # type: ignore[no-untyped-call]
         if isinstance(connection, SSLConnection):

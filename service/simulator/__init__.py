@@ -1,8 +1,8 @@
-"""A dry run of rules: the real engine on a transaction in memory, and a clock moved by hand.
+"""The simulator: the real engine on a transaction in memory, with a clock that is set by hand.
 
-`taskbell test`, `backtest` and `next` are made of it. Nothing is ever sent: a delivery whose time
-has come is marked as sent. At each moment things happen in the order in which a worker does them:
-alarms ring, rules that waited decide, digests are told, schedules come, deliveries go out.
+`taskbell test`, `backtest` and `next` use it. Nothing is ever sent: a delivery that is due is
+marked as sent. At each time, work is done in the same order as by a worker: alarms fire, waiting
+rules decide, digests are closed, schedules fire, deliveries are sent.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -25,11 +25,11 @@ _ALL = 1_000_000_000
 
 
 class Simulator:
-    """Rules, tasks and a clock. Afterwards `tx` has everything that came of them.
+    """Rules, tasks and a clock. Afterwards `tx` has all the results.
 
-    `ways` are the channels that rules can send by, by name. `silenced` are the silences in force
-    meanwhile: those are an operator's decision and no part of the rules. `people` fills in what
-    tasks do not tell of people.
+    `ways` are the channels that rules can use, by name. `silenced` are the silences that are active
+    meanwhile: they are an operator's decision, not part of the rules. `people` adds details of
+    people that tasks lack.
     """
 
     def __init__(
@@ -51,29 +51,29 @@ class Simulator:
 
     @property
     def accounts(self) -> Collection[str]:
-        """The accounts that it has; tasks of others are none of its business."""
+        """The accounts of the simulation; tasks of other accounts are ignored."""
         return self._zones.keys()
 
     async def begin(self, seen: Sequence[Observation]) -> None:
-        """Take up tasks in silence, as if they had been known all along: no rule is asked."""
+        """Import tasks silently, as if they had always been known: no rule is evaluated."""
         await self._engine.import_silently(self.tx, seen)
 
     async def observe(self, seen: Sequence[Observation]) -> None:
-        """Take in looks at tasks now, and send what that makes due."""
+        """Process observations of tasks now, and send what becomes due."""
         await self._engine.observe(self.tx, seen)
         await self._send()
 
     async def adopt_alarms(self, present: Iterable[tuple[str, TaskState]]) -> None:
-        """Go on with tasks (account, state) as Taskbell at work knows them, and their alarms."""
+        """Continue with tasks (account, state) of the running Taskbell, and their alarms."""
         known = {(account, one.task.id): one for account, one in present if one.task is not None}
         await self._engine.adopt_alarms(self.tx, known)
 
     async def remember(
         self, states: Iterable[tuple[Key, Task | None]], lost: Mapping[Key, Task]
     ) -> None:
-        """Correct the known states of tasks without any event; None for one that is not there.
+        """Correct the known states of tasks without any event; None for a deleted task.
 
-        For changes that left nothing on record: the next one that did shows how the task looked,
+        For changes that are not recorded: the next recorded one shows the state of the task then,
         and whether it was `lost`.
         """
         filled = [(key, task and self._people.filled(task)) for key, task in states]
@@ -92,12 +92,12 @@ class Simulator:
             await self.begin([Observation(*key, task, now, Cause.POLL) for key, task in there])
 
     async def hear(self, signals: Sequence[Signal]) -> None:
-        """Take in signals now, and send what they make due."""
+        """Process signals now, and send what becomes due."""
         await self._engine.take_signals(self.tx, signals)
         await self._send()
 
     async def go_on(self, until: datetime) -> None:
-        """Move the clock to `until` (aware), stopping at each moment at which something is due."""
+        """Move the clock to `until` (aware), stopping whenever something is due."""
         while (moment := self.tx.next_moment()) is not None and moment <= until:
             self.clock.set(max(moment, self.clock.now()))
             await self._engine.fire_alarms(self.tx, _ALL)

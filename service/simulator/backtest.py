@@ -12,9 +12,9 @@ from service.simulator.batches import Batch, left
 from service.simulator.memory.deliveries import Delivery
 from service.store.tasks import Key
 
-_NIGHT = (time(21), time(7))  # from when to when nobody wants to be disturbed, local time
+_NIGHT = (time(21), time(7))  # from when to when people should not be disturbed, local time
 _CUSTOMER = "customer"
-# Events of these causes say nothing about how the task looks.
+# Events of these causes do not show the state of the task.
 _NO_CHANGE = frozenset({Cause.CLOCK, Cause.SIGNAL})
 
 
@@ -28,7 +28,7 @@ async def backtest(
     """The deliveries that the simulation's rules would have planned, from its start to `until`.
 
     `known` are the tasks as they were at the start. `progress` is called with the number of events
-    that are done.
+    that are processed.
     """
     now = simulator.clock.now()
     await simulator.begin([_look(key, task, now) async for key, task in known])
@@ -43,7 +43,7 @@ async def backtest(
 
 
 async def _take(simulator: Simulator, batch: Batch) -> None:
-    """Show the simulation what Taskbell saw then. Alarms and schedules it brings by itself."""
+    """Pass the recorded observations to the simulation. It creates alarms and schedules itself."""
     happened = [event for group in batch.groups for event in group]
     signals = [one for one in happened if one.signal is not None]
     changes = [group for group in batch.groups if group[0].cause not in _NO_CHANGE]
@@ -66,7 +66,7 @@ def _look(key: Key, task: Task, now: datetime) -> Observation:
 
 
 def _seen(group: Sequence[Event], now: datetime) -> Observation:
-    """The look at a task that led to these events."""
+    """The observation of a task that led to these events."""
     event, announced = group[-1], frozenset(one.kind for one in group)
     cause = Cause.FETCH if event.cause is Cause.WRITE else event.cause
     return Observation(*_key(event), left(event), now, cause, announced=announced)
@@ -77,7 +77,7 @@ def _is_restored(group: Sequence[Event]) -> bool:
 
 
 def _lost(group: Sequence[Event]) -> Task:
-    """How a task that is restored may have looked when it was deleted."""
+    """The probable state of a restored task when it was deleted."""
     task = group[0].task
     return replace(task, done=task.done and all(one.kind is not Kind.COMPLETED for one in group))
 
@@ -87,7 +87,7 @@ def _signal(event: Event, now: datetime) -> Signal:
 
 
 def _written(happened: Iterable[Event]) -> dict[Key, frozenset[str]]:
-    """The fields that Taskbell had written itself, as far as events say so."""
+    """The fields that Taskbell had written itself, according to the events."""
     return {
         _key(event): frozenset(event.changed) for event in happened if event.cause is Cause.WRITE
     }
@@ -95,12 +95,13 @@ def _written(happened: Iterable[Event]) -> dict[Key, frozenset[str]]:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What stands out in a backtest.
+    """Notable results of a backtest.
 
-    `sent` are the messages that would have gone out, `by_address` how many to each
-    `channel:target`, `kept` how many would not have, by the reason. Somebody might not have liked
-    those `at_night` (21:00 to 7:00 in the account's zone), and `twice`: the same to the same
-    customer again on the same day.
+    - `sent`: the messages that would have been sent
+    - `by_address`: their number for each `channel:target`
+    - `kept`: the number of messages that would not have been sent, by reason
+    - `at_night`: messages that would have been sent from 21:00 to 7:00 in the account's zone
+    - `twice`: messages to a customer who had received the same one earlier on the same day
     """
 
     sent: Sequence[Delivery]
@@ -111,7 +112,7 @@ class Findings:
 
 
 def findings(deliveries: Iterable[Delivery], zones: Mapping[str, ZoneInfo]) -> Findings:
-    """Sum up the deliveries of a backtest; `zones` are the accounts' time zones."""
+    """Summarise the deliveries of a backtest; `zones` are the accounts' time zones."""
     planned = list(deliveries)
     sent = [one for one in planned if one.state is State.SENT]
     kept = Counter(f"{one.state}: {one.reason}" for one in planned if one.state is not State.SENT)
@@ -142,7 +143,7 @@ def _is_at_night(one: Delivery, zones: Mapping[str, ZoneInfo]) -> bool:
 
 
 def _again(sent: Iterable[Delivery], zones: Mapping[str, ZoneInfo]) -> Iterator[Delivery]:
-    """Messages to a customer who had got the same one earlier on the same local day."""
+    """Messages to a customer who had received the same one earlier on the same local day."""
     told = set()
     for one in sent:
         if one.request.plan.channel != _CUSTOMER:

@@ -1,8 +1,8 @@
-"""Recorded history, gone through once more.
+"""Recorded history, in batches, for simulations.
 
-With the rules of then, to prove that they decide the same again (`replay`); or with other rules, to
-see what they would have sent (`backtest`). `upcoming` does the same with the future. All of it
-only reads: nothing is sent or written.
+It is evaluated with the rules that were active at the time, to verify that they decide the same
+again (`replay`); or with other rules, to see what they would have sent (`backtest`). `upcoming`
+simulates the future. All of them only read: nothing is sent or written.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -19,7 +19,7 @@ from service.store.history import RecordedEvent
 class Batch:
     """The events that were decided on in one transaction, at `now` (UTC).
 
-    The events of one group came to light by one look at a task.
+    The events of one group come from one observation of one task.
     """
 
     now: datetime
@@ -28,10 +28,10 @@ class Batch:
 
 
 def left(last: Event) -> Task | None:
-    """How the last event of a look left the task.
+    """The task after the last event of an observation.
 
-    A recurring task that was seen to be moved on, before it was heard that it had been done, is
-    open as before.
+    A recurring task that was observed as moved before its completion was announced is open as
+    before.
     """
     is_moved_on = (
         last.kind is Kind.COMPLETED and moved(last.after, last.before, last.at) is not None
@@ -40,7 +40,7 @@ def left(last: Event) -> Task | None:
 
 
 async def batches(recorded: AsyncIterator[RecordedEvent]) -> AsyncIterator[Batch]:
-    """Recorded events, put together again as they were decided on."""
+    """Recorded events, grouped as they were decided on."""
     group: list[RecordedEvent] = []
     async for one in recorded:
         if group and _of(group[0]) != _of(one):
@@ -68,7 +68,7 @@ def _batch(recorded: Sequence[RecordedEvent]) -> Batch:
 
 
 def _look(event: Event) -> object:
-    """A key that is equal for events that one look at a task, or one alarm round, has brought."""
+    """A key that is equal for events of one observation of a task, or of one round of alarms."""
     key = event.account, event.task_id
     if event.cause is Cause.SIGNAL:
         return event.id

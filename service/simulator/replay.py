@@ -1,9 +1,9 @@
-"""Replay: history, rules and clock once more, which must give the same decisions to the byte.
+"""Replay: recorded history, rules and times, which must give byte-identical decisions.
 
-What schedules chose, and what digests told, depends on many tasks at one moment. These are put
-together from the events, as far as changes leave any: a system's own date of the last change, for
-one, leaves none, and neither does a task that was taken up in silence. What leans on such cannot
-be proven where it comes out otherwise.
+The tasks that schedules selected, and the contents of digests, depend on many tasks at one time.
+These are reconstructed from the events, as far as changes cause any: a system's own date of the
+last change, for example, causes none, and neither does a silent import. Decisions that depend on
+such changes cannot be verified if they differ.
 """
 
 from collections import deque
@@ -37,9 +37,9 @@ _UNTOLD = SILENT - {"id", "account", "system", "done"}
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What came of a replay: `missing` was recorded and not made again, `new` the other way.
+    """The result of a replay: `missing` decisions are recorded and not repeated, `new` the reverse.
 
-    `unproven` are those of either kind for which the record does not hold all that is needed.
+    `unproven` are decisions of either kind for which the record is incomplete.
     """
 
     events: int
@@ -50,7 +50,7 @@ class Replayed:
 
 
 class Replay:
-    """Goes through what was recorded, by the rules that were in force each time."""
+    """Processes the recorded history, with the rules that were active each time."""
 
     def __init__(
         self,
@@ -61,9 +61,9 @@ class Replay:
         placed: Iterable[tuple[Identity, bool]],
         silenced: Sequence[Silence],
     ) -> None:
-        """`placed` is what had been planned before, and is not planned again.
+        """`placed` are deliveries that were planned before, and are not planned again.
 
-        What was `silenced` was not sent, and does not count.
+        Messages in `silenced` were not sent, and do not count.
         """
         self._clock = VirtualClock(datetime.min.replace(tzinfo=UTC))
         self._endings = deque(endings(recorded))
@@ -84,9 +84,9 @@ class Replay:
         batches: AsyncIterator[Batch],
         progress: Callable[[int], None],
     ) -> Replayed:
-        """Decide on everything once more; `progress` is told how many events are done.
+        """Repeat all decisions; `progress` is called with the number of events that are processed.
 
-        `known` are the tasks as they were before; they are read if a schedule chooses of them.
+        `known` are the tasks as they were before; they are read if a schedule selects from them.
         """
         if any(rule.for_each is not None for rules in self._rules.values() for rule in rules):
             await self._tx.tasks.save(
@@ -128,7 +128,7 @@ class Replay:
         await self._deciders[batch.rules_version].decide(self._tx, batch.groups, batch.now)
 
     async def _fire(self, events: Sequence[Event], batch: Batch) -> None:
-        """Repeat the choice and the decision of the rule whose schedule came with these events."""
+        """Repeat the selection and the decision of the rule whose schedule has these events."""
         moment, *each = events
         rule = self._slots.get(moment.id) or self._silent_rule(moment, batch)
         if rule is None:
@@ -143,9 +143,9 @@ class Replay:
         await decider.fire(self._tx, rule, [moment, *again], chosen, batch.now)
 
     def _silent_rule(self, moment: Event, batch: Batch) -> str | None:
-        """The rule of a slot on which nothing was decided, if every rule has something to say.
+        """The rule of a slot without any decision, if every possible rule should have made one.
 
-        One without for_each that does not match leaves no decision: then all is as it should be.
+        A rule without for_each that does not match makes no decision: then nothing is missing.
         """
         rules = self._rules[batch.rules_version]
         zone = self._zones[moment.account]
@@ -170,9 +170,9 @@ class Replay:
             await engine.finish_waits(self._tx, _ALL)
 
     async def _let_pass(self, moment: datetime, version: str, *, is_by_clock: bool) -> None:
-        """What is due by then goes out when it is, unless its rule has ended.
+        """Send what is due by then, each at its time, unless its rule has ended.
 
-        The clock is heard before anything goes out that is due at the same moment.
+        Time-based events are processed before deliveries that are due at the same time.
         """
         while (due := self._tx.outbox.next_due()) is not None:
             if due > moment or (is_by_clock and due == moment):
@@ -187,7 +187,7 @@ class Replay:
 
 
 def _leans_on_untold(rule: Rule) -> bool:
-    """Whether what it says of several tasks depends on what of them may have left no event."""
+    """Whether its decisions on several tasks depend on changes that may not be recorded."""
     if rule.for_each is not None:
         return True
     if rule.grouping is None:
@@ -198,7 +198,7 @@ def _leans_on_untold(rule: Rule) -> bool:
 
 
 def _slots(events: Iterable[Event]) -> list[list[Event]]:
-    """Each slot with the tasks that it has chosen, which follow it."""
+    """Each slot with the tasks that it has selected, which follow it."""
     slots: list[list[Event]] = []
     for event in events:
         if not event.task_id:

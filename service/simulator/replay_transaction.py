@@ -1,6 +1,6 @@
-"""The transaction of a replay: a wait or a digest ends when the record says so, not by a clock.
+"""In-memory transaction for replays: a wait or a digest ends when the record says so.
 
-When a worker got round to it is no part of the rules, and cannot be computed again.
+The time at which a worker processed it is not part of the rules, and cannot be recomputed.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ Begun: TypeAlias = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Waits or, if `told`, digests that were over at a moment (UTC), by what they began with.
+    """Waits, or digests if `told`, that were over at a time (UTC), by their first events.
 
     They were decided on by rules of this version, after the event with the id `after`.
     """
@@ -41,7 +41,7 @@ class Ending:
 
 
 def endings(recorded: Iterable[PastDecision]) -> list[Ending]:
-    """When waits and digests were over, in that order: whatever ended left a decision."""
+    """The ends of waits and digests, in order: each of them has a recorded decision."""
     found: list[Ending] = []
     gathered: set[Begun] = set()
     last = 0
@@ -62,15 +62,15 @@ def endings(recorded: Iterable[PastDecision]) -> list[Ending]:
 
 
 def _is_late(one: PastDecision) -> bool:
-    """Whether it was made when a wait was over. A wait that lapsed was ended by a later event."""
+    """Whether it was made at the end of a wait. A wait that lapsed was ended by a later event."""
     return one.decision.at > one.decided_at and one.decision.outcome != Outcome.LAPSED
 
 
 class RecordedDigests(MemoryDigests):
-    """Digests that begin with the events that began them then; `over` are to be told now.
+    """Digests that begin with the same events as recorded; `over` are to be closed now.
 
-    A digest that was open already when the record begins is opened by the first event that joins
-    it, and is never told.
+    A digest that was already open when the record begins is opened by the first event that joins
+    it, and is never sent.
     """
 
     def __init__(self, tasks: MemoryTasks, opened: Collection[Begun]) -> None:
@@ -105,7 +105,7 @@ class RecordedWaits(MemoryWaits):
 
 
 class ReplayTransaction(MemoryTransaction):
-    """Storage for a replay; its waits and digests end as `recorded` has it."""
+    """Storage for a replay; its waits and digests end as `recorded`."""
 
     def __init__(self, recorded: Iterable[Ending], silenced: Sequence[Silence]) -> None:
         super().__init__({}, silenced)
@@ -116,7 +116,7 @@ class ReplayTransaction(MemoryTransaction):
         )
 
     def end(self, over: Mapping[Begun, Key]) -> None:
-        """Let exactly these waits and digests be over now."""
+        """Close exactly these waits and digests now."""
         self._waits.ending = over
         self._digests.over = over
 

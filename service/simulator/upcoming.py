@@ -1,4 +1,4 @@
-"""What will be sent, and when, if no task changes: the present state, played forward."""
+"""Simulates the future: the deliveries that will be sent, and when, if no task changes."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,9 +16,9 @@ async def upcoming(
 ) -> Sequence[Delivery]:
     """The deliveries that would be sent from now, where the simulation starts, up to `until`.
 
-    In the order in which they would go out. Everything that is under way is taken over from the
-    database: pending deliveries, waits, open digests, alarms, storms, mutes, and
-    what customers have been told. Of an account that is not in the simulation nothing comes.
+    They are in the order of their send times. All pending work is loaded from the database:
+    deliveries, waits, open digests, alarms, storms, mutes, and what customers were told about
+    visits. Accounts that are not in the simulation are left out.
     """
     now, tx, accounts = simulator.clock.now(), simulator.tx, simulator.accounts
     tx.outbox.remember(await history.placed_before(connection, now))

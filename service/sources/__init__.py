@@ -1,11 +1,11 @@
-"""Where tasks come from: the interface that each system implements.
+"""The source interface: each system implements it.
 
 A new system is one new module in this folder, named like the system (`system: rolodex` is
 `service/sources/rolodex.py`), with one class that derives from `Source`. The configuration finds it
-by its name, and the contract suite picks it up by itself; what that wants to have of a system, its
-sample documents and an emulation, is listed in `tests/contract/source_rig.py`.
+by its name, and so does the contract suite; the required samples and the emulation are listed in
+`tests/contract/source_rig.py`.
 
-One that is too long for one file is a package of that name: `account.py` has its options,
+A system that is too long for one file is a package of that name: `account.py` has its options,
 `reader.py` a `TaskReader` of its JSON, and `__init__.py` the `Source`, which derives from that
 reader as well and has lists, calls and writes (`service/sources/plannr/`).
 
@@ -13,16 +13,18 @@ To be written, in this order:
 
 1. a class of options, derived from `Account`, if the system needs more than address and token
 2. the readers `items`, `identify`, `is_whole` and `parse`, which every system needs; `trim` if its
-   JSON holds credentials or what changes by itself; `version` if it says when a task was changed
+   JSON holds credentials or values that change on their own; `version` if it says when a task was
+   changed
 3. the calls `scan` and `fetch`, with the help of `sources.pagination`, and of `sources.offsets` if
-   its lists are read by offsets; `by_change` if a list can have first what was changed last
-4. `forms`, so that a value of another form leaves its field of the task as it was known;
-   `list_view`, `is_task`, `unknown_fields`, `enrich` and `refetches` if its lists or pushes show
-   less of a task than there is to it; `between` and `covered` if they can show only tasks of a time
-5. `notifications` and `writes`, with the calls for what these name
-6. `facts`: what it fills of a task and needs for a new one, so that rules can be checked by it;
-   `facts_for` if that depends on the account's options
-7. `webhook_urls` and `subscribe` if it pushes changes
+   its lists are read by offsets; `by_change` if a list can be sorted by the time of change, latest
+   first
+4. `forms`, so that a value of unexpected type keeps the known value of its field; `list_view`,
+   `is_task`, `unknown_fields`, `enrich` and `refetches` if its lists or webhooks show only a part
+   of a task; `between` and `covered` if they can be limited to a period
+5. `notifications` and `writes`, with the calls for them
+6. `facts`: which task fields it provides, and which a new task requires, so that rules can be
+   checked; `facts_for` if that depends on the account's options
+7. `webhook_urls` and `subscribe` if it sends webhooks
 """
 
 from abc import abstractmethod
@@ -50,10 +52,10 @@ from service.store.lookups import Coverage
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a list: tasks by id, in the system's own shape but trimmed; when asked for.
+    """One page of a list: trimmed tasks by id, in the system's own format, and the request time.
 
-    `nameless` is how many rows without a usable id there were up to here, `total` how many tasks
-    the system says that the whole list has.
+    `nameless` is the number of rows without a usable id so far, `total` the number of tasks in the
+    whole list according to the system.
     """
 
     raws: Mapping[str, Raw]
@@ -63,10 +65,10 @@ class Page:
 
 
 class Source(TaskReader):
-    """One account of one system: what its JSON means, and the calls it understands.
+    """One account of one system: the meaning of its JSON, and its calls.
 
-    `needed_options` are the options without which an account cannot do one of the `writes`.
-    The readers, which are those of `TaskReader`, are pure. The calls raise only `SourceError`.
+    `needed_options` are the options without which an account cannot do one of the `writes`. The
+    readers, which are those of `TaskReader`, are pure. The calls raise only `SourceError`.
     """
 
     options: ClassVar[type[Account]] = Account
@@ -77,7 +79,7 @@ class Source(TaskReader):
 
     @classmethod
     def facts_for(cls, options: Mapping[str, Any]) -> Facts:
-        """What an account with these options, as they are written, fills and needs."""
+        """The facts for an account with these options, as they are written."""
         return cls.facts.and_gives(mapping(options.get("create")))
 
     def __init__(self, account: Account, upstream: SystemClient) -> None:
@@ -93,10 +95,10 @@ class Source(TaskReader):
         throttle: Throttle,
         people: bytes = b"",
     ) -> Self:
-        """The account's source, whose every call goes by its throttle.
+        """The account's source, all of whose calls use its throttle.
 
-        `people` is the digest of the directory of people, of up to 8 bytes: where that is another,
-        a list's tasks are read anew, so that they are filled in from it.
+        `people` is the digest of the directory of people, of up to 8 bytes: after a change of the
+        directory, a list's tasks are parsed again, to add its details.
         """
         upstream = SystemClient(
             account.name,
@@ -114,18 +116,18 @@ class Source(TaskReader):
 
     @abstractmethod
     def scan(self) -> AsyncIterator[Page]:
-        """Every task, page by page; ends only when the system said that it was the last."""
+        """Every task, page by page; ends only when the system said that it was the last page."""
 
     async def enrich(self, raw: Raw) -> Raw | None:
-        """A task of a list, with what lists leave out; None if there is no such task any more."""
+        """A task of a list, with the fields that lists leave out; None if it no longer exists."""
         return raw
 
     async def probe(self) -> None:
-        """Read one page: address and credentials are good if this raises nothing."""
+        """Read one page: address and credentials are valid if this raises nothing."""
         await anext(self.scan(), None)
 
     async def webhook_urls(self) -> list[str] | None:
-        """The addresses it pushes changes to; None where the system cannot be asked for them."""
+        """The addresses that it sends webhooks to; None if the system cannot be asked for them."""
         return None
 
     async def subscribe(self, url: str) -> SecretStr:
@@ -136,14 +138,14 @@ class Source(TaskReader):
         )
 
     def by_change(self) -> AsyncIterator[Page] | None:
-        """Every task, those that were changed last first; None where no list is in that order.
+        """Every task, the last changed ones first; None if no list has that order.
 
-        Whoever reads it stops when they have enough.
+        The caller stops when it has enough.
         """
         return None
 
     async def recent(self, since: datetime) -> AsyncIterator[Page]:
-        """The tasks changed since then; a full scan where the system cannot be asked that."""
+        """The tasks changed since then; a full scan if the system has no such query."""
         pages = self.by_change()
         async for page in self.scan() if pages is None else pages:
             yield page
@@ -151,41 +153,41 @@ class Source(TaskReader):
                 return
 
     def reaches(self, page: Page, moment: datetime) -> bool:
-        """Whether a page of `by_change` has tasks that were changed before that moment."""
+        """Whether a page of `by_change` has tasks that were changed before that time."""
         changed = [at for raw in page.raws.values() if (at := self.version(raw)) is not None]
         return bool(changed) and min(changed) < moment
 
     def between(self) -> AsyncIterator[Page]:
-        """What every poll reads that nothing can be asked for by change: all, or a part.
+        """The list for every poll, if there is none by change: all tasks, or those of a period.
 
-        `covered` says which part.
+        `covered` says which period.
         """
         return self.scan()
 
     def covered(self, *, whole: bool) -> Coverage:
-        """Which tasks are to be found in a complete reading: `scan` if `whole`, else `between`."""
+        """The tasks that a complete scan lists: `scan` if `whole`, else `between`."""
         del whole
         return Coverage()
 
     def find_similar(self, fields: Mapping[str, Any], since: datetime) -> AsyncIterator[Page]:
-        """Where a task is to be found that was made of these `fields` since then."""
+        """A list with any task that was created with these `fields` since then."""
         del fields
         return self.recent(since)
 
     @abstractmethod
     async def fetch(self, task_id: str) -> Raw | None:
-        """The task as it is now; None if the system says that there is none of that id."""
+        """The task as it is now; None if the system reports that no task has that id."""
 
     async def notify(self, task_id: str, notification: str) -> None:
         """Send one of `notifications` through the system. Reaches real people."""
         raise NotImplementedError(f"{self.account.system} sends no {notification} for {task_id}")
 
     async def create_task(self, fields: Mapping[str, Any]) -> Raw:
-        """Make a task and return it; `fields` in the words of the rule language."""
+        """Create a task and return it; `fields` have the names of the rule language."""
         raise NotImplementedError(f"{self.account.system} cannot create tasks: {fields}")
 
     async def update_task(self, task_id: str, fields: Mapping[str, Any]) -> Raw:
-        """Change a task and return it; `fields` in the words of the rule language."""
+        """Update a task and return it; `fields` have the names of the rule language."""
         raise NotImplementedError(f"{self.account.system} cannot update {task_id}: {fields}")
 
     async def complete_task(self, task_id: str) -> Raw:
@@ -197,7 +199,7 @@ class Source(TaskReader):
         raise NotImplementedError(f"{self.account.system} cannot reopen {task_id}")
 
     async def delete_task(self, task_id: str) -> Raw:
-        """Delete a task; returns what is left to tell of it. One that is gone is deleted."""
+        """Delete a task; returns its last state. A task that does not exist counts as deleted."""
         raise NotImplementedError(f"{self.account.system} cannot delete {task_id}")
 
 

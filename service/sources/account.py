@@ -1,4 +1,4 @@
-"""What a configuration says of an account: its system, its credentials, and who may push to it."""
+"""The options that accounts of all systems have: address, credentials, webhooks."""
 
 from collections.abc import Mapping
 from datetime import time, timedelta
@@ -41,7 +41,7 @@ _USUAL_PORTS = {"http": 80, "https": 443}
 
 
 def _normalised(url: str) -> str | None:
-    """An address as it is the same however it is written; None for what is none."""
+    """An address in a form that does not depend on its notation; None if it is not an address."""
     try:
         parts = urlsplit(url)
         port = parts.port or _USUAL_PORTS.get(parts.scheme)
@@ -91,7 +91,7 @@ class HookOptions(BaseModel):
 
 
 def _keys(scheme: SignatureScheme, secret: _Secret) -> tuple[bytes, ...]:
-    """The secrets as bytes; ValueError for one that the scheme cannot read."""
+    """The secrets as bytes; ValueError for one that the scheme cannot decode."""
     given = secret if isinstance(secret, tuple) else (secret,)
     return tuple(scheme.key(one.get_secret_value()) for one in given if one is not None)
 

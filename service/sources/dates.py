@@ -1,4 +1,4 @@
-"""The dates of tasks: a moment, or a day where no time is written."""
+"""The dates of tasks: a time, or a day if no time is written."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from service.domain.days import FIRST, LAST, Calendar
 
 @dataclass(frozen=True, slots=True)
 class ParsedDate:
-    """A moment in UTC, or none; `is_day` if only its day means anything."""
+    """A time in UTC, or None; `is_day` if only its day is meant."""
 
     at: datetime | None = None
     is_day: bool = False
@@ -24,9 +24,9 @@ _NONE = ParsedDate()
 class Dates:
     """How an account writes its dates.
 
-    One without an offset is local time by the account's `calendar`, of whose hour that comes twice
-    `fold` picks the first or second. `midnight_is_day` says that a midnight, as it is written or as
-    the account's clock shows it, stands for its day.
+    A date without an offset is local time in the account's `calendar`; in its repeated hour `fold`
+    selects the first or second. `midnight_is_day` says that midnight, as it is written or in the
+    account's zone, stands for its day.
     """
 
     calendar: Calendar
@@ -46,14 +46,14 @@ class Dates:
         )
 
     def moment(self, raw: Mapping[str, Any], name: str) -> datetime | None:
-        """A date of which only the moment matters."""
+        """A date of which only the time matters."""
         value = raw.get(name)
         if value is None:
             return None
         return written_dates.moment(value, self.calendar.zone, fold=self.fold)
 
     def due_after(self, start: ParsedDate) -> ParsedDate:
-        """When that is due of which only the start is known: some time on that day."""
+        """When a task is due of which only the start is known: some time on that day."""
         if start.at is None:
             return start
         day = self.calendar.day_of(start.at)
@@ -61,7 +61,7 @@ class Dates:
         return ParsedDate(due if due >= start.at else self.calendar.at(day, LAST), is_day=True)
 
     def _day(self, value: Any, found: datetime) -> date | None:
-        """The day that a date stands for; None if it is a moment."""
+        """The day that a date stands for; None if it is a time."""
         day = written_dates.day(value)
         if day is not None or not self.midnight_is_day:
             return day

@@ -1,8 +1,8 @@
-"""What a system tells of its tasks, and what it wants to be told: facts that rules are checked by.
+"""Which task fields a system provides and requires: facts that rules are checked by.
 
 Each source declares its own (`Source.facts`). Fields are named as in rules, without `task.`:
-`title`, `assignee.email`. `tests/contract/test_sources_facts.py` holds the declarations to what
-the sources read and write.
+`title`, `assignee.email`. `tests/contract/test_sources_facts.py` compares the declarations with the
+code of the sources.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The only values that a field can have: words, and numbers where `numbers` is set."""
+    """The only possible values of a field: words, and numbers if `numbers` is set."""
 
     known: frozenset[str]
     numbers: bool = False
@@ -22,14 +22,14 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What one system, or one account of it, can fill and needs.
+    """The fields that one system, or one account of it, can fill and requires.
 
     - `fills`: the fields that a task can have; all others are always empty
-    - `when_done`: those that every task has that is done
-    - `words`: the only values of a field, where they are known
-    - `remedies`: what to give the account so that a field is filled, or has other words
+    - `when_done`: fields that every done task has
+    - `words`: the only possible values of a field, if they are known
+    - `remedies`: the account option that fills a field, or gives it other words
     - `sets`: what `create_task` and `update_task` can write
-    - `needs`: what `create_task` has to write, and what the account's `create:` calls it
+    - `needs`: fields that `create_task` must write, and their names in the account's `create:`
     """
 
     fills: frozenset[str]
@@ -48,11 +48,11 @@ class Facts:
         return replace(self, words={**self.words, **words})
 
     def and_gives(self, names: Mapping[str, object]) -> "Facts":
-        """The same where what new tasks get is given by the account, under the system's names."""
+        """The same if the account provides these fields for new tasks, under the system's names."""
         needs = {word: own for word, own in self.needs.items() if names.get(own) in (None, "")}
         return replace(self, needs=needs)
 
 
 def inside(noun: str, *names: str) -> frozenset[str]:
-    """The fields of a noun inside of a task, and the noun itself: `inside("project", "id")`."""
+    """The fields of an object in a task, and the object itself: `inside("project", "id")`."""
     return frozenset({noun, *(f"{noun}.{name}" for name in names)})

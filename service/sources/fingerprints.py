@@ -1,4 +1,4 @@
-"""Fingerprints of tasks: by these a list is compared with what is known of its tasks."""
+"""Fingerprints of tasks: they show which tasks of a list have changed."""
 
 from collections.abc import Mapping
 from datetime import time
@@ -14,9 +14,9 @@ _LONGEST_SALT = 16  # bytes that blake2b takes
 
 
 def salt_of(revision: int, people: bytes, due_by: time) -> bytes:
-    """What a source's fingerprints depend on beside the task: with another one all are read anew.
+    """The inputs of a source's fingerprints beside the task: if they change, all tasks are parsed.
 
-    `people` is the digest of the directory of people, `due_by` by when days are due.
+    `people` is the digest of the directory of people, `due_by` the time at which days are due.
     """
     revised = b"%d" % revision if revision else b""
     salt = revised + people + (b"" if due_by == LAST else due_by.isoformat().encode())
@@ -24,10 +24,10 @@ def salt_of(revision: int, people: bytes, due_by: time) -> bytes:
 
 
 def fingerprint(raw: Mapping[str, Any], salt: bytes = b"") -> bytes:
-    """A digest of what lists show of a task, the same in every process: equal means unchanged.
+    """A digest of a task's JSON in lists, the same in every process: equal means unchanged.
 
-    `salt` has up to 16 bytes. What nests deeper than orjson writes, which means nothing in any
-    system, is left out.
+    `salt` has up to 16 bytes. Values nested more deeply than orjson can write are left out; no
+    system uses them.
     """
     try:
         written = orjson.dumps(raw)
@@ -37,7 +37,7 @@ def fingerprint(raw: Mapping[str, Any], salt: bytes = b"") -> bytes:
 
 
 def _shallow(value: Any, levels: int) -> Any:
-    """A JSON value down to so many levels, and None for what lies below."""
+    """A JSON value down to this many levels, with None for anything below."""
     if isinstance(value, dict):
         return {name: _shallow(one, levels - 1) for name, one in value.items()} if levels else None
     if isinstance(value, list):

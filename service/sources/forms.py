@@ -1,7 +1,7 @@
-"""What form the fields of a system's JSON have, and what of a task each of them tells.
+"""Expected types of a system's JSON fields, and their mapping to task fields.
 
-A value of another form says nothing: what it would tell stays as it was known, and is counted with
-its account, so that somebody hears of it.
+A value of another type is ignored: the known value is kept, and the unreadable value is counted and
+shown with its account.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,10 +22,10 @@ def _itself(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Whether a value that is there can be read, and the fields of a `Task` that it gives.
+    """The expected type of a value, and the fields of a `Task` that it provides.
 
-    The main one comes first. Where it gives none, it counts for something all the same. `said` is
-    what of it is in question.
+    The main one comes first. A field without any still counts as unreadable. `said` selects the
+    part of the value to check.
     """
 
     fits: Callable[[Any], bool]
@@ -54,7 +54,7 @@ def objects(*tells: str) -> Form:
 
 
 def unread(raw: Mapping[str, Any], forms: Mapping[str, Form]) -> dict[str, str]:
-    """The fields of `raw` whose values are of no known form, each with its value as an example."""
+    """The fields of `raw` whose values have an unexpected type, each with the value, for people."""
     found = {}
     for name, form in forms.items():
         value = raw.get(name)
@@ -64,7 +64,7 @@ def unread(raw: Mapping[str, Any], forms: Mapping[str, Form]) -> dict[str, str]:
 
 
 def left_open(raw: Mapping[str, Any], tells: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
-    """What of a task is told by fields that `raw` lacks; `tells` says what each of them tells."""
+    """The task fields that `raw` leaves open; `tells` has the task fields of each JSON field."""
     lacking = tells.keys() - raw.keys()
     return _NOTHING.union(*(tells[field] for field in lacking)) if lacking else _NOTHING
 
@@ -75,7 +75,7 @@ def _are_objects(value: Any) -> bool:
 
 
 def _example(value: Any) -> str:
-    """A value as a person would recognise it. PostgreSQL takes no NUL."""
+    """A value as a person would recognise it. PostgreSQL cannot store NUL."""
     match value:
         case dict():
             return "an object"

@@ -15,10 +15,11 @@ async def each_once(
     *,
     is_proof: bool = False,
 ) -> AsyncIterator[Page]:
-    """The list, each task once; read again, a few times at most, if it moved meanwhile.
+    """The list, each task once; read again, a few times at most, if rows moved meanwhile.
 
-    What such a list does not show may still be there. Where it `is_proof` that something is not,
-    SourceBroken is raised after the last reading, unless one of them found the list at rest.
+    A task that such a list does not show may still exist. If `is_proof`, because absence from the
+    list is to count, SourceBroken is raised after the last attempt, unless no rows moved during one
+    of them.
     """
     given: set[str] = set()
     for _ in range(PASSES):
@@ -39,9 +40,9 @@ async def each_once(
 class OffsetWalk:
     """One walk through a list by offsets, while others insert and remove rows.
 
-    Each page begins with the last rows of the one before. Where these are not what it begins
-    with, or where the total is another one, rows have moved, and some may have moved from what
-    was still to be read into what had been read.
+    Each page begins with the last rows of the one before. If it does not, or if the total has
+    changed, rows have moved, and some of them may have moved from the unread part into the part
+    that was read.
     """
 
     def __init__(self, account: str) -> None:
@@ -54,10 +55,10 @@ class OffsetWalk:
         self._total: int | None = None
 
     def step(self, ids: Sequence[str | None], total: int | None, *, is_full: bool) -> None:
-        """Go behind a page with tasks of these ids (None for what has no id).
+        """Advance past a page with tasks of these ids (None for a row without id).
 
-        Behind one that is full there may be more, whatever the total is: some count the page.
-        Raises SourceBroken for an empty list that has some.
+        After a full page there may be more, whatever the total is: some systems count only the
+        page. Raises SourceBroken for an empty list whose total is not 0.
         """
         self._demand_some(ids, total)
         found = {task_id for task_id in ids if task_id is not None}
@@ -81,5 +82,5 @@ class OffsetWalk:
 
 
 def _is_of_page(total: int, ids: Sequence[str | None], end: int) -> bool:
-    """Whether a total may count the page alone, or is less than has come."""
+    """Whether a total may count only the page, or is smaller than the rows read."""
     return total <= len(ids) or total < end

@@ -1,4 +1,4 @@
-"""Reading a system's answers: one task, or a list page by page while it moves underneath."""
+"""Reads a system's responses: one task, or a list page by page while the list changes."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
@@ -25,13 +25,13 @@ GONE = frozenset({404, 410})
 
 
 def enveloped(payload: Any) -> list[Raw] | None:
-    """The rows of a list, bare or under `data`; None if it is no list of objects."""
+    """The rows of a list, bare or under `data`; None if it is not a list of objects."""
     rows = rows_of(payload)
     return rows_of(payload["data"]) if rows is None and "data" in mapping(payload) else rows
 
 
 def rows_of(value: Any) -> list[Raw] | None:
-    """The rows of a list, {} in place of one that is no object; None if none of them is one."""
+    """The rows of a list, {} in place of a row that is not an object; None if no row is one."""
     rows = sequence(value)
     if rows is None or not (rows == [] or any(isinstance(row, dict) for row in rows)):
         return None
@@ -41,7 +41,7 @@ def rows_of(value: Any) -> list[Raw] | None:
 async def by_id(
     source: Source, task_id: str, path: str, params: Mapping[str, str | int] | None = None
 ) -> Raw | None:
-    """The task at its own address, trimmed; None if the system says that there is none."""
+    """The task at its own address, trimmed; None if the system reports that it does not exist."""
     try:
         answer = await source.upstream.request("GET", path, params=params)
     except SourceRejected as error:
@@ -58,9 +58,9 @@ def single(
     *,
     otherwise: type[SourceError] = SourceBroken,
 ) -> Raw:
-    """The one task of an answer, bare or under `data` or `task`, trimmed.
+    """The only task of a response, bare or under `data` or `task`, trimmed.
 
-    Raises `otherwise` if there is none, or if it is another than `task_id`.
+    Raises `otherwise` if there is none, or if it is another task than `task_id`.
     """
     raw: Raw = answer if isinstance(answer, dict) else {}
     raw = next((raw[name] for name in WRAPPERS if isinstance(raw.get(name), dict)), raw)
@@ -72,9 +72,10 @@ def single(
 
 
 async def read_ahead(pages: AsyncIterator[Page], ahead: int = PAGES_AHEAD) -> AsyncGenerator[Page]:
-    """The same pages, the next ones, so many `ahead`, asked for while one is being worked on.
+    """The same pages, with up to `ahead` further ones requested while one is being processed.
 
-    One of more than LARGEST_PIECE tasks comes in pieces, each of which can be one transaction.
+    A page of more than LARGEST_PIECE tasks is split into pieces, each of which can be one
+    transaction.
     """
     async with AsyncExitStack() as stack:
         for _ in range(ahead):
@@ -108,11 +109,11 @@ async def _one_ahead(pages: AsyncIterator[Page]) -> AsyncGenerator[Page]:
 
 
 class Reading:
-    """One reading of a list: drops what was already seen, and ends what would never end.
+    """One reading of a list: drops repeated rows, and stops endless lists.
 
     Rows that are inserted or removed meanwhile make later pages repeat rows, so that one page
-    without anything new proves nothing; two in a row do. `nameless` counts the rows without a
-    usable id.
+    without anything new does not mean the end; two in a row do. `nameless` counts the rows without
+    a usable id.
     """
 
     def __init__(self, source: Source) -> None:
@@ -125,17 +126,17 @@ class Reading:
         self.nameless = 0
 
     def rows(self, answer: Any) -> list[Raw]:
-        """The tasks of an answer; raises SourceBroken if it is no list of tasks."""
+        """The tasks of a response; raises SourceBroken if it is not a list of tasks."""
         rows = self._source.items(answer)
         if rows is None:
             raise SourceBroken(f"{self._account}: the list of tasks is not a list of tasks")
         return rows
 
     def is_again(self, rows: list[Raw]) -> bool:
-        """Whether a page is the one before once more: say it once of each page.
+        """Whether a page repeats the one before; to be called once for each page.
 
-        Where it is not as long as was asked for, that was all: the page asked for is not heeded, or
-        the last one is given for all that are behind it.
+        If it is shorter than requested, the list has ended: the system ignores the page parameter,
+        or repeats the last page.
         """
         last, self._last = self._last, rows
         return rows == last
@@ -143,7 +144,7 @@ class Reading:
     async def tasks(self, rows: list[Raw]) -> dict[str, Raw]:
         """The rows of the next page, by id, that no earlier page had, trimmed.
 
-        Many are read in a thread, so that the loop goes on; raises SourceBroken.
+        Many rows are parsed in a thread, so as not to block the event loop; raises SourceBroken.
         """
         if len(rows) <= LARGEST_PIECE:
             return self._trimmed(rows)
@@ -153,7 +154,7 @@ class Reading:
         return {key: self._source.trim(row) for key, row in self._fresh(rows).items()}
 
     def _fresh(self, rows: list[Raw]) -> dict[str, Raw]:
-        """Those rows of the next page, by id, that no earlier page had; raises SourceBroken."""
+        """The rows of the next page, by id, that no earlier page had; raises SourceBroken."""
         self._pages += 1
         if self._pages > self._source.account.max_pages:
             raise SourceBroken(
@@ -175,7 +176,7 @@ class Reading:
         return fresh
 
     def _count_nameless(self, rows: list[Raw]) -> None:
-        """Rows without a usable id must not keep the others from being read."""
+        """Rows without a usable id must not prevent the others from being read."""
         nameless = sum(self._source.identify(row) is None for row in rows)
         self.nameless += nameless
         if nameless:

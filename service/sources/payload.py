@@ -1,8 +1,8 @@
-"""What a webhook's body says about tasks, the same for every system.
+"""Parses webhook bodies, in the same way for every system.
 
-Understood are the system's own task JSON, alone, in a list or in its list envelope; an envelope
-with `event` or `type` and the task under `data`, `task` or `payload`; a hint that has little
-more than an id; and a signal, which is a change that is no state of a task.
+Accepted are the system's own task JSON, alone, in a list or in its list envelope; an envelope with
+`event` or `type` and the task under `data`, `task` or `payload`; a hint that has little more than
+an id; and a signal, which does not change the state of a task.
 """
 
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from service.sources import Source
 from service.sources.reader import Raw
 from service.sources.values import identifier, text
 
-MOST_TOLD = 1000  # tasks, or signals, of which one body may tell
+MOST_TOLD = 1000  # tasks, or signals, that one body may have
 CONTENTS = ("data", "task", "payload")
 DEEPEST, DEEPEST_KEPT = 4, 100
 SECRETS = frozenset({"password_salt", "encrypted_password", "remember_token"})
@@ -29,7 +29,7 @@ _TOO_DEEP = f"the body nests more than {DEEPEST_KEPT} levels deep"
 
 @dataclass(frozen=True, slots=True)
 class FullTask:
-    """A task as the system has it. `announced`: what the sender said has happened."""
+    """A complete task. `announced`: the change that the sender announces."""
 
     raw: Raw
     announced: frozenset[Kind] = frozenset()
@@ -37,9 +37,9 @@ class FullTask:
 
 @dataclass(frozen=True, slots=True)
 class TaskRef:
-    """A task to be fetched: the sender said too little, or that it was deleted.
+    """A task to be read by id: the webhook has too few fields, or announces a deletion.
 
-    `announced` is what has happened to it, `content` what the sender had of the task.
+    `announced` is the announced change, `content` the webhook's data about the task.
     """
 
     task_id: str
@@ -49,7 +49,7 @@ class TaskRef:
 
 @dataclass(frozen=True, slots=True)
 class SignalSighting:
-    """Something that happened around a task without changing it."""
+    """A signal about a task, which does not change it."""
 
     name: str
     task_id: str
@@ -57,7 +57,7 @@ class SignalSighting:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableItem:
-    """A row of a list from which no task can be read."""
+    """A row of a list in which no task can be read."""
 
     reason: str
 
@@ -66,7 +66,7 @@ Sighting: TypeAlias = FullTask | TaskRef | SignalSighting | UnreadableItem
 
 
 class TooManyTasks(TaskbellError):
-    """One body tells of more than is taken from it; `of_signals` says that signals are in it."""
+    """One body has more tasks than are accepted; `of_signals` says that it contains signals."""
 
     def __init__(self, what: str, *, of_signals: bool = False) -> None:
         super().__init__(f"it covers {what}" + ("; send fewer at once" if of_signals else ""))
@@ -74,18 +74,18 @@ class TooManyTasks(TaskbellError):
 
 
 def read(source: Source, payload: Any) -> list[Sighting]:
-    """What a decoded body says, in its order; raises PayloadError if no task is in it.
+    """The contents of a decoded body, in order; raises PayloadError if it contains no task.
 
-    An event that is about something else than tasks (`case.updated`) says nothing: []. Raises
-    TooManyTasks where it says more than MOST_TOLD things.
+    An event about something else than tasks (`case.updated`) has no contents: []. Raises
+    TooManyTasks if there are more than MOST_TOLD.
     """
     return _Reader(source).read(payload, event="", depth=1)
 
 
 def without_secrets(body: bytes) -> bytes:
-    """A JSON body as it may be kept: without the password fields of Kickserv's employees.
+    """A JSON body as it may be stored: without the password fields of Kickserv's employees.
 
-    Raises PayloadError if it would have to be searched deeper than anything is that means a task.
+    Raises PayloadError if it is nested more deeply than any task.
     """
     if ESCAPE not in body and not _names_secret(body):
         return body
@@ -97,7 +97,7 @@ def without_secrets(body: bytes) -> bytes:
 
 
 class _Reader:
-    """Reads one body of a system; `_rows_left` is how many rows of lists it reads at most."""
+    """Parses one body of a system; `_rows_left` is the maximum number of list rows left."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -130,7 +130,7 @@ class _Reader:
             return _one(self._source, payload, event)
 
     def _rows(self, rows: list[Raw], event: str, depth: int) -> list[Sighting]:
-        """What a list says; a row that says nothing keeps no other from being read."""
+        """The contents of a list; an unreadable row does not affect the others."""
         found: list[Sighting] = []
         failures: list[PayloadError] = []
         for row in rows:
@@ -151,13 +151,13 @@ class _Reader:
 
 
 def _content(payload: Raw) -> Any:
-    """What an envelope holds; None if it is no envelope."""
+    """The content of an envelope; None if it is not an envelope."""
     held = (_opened(payload.get(name)) for name in CONTENTS)
     return next((inner for inner in held if isinstance(inner, dict | list)), None)
 
 
 def _opened(value: Any) -> Any:
-    """What a text holds that is itself JSON, as some senders pack it; anything else as it is."""
+    """The value of a text that is itself JSON, as some senders encode it; others unchanged."""
     for _ in range(DEEPEST):
         if not isinstance(value, str) or not value.lstrip().startswith(("{", "[", '"')):
             return value
@@ -196,7 +196,7 @@ def _names_secret(body: bytes) -> bool:
 
 
 def _plainly(written: Any) -> bytes:
-    """The same JSON without any escape that a name could hide behind."""
+    """The same JSON without escapes that could hide a name."""
     try:
         return orjson.dumps(written)
     except orjson.JSONEncodeError as error:
@@ -215,5 +215,5 @@ def _cleaned(value: Any, depth: int = 1) -> Any:
 
 
 def _tells_secret(text: str) -> bool:
-    """Whether it is the name of a secret, also flattened, or JSON in which there is one."""
+    """Whether it is the name of a secret, even flattened, or JSON that contains one."""
     return any(name in text for name in SECRETS)

@@ -1,4 +1,4 @@
-"""What a system's JSON means: the pure half of a source."""
+"""The pure half of a source: it parses the system's JSON."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ Raw: TypeAlias = dict[str, Any]
 
 
 class TaskReader(ABC):
-    """Reads the JSON of one account of one system; makes no calls.
+    """Parses the JSON of one account of one system; makes no calls.
 
-    `revision` is raised when more of a task is kept than before: the next scan reads every task
-    anew, and what is kept for the first time is no change.
+    `revision` is incremented when more fields of a task are stored than before: the next scan
+    parses every task again, and a value that is stored for the first time is not a change.
     """
 
     revision: ClassVar[int] = 0
@@ -40,7 +40,7 @@ class TaskReader(ABC):
 
     @property
     def refetches(self) -> bool:
-        """Whether `enrich` reads a task of a list anew, so that it is as new as that call."""
+        """Whether `enrich` reads a listed task again, so that it is as new as that call."""
         return False
 
     @abstractmethod
@@ -48,20 +48,20 @@ class TaskReader(ABC):
         """The tasks of the system's own list envelope; None if `payload` is not one."""
 
     def trim(self, raw: Raw) -> Raw:
-        """As much of a task's JSON as may be kept: no credentials, nothing that flickers."""
+        """The stored part of a task's JSON: no credentials, no values that change on their own."""
         return raw
 
     def list_view(self, raw: Raw) -> Raw:
-        """What lists show of a trimmed task: two looks that agree in it are alike."""
+        """The part of a trimmed task that lists show: if it is equal, the task is unchanged."""
         return raw
 
     @abstractmethod
     def identify(self, raw: Raw) -> str | None:
-        """The task's id, from a whole task or from a hint that has little more than the id."""
+        """The task's id, from a whole task or from a hint with little more than the id."""
 
     @abstractmethod
     def is_whole(self, raw: Raw) -> bool:
-        """Whether `raw` has all that a task needs, so that it need not be fetched."""
+        """Whether `raw` has all fields of a task, so that it need not be read by id."""
 
     def is_task(self, raw: Raw) -> bool:
         """Whether `raw` is a task, or part of one, and not an envelope around it."""
@@ -69,32 +69,32 @@ class TaskReader(ABC):
 
     @abstractmethod
     def parse(self, raw: Raw) -> Task:
-        """The normalised task, of this `revision`; what has no known form is none.
+        """The normalised task, of this `revision`; a value of unknown form becomes None.
 
         Raises PayloadError without an id.
         """
 
     @property
     def forms(self) -> Mapping[str, Form]:
-        """By the names of this system's fields the form that their values have."""
+        """The expected types of this system's JSON fields, by name."""
         return {}
 
     def unknown_fields(self, raw: Raw) -> frozenset[str]:
-        """The fields of `Task` that this JSON leaves open: what is known of them stays.
+        """The fields of `Task` that this JSON does not include: their known values are kept.
 
-        `fields.value` is one of the fields in `Task.fields`, and `customer.opted_out` what is known
-        of the same customer.
+        `fields.value` is one of the fields in `Task.fields`, and `customer.opted_out` is kept for
+        the same customer only.
         """
         del raw
         return frozenset()
 
     def customers(self, raw: Raw) -> tuple[Customer, ...]:
-        """All whom a task is for, where the system shows several in an order that means nothing."""
+        """All customers of a task, if the system shows several in arbitrary order."""
         del raw
         return ()
 
     def version(self, raw: Raw) -> datetime | None:
-        """When the system itself last changed the task; None where it does not say."""
+        """When the system itself last changed the task; None if it does not report that."""
         del raw
         return None
 
@@ -107,7 +107,7 @@ class TaskReader(ABC):
         pushed: bool = False,
         announced: frozenset[Kind] = frozenset(),
     ) -> Observation:
-        """What this trimmed JSON, asked for or come in at that moment, says; raises as `parse`.
+        """The observation in this trimmed JSON, read or received at that time; raises as `parse`.
 
         `pushed` and `announced` are as in `Observation`.
         """
@@ -131,11 +131,11 @@ class TaskReader(ABC):
         )
 
     def fingerprint(self, raw: Raw) -> bytes:
-        """A digest of what lists show of a trimmed task and what is kept: equal means unchanged."""
+        """A digest of a trimmed task's stored fields, as lists show them: equal means unchanged."""
         return fingerprint(self.list_view(raw), self._salt)
 
     def _salted_with(self, people: bytes) -> bytes:
-        # Where each task of a list has to be read by itself, what is kept anew comes with changes.
+        # If each listed task has to be read by itself, a new field is filled at its next change.
         if self.refetches:
             return b""
         return salt_of(self.revision, people, self.account.due_by)

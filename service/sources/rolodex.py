@@ -1,7 +1,7 @@
 """Rolodex: a contact-based CRM whose list is read by offsets that drift.
 
-Sources: the vendor's pages for reading tasks, in the user's hands, and its public pages for
-writing them. The address and the way to log in differ from page to page, so they are options of
+Sources: the vendor's pages on reading tasks, provided by the user, and its public pages on writing
+them. The address and the authentication differ from page to page, so they are options of
 `RolodexAccount`.
 """
 
@@ -214,7 +214,7 @@ class Rolodex(Source):
         return known
 
     async def _put(self, known: Raw, body: Raw) -> Raw:
-        """Write over a task. Relations are replaced whole, so what it has goes along."""
+        """Overwrite a task. Relations are replaced as a whole, so existing ones are sent, too."""
         task_id = required(self.identify(known), "id")
         merged = {name: self._merged(known, body, name) for name in _RELATIONS if name in known}
         told = {name: ids for name, ids in merged.items() if ids is not None}
@@ -224,7 +224,7 @@ class Rolodex(Source):
         return single(self, answer, task_id, otherwise=OutcomeUnknown)
 
     def _merged(self, known: Raw, body: Raw, name: str) -> list[str] | None:
-        """What a relation is to be; None to leave out one that would lose what has no id."""
+        """The new value of a relation; None to leave out one that would lose entries without id."""
         ids = _ids(known[name])
         if len(ids) == len(known[name]):
             return list(dict.fromkeys([*body.get(name, ()), *ids]))
@@ -254,12 +254,12 @@ class Rolodex(Source):
         return tasks if task_id is None else f"{tasks}/{quote(task_id, safe='')}"
 
     def _limit(self, answer: Any) -> int:
-        """How long a page can be: as asked for, or as the system says that it gives at most."""
+        """The page size: as requested, or the system's maximum, if it reports one."""
         most = tally(mapping(mapping(answer).get("pagination")).get("limit"))
         return min(self.account.per_page, most or self.account.per_page)
 
     def _body(self, fields: Mapping[str, Any]) -> Raw:
-        """What the rule language calls by its own words, in Rolodex's."""
+        """The fields of the rule language under Rolodex's names."""
         body = translated("rolodex", fields, _WORDS)
         if body.get("due_date") is not None:
             body["due_date"] = _stamp(local(body["due_date"], UTC))
@@ -269,7 +269,7 @@ class Rolodex(Source):
 
 
 def _named(value: Any) -> Raw | None:
-    """What is kept of a person, given as an object or by the id alone; None for nobody."""
+    """The stored details of a person, given as an object or by the id alone; None if empty."""
     return only(first_reference(value), _PERSON) or None
 
 
@@ -280,7 +280,7 @@ def _person(value: Any) -> Person | None:
 
 
 def _fields(body: Any, creator: Person | None) -> dict[str, str]:
-    """What a task has beside what every task has: all of its body, where that is a long title."""
+    """Further fields of a task: its whole body, if that is a long title."""
     whole, name = prose(body), creator.name if creator else None
     found = {"body": whole if whole and len(whole) > LONGEST_LINE else None, "creator": name}
     return {field: value for field, value in found.items() if value is not None}

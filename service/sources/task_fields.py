@@ -1,4 +1,4 @@
-"""The words in which rules write to tasks: put into a system's own, and read back from it."""
+"""The fields that rules write to tasks: translated into a system's own, and read back."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -12,14 +12,14 @@ from service.sources.values import LONGEST_LINE, LONGEST_PROSE, local
 
 _DATES = frozenset({"due", "start", "end"})
 _PROSE = frozenset({"description"})
-# By these two tasks can be told apart; the others are reworded by some systems.
+# Two tasks are distinguished by these; the other fields are reworded by some systems.
 _TELLING = ("title", "due", "start", "end", "project", "customer", "assignee")
 _DAY = timedelta(days=1)
 _ROUNDED = timedelta(minutes=1)
 
 
 def translated(system: str, fields: Mapping[str, Any], words: Mapping[str, str]) -> Raw:
-    """The fields under the system's own names; raises SourceRejected for what it cannot take."""
+    """The fields under the system's own names; raises SourceRejected for unsupported ones."""
     unknown = fields.keys() - words.keys()
     if unknown:
         raise SourceRejected(f"{system}: a task has no {', '.join(sorted(unknown))} to set")
@@ -27,7 +27,7 @@ def translated(system: str, fields: Mapping[str, Any], words: Mapping[str, str])
 
 
 def shows(task: Task, fields: Mapping[str, Any]) -> bool:
-    """Whether a task looks as it does when these fields were written to it.
+    """Whether a task has the values of these written fields.
 
     Dates are compared to the second, days to the day.
     """
@@ -38,9 +38,9 @@ def shows(task: Task, fields: Mapping[str, Any]) -> bool:
 
 
 def may_be(task: Task, fields: Mapping[str, Any]) -> bool:
-    """Whether a task may have been made of these fields: nothing that it shows says otherwise.
+    """Whether a task may have been created with these fields: no visible value contradicts them.
 
-    Systems round times to the minute and squeeze blanks.
+    Systems round times to the minute and collapse spaces.
     """
     told = [word for word in _TELLING if word in fields and _shown(task, word)]
     return all(
@@ -51,7 +51,7 @@ def may_be(task: Task, fields: Mapping[str, Any]) -> bool:
 
 
 def _is_on_day(task: Task, word: str, value: Any) -> bool:
-    """Whether a time was written of which the system keeps the day."""
+    """Whether a time was written to a field of which the system stores only the day."""
     shown, wanted = _shown(task, word), _plain(value, word)
     if word not in _DATES or shown is None or wanted is None or not getattr(task, DAYS[word]):
         return False

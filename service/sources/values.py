@@ -1,4 +1,4 @@
-"""Reading single values out of a foreign system's JSON: each returns None for "not there"."""
+"""Reads single values out of a foreign system's JSON: each function returns None if missing."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -18,11 +18,10 @@ _UUID = re.compile(r"[\dA-F]{8}(-[\dA-F]{4}){3}-[\dA-F]{12}", re.ASCII | re.IGNO
 
 
 def identifier(value: Any) -> str | None:
-    """An id as text; None for what cannot be one.
+    """An id as text; None if the value cannot be one.
 
-    An id is a printable text of 1 to 200 characters, not of dots only (it becomes part of a
-    path), or a whole number of 64 bits, also if it was written as 5.0. A UUID is the same in
-    capitals.
+    An id is a printable text of 1 to 200 characters, not of dots only (it becomes part of a path),
+    or a whole number of 64 bits, even if it was written as 5.0. A UUID may be in capitals.
     """
     if isinstance(value, str):
         return _textual(value) if 0 < len(value) <= LONGEST_ID else None
@@ -40,9 +39,9 @@ def _textual(value: str) -> str | None:
 
 
 def text(value: Any, longest: int = LONGEST_LINE) -> str | None:
-    """A text that is not empty, without the NUL characters that PostgreSQL cannot hold.
+    """A text that is not empty, without the NUL characters that PostgreSQL cannot store.
 
-    What is longer is cut, which its end shows.
+    A longer text is truncated, and its end shows that.
     """
     if not isinstance(value, str) or not value:
         return None
@@ -52,18 +51,18 @@ def text(value: Any, longest: int = LONGEST_LINE) -> str | None:
 
 
 def prose(value: Any) -> str | None:
-    """The same of what may be as long as a page, such as a description."""
+    """The same for texts that may be as long as a page, such as a description."""
     return text(value, LONGEST_PROSE)
 
 
 def tally(value: Any) -> int | None:
-    """How many there are, from 0 to what a column of 32 bits holds."""
+    """A count, from 0 to the maximum of a 32-bit column."""
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return value if is_number and 0 <= value <= _MOST else None
 
 
 def required(value: str | None, name: str) -> str:
-    """The value of a field that every task has; raises PayloadError if it is not there."""
+    """The value of a field that every task has; raises PayloadError if it is missing."""
     if value is None:
         raise PayloadError(f"{name} is missing or cannot be used")
     return value
@@ -81,12 +80,12 @@ def sequence(value: Any) -> list[Any] | None:
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """An object, or an empty one in place of anything else."""
+    """An object, or an empty one in place of any other value."""
     return value if isinstance(value, dict) else {}
 
 
 def reference(value: Any, key: str = "id") -> Mapping[str, Any]:
-    """Somebody or something as an object, also where only the id is given."""
+    """A person or thing as an object, even if only the id is given."""
     if isinstance(value, dict):
         return value
     number = identifier(value)
@@ -94,12 +93,12 @@ def reference(value: Any, key: str = "id") -> Mapping[str, Any]:
 
 
 def members(value: Any) -> list[Any]:
-    """The first members of what `sequence` takes for a list; none of anything else."""
+    """The first members of a list as `sequence` accepts it; none for any other value."""
     return (sequence(value) or [])[:MOST_MEMBERS]
 
 
 def references(value: Any, key: str = "id") -> list[Mapping[str, Any]]:
-    """Those of a list as objects, also where one stands alone or only its id is given."""
+    """The members of a list as objects, even if one has no list around it, or only its id."""
     if not value:
         return []
     if isinstance(value, dict) and key in value:
@@ -116,7 +115,7 @@ def first_reference(value: Any) -> Mapping[str, Any]:
 
 
 def first_id(raw: Mapping[str, Any], *names: str) -> str | None:
-    """The first of these fields that holds an id."""
+    """The first of these fields that has an id."""
     for name in names:
         value = raw.get(name)
         if value is not None and (found := identifier(value)) is not None:
@@ -125,14 +124,14 @@ def first_id(raw: Mapping[str, Any], *names: str) -> str | None:
 
 
 def scalar(value: Any) -> str | int | float | bool | None:
-    """A text, number or truth value; None in place of anything else."""
+    """A text, number or boolean; None in place of any other value."""
     if isinstance(value, int | float):
         return value
     return prose(value)
 
 
 def several(value: Any) -> str | int | float | bool | list[Any] | None:
-    """A scalar, or a list of them, as of a field of which several may be chosen."""
+    """A scalar, or a list of them, as for a field with a multiple choice."""
     many = sequence(value) if isinstance(value, list | dict) else None
     if many is None:
         return scalar(value)
@@ -140,10 +139,10 @@ def several(value: Any) -> str | int | float | bool | list[Any] | None:
 
 
 def flattened(value: Mapping[str, Any], levels: int = 8) -> dict[str, Any]:
-    """What an object holds inside, by one name each: `{"a": {"b": 1}}` is `{"a_b": 1}`.
+    """The values inside an object, each under one name: `{"a": {"b": 1}}` is `{"a_b": 1}`.
 
-    That is scalars and lists of them; what nests deeper than so many levels is left out, and so is
-    what is one too many.
+    These are scalars and lists of them; values nested more deeply than the limit, and values above
+    the maximum number, are left out.
     """
     found: dict[str, Any] = {}
     for name, one in value.items():
@@ -158,11 +157,11 @@ def flattened(value: Mapping[str, Any], levels: int = 8) -> dict[str, Any]:
 
 
 def local(value: Any, zone: tzinfo) -> datetime:
-    """A moment to be written, a datetime or its RFC 3339 text, as local time in `zone`."""
+    """A time to be written, a datetime or its RFC 3339 text, as local time in `zone`."""
     when = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     return when.astimezone(zone)
 
 
 def only(raw: Mapping[str, Any], names: Iterable[str | None]) -> dict[str, Any]:
-    """Of an object the fields of these names, as far as they are there."""
+    """The fields of an object with these names, if they exist."""
     return {name: raw[name] for name in names if name is not None and name in raw}

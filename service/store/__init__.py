@@ -1,7 +1,7 @@
-"""The database: one pool a process, and the migrations that make the tables.
+"""The database: one pool per process, and the migrations that create the tables.
 
-Each noun has a module here with the statements about it; transactions are opened by whoever
-needs several nouns to change together.
+Each entity has a module here with its statements; a caller that must change several entities
+atomically opens the transaction.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -29,8 +29,8 @@ log = structlog.get_logger()
 
 Value = TypeVar("Value")
 
-# How a database shows that it is not there, is going, or is not back yet, or that somebody else
-# came first: the same work can be done a moment later.
+# Errors of a database that is unavailable, stopping or starting, or of a conflict with another
+# transaction: the same work can be repeated a moment later.
 DATABASE_GONE = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
@@ -83,7 +83,7 @@ def _address(url: str) -> Address:
 
 
 def _demand_suitable(connection: Connection, place: str) -> None:
-    """Refuse a database in which something would fail later on, and perhaps seldom."""
+    """Refuse a database in which something would fail later, and perhaps rarely."""
     version, encoding = connection.get_server_version(), connection.get_settings().server_encoding
     if version.major < _OLDEST:
         raise DatabaseUnreachable(
@@ -99,9 +99,9 @@ def _demand_suitable(connection: Connection, place: str) -> None:
 async def migrate(pool: Pool) -> list[str]:
     """Apply the migrations that are missing, in order, and return their names.
 
-    Safe to call from many processes at once: one does the work, the others wait. What is at work
-    meanwhile may hold tables in another order, so that PostgreSQL ends one of the two: then it is
-    all done anew.
+    Safe to call from many processes at once: one applies them, the others wait. Processes that are
+    running may lock tables in another order, so that PostgreSQL aborts one of the two transactions:
+    then the migration is started again.
     """
     try:
         for _ in range(_MOST_DEADLOCKS):
@@ -137,7 +137,7 @@ async def _migrate(connection: Connection) -> list[str]:
 
 
 async def bring_up_to_date(url: str) -> list[str]:
-    """Migrate the database at this address, and try whether it takes writes; for who has no pool.
+    """Migrate the database at this address, and check that it accepts writes; needs no pool.
 
     Raises DatabaseUnreachable.
     """
@@ -150,7 +150,7 @@ async def bring_up_to_date(url: str) -> list[str]:
 
 @asynccontextmanager
 async def explained(pool: Pool) -> AsyncIterator[None]:
-    """Raise DatabaseUnreachable for whatever the database answers within this block."""
+    """Raise DatabaseUnreachable for any database error within this block."""
     try:
         yield
     except _ITS_OWN as error:
@@ -158,7 +158,7 @@ async def explained(pool: Pool) -> AsyncIterator[None]:
 
 
 async def pending(connection: Connection) -> list[Traversable]:
-    """The migrations that this database has not seen yet, in order; changes nothing."""
+    """The migrations that are missing in this database, in order; changes nothing."""
     applied = set()
     # Made by the first one to migrate: two that make a table at once, if not there, collide.
     if await connection.fetchval("SELECT to_regclass('migrations') IS NOT NULL"):
@@ -169,7 +169,7 @@ async def pending(connection: Connection) -> list[Traversable]:
 
 
 async def try_write(connection: Connection) -> None:
-    """Write something down for good; raises one of DATABASE_ERRORS where that cannot be done."""
+    """Write something permanently; raises one of DATABASE_ERRORS if that fails."""
     await connection.execute(
         """
         INSERT INTO counters (name, labels, value) VALUES ('tried', '{}', 1)
@@ -181,7 +181,7 @@ async def try_write(connection: Connection) -> None:
 async def read_through(
     connection: Connection, query: str, *values: object, at_once: int
 ) -> AsyncIterator[list[asyncpg.Record]]:
-    """The rows of an answer that may be very large, so many at a time.
+    """The rows of a result that may be very large, in batches of this size.
 
     A transaction has to be open.
     """

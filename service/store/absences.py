@@ -1,11 +1,11 @@
-"""Tasks that a complete list does not show: each is asked for by its id, and not at every poll.
+"""Tasks that are missing from a complete list: each is read by its id, but not at every poll.
 
-What the system shows by id though no list has it, as an archived task, is remembered with the task:
-it is asked for again once in a while, and at once if it had been listed since.
+If the system shows a task by its id although no list has it, such as an archived task, that is
+stored with the task: it is read again from time to time, and at once if it was listed since.
 
-Where the system says of many tasks at once that there are none, that is held: usually the token has
-lost its rights on them. It counts once a person says so, or after a day; and if they come back
-before, nothing has happened.
+If the system reports many tasks as missing at once, their deletion is held: usually the token has
+lost its rights to them. It is accepted once a person confirms it, or after a day; if the tasks
+reappear before, nothing has happened.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -27,9 +27,10 @@ async def missing(
     covered: Coverage,
     before: datetime,
 ) -> dict[str, datetime | None]:
-    """The account's tasks, last seen before that moment, that are not among those listed.
+    """The account's tasks, last observed before that time, that are missing from the list.
 
-    Only those that the list covers. With each, when it was last asked for because no list had it.
+    Only tasks that the list covers. Each with the time when it was last requested by id because it
+    was missing from a list.
     """
     rows = await connection.fetch(
         # EXCEPT, as a join that is planned before the table is analyzed compares each with each,
@@ -53,7 +54,7 @@ async def missing(
 
 
 def unasked(missed: Mapping[str, datetime | None], since: datetime) -> list[str]:
-    """Those of the missing tasks that were not asked for after that moment."""
+    """Those of the missing tasks that were not requested by id after that time."""
     return [task_id for task_id, at in missed.items() if at is None or at <= since]
 
 
@@ -64,9 +65,9 @@ async def note(
     wanted: Sequence[str],
     scan: datetime,
 ) -> None:
-    """Remember that these tasks are asked for since a list asked for at `scan` does not show them.
+    """Mark tasks as missing from the scan started at `scan`; unmark those in `listed`.
 
-    Of those that are `listed` it is forgotten. Tasks are locked in the order of their ids.
+    The `wanted` tasks are the missing ones. Tasks are locked in the order of their ids.
     """
     rows = await connection.fetch(
         "SELECT id FROM tasks WHERE account = $1 AND unlisted_at IS NOT NULL", account
@@ -98,7 +99,7 @@ async def ask(
     at_once: int,
     pause: timedelta,
 ) -> None:
-    """Ask for these tasks to be read by id, `at_once` of them now and as many after each pause."""
+    """Request these tasks by id: the first `at_once` now, and as many again after each pause."""
     await connection.execute(
         """
         INSERT INTO lookups (account, task, cause, asked_at, next_attempt_at)
@@ -122,16 +123,16 @@ async def ask(
 
 @dataclass(frozen=True, slots=True)
 class MissingCount:
-    """How many of an account's tasks went in the last minutes, and how many there are."""
+    """Number of tasks that disappeared in the last minutes, and of those that exist."""
 
     lately: int
     present: int
 
 
 async def doubtful(connection: Connection, account: str) -> int:
-    """How many of an account's tasks are asked for that may be no more.
+    """Number of the account's tasks that may have been deleted and are being read by id.
 
-    None once a person has said that what the system does not show is gone.
+    Zero once a person has confirmed that all missing tasks are deleted.
     """
     found: int = await connection.fetchval(
         """
@@ -144,7 +145,7 @@ async def doubtful(connection: Connection, account: str) -> int:
 
 
 async def loss(connection: Connection, account: str, now: datetime) -> MissingCount:
-    """What there is to judge by whether that is much."""
+    """The numbers that decide whether unusually many tasks are missing."""
     [row] = await connection.fetch(
         """
         SELECT count(*) FILTER (WHERE deleted_at > $2) AS lately,
@@ -158,7 +159,7 @@ async def loss(connection: Connection, account: str, now: datetime) -> MissingCo
 
 
 async def hold(pool: Pool, lookup: Lookup, now: datetime, until: datetime) -> None:
-    """Do not believe yet that there is no such task: look again then."""
+    """Postpone the deletion and read the task again later."""
     await pool.execute(
         """
         UPDATE lookups SET absent_at = coalesce(absent_at, $4), next_attempt_at = $5,
@@ -175,7 +176,7 @@ async def hold(pool: Pool, lookup: Lookup, now: datetime, until: datetime) -> No
 
 
 async def any_held(pool: Pool, account: str) -> bool:
-    """Whether something is held that waits for another look."""
+    """Whether a deletion is held that waits for another read."""
     held: bool = await pool.fetchval(
         "SELECT EXISTS (SELECT FROM lookups WHERE account = $1 AND absent_at IS NOT NULL)", account
     )
@@ -183,7 +184,7 @@ async def any_held(pool: Pool, account: str) -> bool:
 
 
 async def hurry(connection: Connection | Pool, account: str, now: datetime) -> None:
-    """Look at what is held now."""
+    """Read the held tasks now."""
     await connection.execute(
         """
         UPDATE lookups SET next_attempt_at = $2
@@ -195,7 +196,7 @@ async def hurry(connection: Connection | Pool, account: str, now: datetime) -> N
 
 
 async def held_since(connection: Connection, key: Key) -> datetime | None:
-    """Since when the system says that there is no such task, and is not believed yet."""
+    """Since when the system has reported the task as missing while its deletion is held."""
     since: datetime | None = await connection.fetchval(
         "SELECT absent_at FROM lookups WHERE account = $1 AND task = $2", *key
     )
@@ -205,9 +206,9 @@ async def held_since(connection: Connection, key: Key) -> datetime | None:
 async def end(
     connection: Connection, account: str, listed: Collection[str], scan: datetime
 ) -> None:
-    """Nothing has happened to those tasks whose absence was held, if they are listed again.
+    """End the holds of tasks that are listed again: they were not deleted.
 
-    The others are looked up at once: there may be so few of them now that they are believed.
+    The others are read at once: so few may remain that their deletion is accepted.
     """
     rows = await connection.fetch(
         "SELECT task FROM lookups WHERE account = $1 AND absent_at <= $2 AND cause = 'fetch'",

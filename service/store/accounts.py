@@ -1,7 +1,7 @@
-"""What is known of each account between two looks at it: when, how far, and whether it works.
+"""Sync state of each account: last sync, position, errors.
 
-Whoever polls an account holds a lease with a name of its own. A poll that lost it, because it was
-slow to give a sign of life, writes nothing down any more: another one is under way.
+A process that polls an account holds a lease with its own id. A poll that lost its lease, because
+it was too slow to renew it, stores nothing: another one is in progress.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -12,7 +12,7 @@ from uuid import UUID
 from service.store import Connection, Pool
 from service.store.outages import LONGEST_WAIT, WAIT_SINCE
 
-# So long an account has to fail until all of it is read anew afterwards.
+# How long an account has to fail until it needs a full scan afterwards.
 _LONG_FAILURE = timedelta(minutes=5)
 # So long an account says that many tasks came into sight.
 _NEWS = timedelta(days=1)
@@ -22,14 +22,18 @@ _NEWS = timedelta(days=1)
 class AccountState:
     """One account's row; the times are UTC.
 
-    `baseline_at` is when its first, silent scan was complete, `scanned_at` when its last complete
-    scan was started, `watermark` up to where incremental reading has come. `scan_asked_at` is
-    when somebody wanted everything read, until that is done; `lease` names the poll that this
-    was claimed for. `overlap` is how far behind the watermark an incremental read looks, as changes
-    may show late. `webhook_at` is when the last webhook came that told of a task, `missed_at`
-    when a poll last found a change that no webhook had told. `failures` counts the polls in a
-    row that failed, `unread` what of its tasks could not be read, `unread_rows` how much of that
-    was in its list. `awaits` says that webhooks announced something that it does not show yet.
+    - `baseline_at`: when its first, silent scan was complete
+    - `scanned_at`: when its last complete scan was started
+    - `watermark`: the position up to which incremental polls have read
+    - `overlap`: how far behind the watermark an incremental poll starts, as changes may show late
+    - `scan_asked_at`: when a full scan was requested, until that is done
+    - `lease`: the id of the poll that holds the lease
+    - `webhook_at`: when the last webhook about a task came
+    - `missed_at`: when a poll last found a change that no webhook had reported
+    - `failures`: the number of failed polls in a row
+    - `unread`, `unread_rows`: how many values of its tasks could not be read, and how many of them
+      in its list
+    - `awaits`: whether webhooks announced changes that it does not show yet
     """
 
     name: str
@@ -50,14 +54,14 @@ class AccountState:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How many tasks a scan has read, and of how many where the system says so."""
+    """How many tasks a scan has read, and the total if the system reports it."""
 
     read: int = 0
     total: int | None = None
 
 
 async def register(pool: Pool, systems: Mapping[str, str], now: datetime) -> None:
-    """Make a row for each account (name -> system) that has none yet."""
+    """Insert a row for each account (name -> system) that has none yet."""
     await pool.execute(
         """
         INSERT INTO accounts (name, system, added_at, next_poll_at)
@@ -71,7 +75,7 @@ async def register(pool: Pool, systems: Mapping[str, str], now: datetime) -> Non
 
 
 class PostgresAccounts:
-    """`AccountRepository` within the transaction that is open on `connection`."""
+    """`AccountRepository` in the transaction that is open on `connection`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -104,7 +108,7 @@ class PostgresAccounts:
 async def claim_due(
     pool: Pool, names: Iterable[str], now: datetime, lease: timedelta
 ) -> list[AccountState]:
-    """Take the accounts of `names` whose poll is due; nobody else polls them within `lease`."""
+    """Claim those accounts of `names` whose poll is due; no other poll begins within `lease`."""
     rows = await pool.fetch(
         """
         UPDATE accounts
@@ -125,7 +129,7 @@ async def claim_due(
 async def keep_lease(
     pool: Pool, state: AccountState, until: datetime, progress: Progress | None = None
 ) -> bool:
-    """Say that this poll is still going on, and how far it is if it is a scan.
+    """Renew the lease of this poll, and store the progress of a scan.
 
     False if it lost its lease.
     """
@@ -144,7 +148,7 @@ async def keep_lease(
 
 
 async def release(pool: Pool, state: AccountState) -> None:
-    """Say that this poll is over."""
+    """Release the lease of this poll."""
     await pool.execute(
         """
         UPDATE accounts
@@ -165,7 +169,7 @@ async def finish_poll(
     watermark: datetime | None,
     overlap: timedelta,
 ) -> bool:
-    """Record a poll that went well; False, and nothing is recorded, if it lost its lease."""
+    """Record a successful poll; False, and nothing is recorded, if it lost its lease."""
     done = await pool.execute(
         """
         UPDATE accounts
@@ -186,7 +190,7 @@ async def finish_poll(
 
 
 async def finish_scan(connection: Connection, state: AccountState, started_at: datetime) -> bool:
-    """Record a complete scan; the first one ends the silence.
+    """Record a complete scan; the first one ends the silent first sync.
 
     False, and nothing is recorded, if the poll lost its lease.
     """
@@ -208,7 +212,7 @@ async def finish_scan(connection: Connection, state: AccountState, started_at: d
 
 
 async def has_lease(connection: Connection, state: AccountState) -> bool:
-    """Whether the account is still this poll's."""
+    """Whether this poll still holds the account's lease."""
     held: bool = await connection.fetchval(
         "SELECT lease_holder = $2 FROM accounts WHERE name = $1", state.name, state.lease
     )
@@ -218,12 +222,11 @@ async def has_lease(connection: Connection, state: AccountState) -> bool:
 async def fail_poll(
     pool: Pool, state: AccountState, *, now: datetime, next_poll_at: datetime, error: str
 ) -> bool:
-    """Record a poll that failed, in words, and when to try again.
+    """Record a failed poll, with the error text and the time of the next attempt.
 
-    After an account has failed for some minutes all of it is to be read: what was changed or
-    deleted meanwhile is not what its alarms rest on. They wait from when it began to fail, or from
-    when Taskbell came back, whichever is later: while nobody was there nobody waited. False, and
-    nothing is recorded, if the poll lost its lease.
+    After an account has failed for some minutes, it needs a full scan: tasks may have been changed
+    or deleted meanwhile, so its alarms wait. The wait starts at the first failure or at the restart
+    of Taskbell, whichever is later. False, and nothing is recorded, if the poll lost its lease.
     """
     done = await pool.execute(
         """
@@ -249,7 +252,7 @@ async def fail_poll(
 
 
 async def poll_now(connection: Connection | Pool, name: str, now: datetime) -> bool:
-    """Make the account's next poll due at once, as a full scan; False if there is no such one."""
+    """Make the account's next poll due at once, as a full scan; False if the account is unknown."""
     done = await connection.execute(
         "UPDATE accounts SET next_poll_at = $2, scan_asked_at = $2 WHERE name = $1", name, now
     )
@@ -257,9 +260,9 @@ async def poll_now(connection: Connection | Pool, name: str, now: datetime) -> b
 
 
 async def pause(pool: Pool, name: str) -> None:
-    """Leave the account alone until it is resumed.
+    """Pause the account: no polls and no calls until it is resumed.
 
-    A poll that is going on loses its lease, and is broken off by whoever made it.
+    A poll that is in progress loses its lease, and its process stops it.
     """
     await pool.execute(
         """
@@ -272,9 +275,9 @@ async def pause(pool: Pool, name: str) -> None:
 
 
 async def resume(pool: Pool, name: str, now: datetime) -> None:
-    """Go on with a paused account, with a full scan at once.
+    """Resume a paused account, with a full scan at once.
 
-    What was to be sent through its system waits for that scan, which may withdraw it.
+    Pending deliveries through its system wait for that scan, which may cancel them.
     """
     await pool.execute(
         """
@@ -288,14 +291,14 @@ async def resume(pool: Pool, name: str, now: datetime) -> None:
 
 
 async def note_webhook(pool: Pool, name: str, at: datetime) -> None:
-    """A webhook came at that time which told of a task."""
+    """Record that a webhook about a task came at that time."""
     await pool.execute(
         "UPDATE accounts SET webhook_at = greatest(webhook_at, $2) WHERE name = $1", name, at
     )
 
 
 async def note_missed(pool: Pool, name: str, count: int, now: datetime) -> None:
-    """A poll found as many transitions that no webhook had told."""
+    """Record that a poll found this many transitions that no webhook had reported."""
     await pool.execute(
         "UPDATE accounts SET missed = missed + $2, missed_at = $3 WHERE name = $1",
         name,
@@ -305,7 +308,7 @@ async def note_missed(pool: Pool, name: str, count: int, now: datetime) -> None:
 
 
 async def note_appeared(pool: Pool, name: str, count: int, now: datetime) -> None:
-    """As many tasks came into sight at once that had been there before: nothing was told."""
+    """Record that `count` older tasks appeared at once and were imported without events."""
     await pool.execute(
         """
         UPDATE accounts
@@ -319,5 +322,5 @@ async def note_appeared(pool: Pool, name: str, count: int, now: datetime) -> Non
 
 
 def _is_one(done: str) -> bool:
-    """Whether the statement that PostgreSQL reports on has found its account."""
+    """Whether the statement with this status has found its account."""
     return done == "UPDATE 1"

@@ -1,4 +1,4 @@
-"""What the clock watches in each account, and which tasks were set by another watch than that."""
+"""The active alarm set of each account, and the tasks that still use an outdated one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from service.store import Connection, Pool
 
 @dataclass(frozen=True, slots=True)
 class OutdatedAlarmSet:
-    """Tasks of `account` were set by `alarm_set` with this `id`; another is in force `since`."""
+    """Tasks of `account` still use `alarm_set`, with this `id`, which was replaced at `since`."""
 
     account: str
     id: str
@@ -24,7 +24,7 @@ class OutdatedAlarmSet:
 async def put_in_force(
     pool: Pool, alarm_sets: Mapping[str, AlarmSet], now: datetime, until: datetime
 ) -> None:
-    """Watch this in these accounts from now on: the configuration that was started last counts."""
+    """Activate these alarm sets: those of the configuration that was started last are active."""
     await _keep(pool, alarm_sets)
     await _hold(pool, alarm_sets, now, until, newest=True)
 
@@ -32,14 +32,14 @@ async def put_in_force(
 async def keep_in_force(
     pool: Pool, alarm_sets: Mapping[str, AlarmSet], now: datetime, until: datetime
 ) -> None:
-    """Say that this is still wanted; it also succeeds one of which nobody says so any more."""
+    """Renew the alarm sets; they also replace those that are no longer renewed."""
     await _hold(pool, alarm_sets, now, until, newest=False)
 
 
 async def outdated(
     connection: Connection, alarm_sets: Mapping[str, AlarmSet]
 ) -> OutdatedAlarmSet | None:
-    """One of the accounts in which these are in force and tasks are still under another watch."""
+    """One account in which these are active and tasks still use an outdated alarm set."""
     row = await connection.fetchrow(
         """
         SELECT account, other.watch, alarms, zone, watched_since
@@ -76,7 +76,7 @@ async def _keep(pool: Pool, alarm_sets: Mapping[str, AlarmSet]) -> None:
 async def _hold(
     pool: Pool, alarm_sets: Mapping[str, AlarmSet], now: datetime, until: datetime, *, newest: bool
 ) -> None:
-    """Hold the accounts, locked in one order so that two workers never wait for each other."""
+    """Renew the alarm sets of the accounts, locked in one order to avoid deadlocks."""
     await pool.execute(
         """
         WITH mine AS (

@@ -1,7 +1,7 @@
-"""What webhooks announced of tasks and the system does not show yet; signals about unknown tasks.
+"""Changes that webhooks announced and the system does not show yet; signals for unknown tasks.
 
-As long as there is one about a task, there is a lookup that reads it. Whoever deletes some has the
-task's row locked before.
+While there is an announcement for a task, there is a lookup that reads the task. A caller that
+deletes announcements must have locked the task's row.
 """
 
 from collections import defaultdict
@@ -20,11 +20,11 @@ from service.store.tasks import Key, read_task, task_json
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """What the webhook of this receipt, which came `at` that moment, says has happened to a task.
+    """A change of a task that the webhook in this receipt announced `at` that time.
 
-    `content` is what it had of the task itself, in the system's own shape; `signal` the name of a
-    signal, which is heard once the task is known. Of a completion `task` is how the webhook shows
-    the task, if it does, and `is_repeat` says that its body had come before.
+    `content` is its data about the task, in the system's own format; `signal` the name of a signal,
+    which becomes an event once the task is known. For a completion, `task` is the task as the
+    webhook shows it, if it does, and `is_repeat` says that the same body had come before.
     """
 
     key: Key
@@ -38,13 +38,13 @@ class Announcement:
 
 
 class PostgresAnnouncements:
-    """`AnnouncementRepository` within the transaction that is open on `connection`."""
+    """`AnnouncementRepository` in the transaction that is open on `connection`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def keep(self, announced: Sequence[Announcement]) -> None:
-        """Keep these until the system shows them; one that is kept already counts once."""
+        """Store these until the system shows the changes; duplicates are stored once."""
         if not announced:
             return
         await self._connection.execute(
@@ -87,7 +87,7 @@ class PostgresAnnouncements:
         return found
 
     async def about(self, key: Key) -> list[Announcement]:
-        """What is announced of this task and not shown yet, in the order in which it came."""
+        """The unconfirmed announcements for this task, in the order in which they came."""
         rows = await self._connection.fetch(
             """
             SELECT account, task, receipt, kind, at, content, signal, snapshot, repeated
@@ -117,9 +117,9 @@ class PostgresAnnouncements:
         )
 
     async def take_signals(self, keys: Iterable[Key]) -> list[Announcement]:
-        """Remove and return the kept signals about those of these tasks that are known by now.
+        """Remove and return the stored signals for those of these tasks that are known by now.
 
-        Their tasks are locked first, as on every road.
+        Their tasks are locked first, as in every transaction.
         """
         wanted = sorted(set(keys))
         rows = await self._connection.fetch(

@@ -1,8 +1,8 @@
-"""Tasks by which to tell whether a system that says "there is no such task" can be believed.
+"""Canaries: known tasks that show whether a system's answer "no such task" can be trusted.
 
-A token that has lost its rights sees nothing, and of every task the system then says that there
-is none. So a few that the last complete scan listed are remembered for each account, as miners
-kept canaries: while none of them is shown, nothing is taken for deleted.
+A token that has lost its rights sees nothing, and the system then reports every task as missing. So
+for each account a few tasks of the last complete scan are stored: while none of them is visible, no
+deletion is accepted.
 """
 
 from collections.abc import Collection, Sequence
@@ -14,10 +14,10 @@ from service.store import Connection, Pool
 async def keep(
     connection: Connection, account: str, shown: Sequence[str], *, is_asking: bool
 ) -> bool:
-    """Remember tasks that the system shows; False if none is shown and nobody has said why.
+    """Store the canaries; False if the system shows none and no deletions were confirmed.
 
-    A person's word that what is not shown is gone holds until a scan need not ask for any task,
-    and none is being asked for.
+    An operator's confirmation that missing tasks are deleted holds until a scan finds no missing
+    task and none is being read by id.
     """
     believed: bool = await connection.fetchval(
         """
@@ -35,7 +35,7 @@ async def keep(
 
 
 async def believe(pool: Pool, account: str) -> None:
-    """Take the system's word for what it does not show any more."""
+    """Accept all missing tasks as deleted."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(
             "UPDATE accounts SET canaries = '{}', believed = true WHERE name = $1", account
@@ -50,7 +50,7 @@ async def believe(pool: Pool, account: str) -> None:
 
 
 async def others(connection: Connection, account: str, gone: Collection[str]) -> list[str]:
-    """The account's canaries, without those that are said to be `gone` or are known to be."""
+    """The account's canaries, without those that are reported as `gone` or known to be."""
     rows = await connection.fetch(
         """
         SELECT id FROM tasks
@@ -65,7 +65,7 @@ async def others(connection: Connection, account: str, gone: Collection[str]) ->
 
 
 async def known(connection: Connection, account: str, before: datetime, limit: int) -> list[str]:
-    """Tasks that were known before that moment and are not gone, those that changed last first."""
+    """Existing tasks that were known before that time, the last changed ones first."""
     rows = await connection.fetch(
         """
         SELECT id FROM tasks
@@ -82,7 +82,7 @@ async def known(connection: Connection, account: str, before: datetime, limit: i
 async def known_among(
     connection: Connection, account: str, ids: Sequence[str], before: datetime, limit: int
 ) -> list[str]:
-    """Those of these tasks that were known before that moment and are not gone, in any order."""
+    """Those of these tasks that exist and were known before that time, in any order."""
     rows = await connection.fetch(
         """
         SELECT id FROM tasks
@@ -97,7 +97,7 @@ async def known_among(
 
 
 async def renew(pool: Pool, account: str, now: datetime) -> None:
-    """Ask for a full scan, which chooses others; a failing account is scanned anyway."""
+    """Request a full scan, which selects new canaries; a failing account gets one anyway."""
     await pool.execute(
         """
         UPDATE accounts SET next_poll_at = $2, scan_asked_at = $2

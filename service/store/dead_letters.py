@@ -1,4 +1,4 @@
-"""Webhooks that nobody could read, and what a person decides about them."""
+"""Rejected webhooks (state `poison`), which could not be read, and operator actions on them."""
 
 from datetime import datetime
 
@@ -9,14 +9,14 @@ from service.store import Pool
 
 
 class NotRejected(TaskbellError):
-    """There is no webhook of this number, or none that could not be read."""
+    """There is no webhook with this number, or it was not rejected."""
 
     def __init__(self, receipt: int) -> None:
         super().__init__(f"no webhook {receipt} is waiting for a decision")
 
 
 async def asking(pool: Pool, limit: int) -> list[asyncpg.Record]:
-    """Those that nobody has decided about, the newest first."""
+    """The rejected webhooks that need attention, newest first."""
     return await pool.fetch(
         """
         SELECT id, account, left(reason, 2000) AS reason, received_at FROM receipts
@@ -27,7 +27,7 @@ async def asking(pool: Pool, limit: int) -> list[asyncpg.Record]:
 
 
 async def read_again(pool: Pool, receipt: int) -> str:
-    """Hand it to the worker once more; returns its account. Raises NotRejected."""
+    """Process the webhook again; returns its account. Raises NotRejected."""
     account: str | None = await pool.fetchval(
         """
         UPDATE receipts SET state = 'pending', reason = NULL, settled_at = NULL,
@@ -42,7 +42,7 @@ async def read_again(pool: Pool, receipt: int) -> str:
 
 
 async def leave(pool: Pool, receipt: int, *, by: str, now: datetime) -> None:
-    """Keep it as it is, unread; it asks nobody any more. Raises NotRejected."""
+    """Acknowledge the webhook: it no longer needs attention. Raises NotRejected."""
     found = await pool.fetchval(
         """
         UPDATE receipts SET acknowledged_at = $2, reason = reason || '; ignored by ' || $3

@@ -1,4 +1,4 @@
-"""Why something was sent or was not: what each rule made of an event."""
+"""The decisions of rules on events, with their reasons."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from service.store import Connection, Pool, column
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a rule has decided about an event, or about the digest with the key `group`."""
+    """The decision of a rule on an event, or on the digest with the key `group`."""
 
     event: int
     rule: str
@@ -32,7 +32,7 @@ class RecordedDecision:
 
 
 class PostgresDecisions:
-    """`DecisionRepository` within the transaction that is open on `connection`."""
+    """`DecisionRepository` in the transaction that is open on `connection`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -70,7 +70,7 @@ async def about(connection: Connection, events: Sequence[int]) -> list[RecordedD
 
 
 async def keep_rules(pool: Pool, version: str, text: str, now: datetime) -> None:
-    """Keep the text that decisions made from now on refer to; it is the one in force now."""
+    """Store the text of the active rules, which decisions refer to from now on."""
     await pool.execute(
         "INSERT INTO rulesets (version, text, loaded_at) VALUES ($1, $2, $3)"
         " ON CONFLICT (version) DO UPDATE SET loaded_at = excluded.loaded_at",
@@ -81,7 +81,7 @@ async def keep_rules(pool: Pool, version: str, text: str, now: datetime) -> None
 
 
 async def rules_in_force(pool: Pool) -> tuple[str, str] | None:
-    """The version and the text of the rules that were loaded last; None if none ever were."""
+    """The version and the text of the rules that were loaded last; None if there were none."""
     row = await pool.fetchrow(
         "SELECT version, text FROM rulesets ORDER BY loaded_at DESC, version LIMIT 1"
     )
@@ -89,6 +89,6 @@ async def rules_in_force(pool: Pool) -> tuple[str, str] | None:
 
 
 async def rules_text(pool: Pool, version: str) -> str | None:
-    """The text of rules that were in force once; None if none of this version ever were."""
+    """The text of an earlier version of the rules; None if this version is unknown."""
     text: str | None = await pool.fetchval("SELECT text FROM rulesets WHERE version = $1", version)
     return text

@@ -1,4 +1,4 @@
-"""The deliveries that came of events, as they stand in the outbox."""
+"""The deliveries of events, as they are stored in the outbox."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from service.store import Connection
 
 @dataclass(frozen=True, slots=True)
 class RecordedDelivery:
-    """A delivery and its state. `rewrites` is the delivery whose message it rewrites."""
+    """A delivery and its state. `rewrites` is the delivery whose message it updates."""
 
     id: int
     event: int

@@ -1,4 +1,4 @@
-"""Open digests in the database: joining them, and taking those that are to be told."""
+"""Open digests in the database: joining them, and taking those that are due."""
 
 import sys
 from collections import defaultdict
@@ -15,13 +15,13 @@ from service.store.tasks import PostgresTasks
 
 
 class PostgresDigests:
-    """`DigestRepository` within the transaction that is open on `connection`."""
+    """`DigestRepository` in the transaction that is open on `connection`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def join(self, joins: Sequence[Join], now: datetime) -> None:
-        """Add them in a fixed order, so that two transactions never wait for each other."""
+        """Add them in a fixed order to avoid deadlocks."""
         together: dict[tuple[str, str, str], list[Join]] = defaultdict(list)
         for one in joins:
             together[one.rule, one.event.account, one.joining.key].append(one)
@@ -81,7 +81,7 @@ class PostgresDigests:
         return joins[room:]
 
     async def _open(self, first: Join, joining: Joining, now: datetime) -> tuple[int, int]:
-        """The id and the size of the open digest, locked; a new one where there is none."""
+        """The id and the size of the open digest, locked; a new one if there is none."""
         event = first.event
         row = await self._connection.fetchrow(
             """
@@ -134,7 +134,7 @@ def _digest(row: asyncpg.Record, members: Sequence[Member]) -> Digest:
 
 
 async def joined(connection: Connection, until: datetime) -> list[tuple[Join, datetime]]:
-    """What has joined the digests that are to be told by then, each with that moment (UTC)."""
+    """The members of the digests that are due by then, each with its digest's due time (UTC)."""
     rows = await connection.fetch(
         """
         SELECT digests.rule, digests.account, digests.key, closes_at, members.task, members.event,

@@ -1,4 +1,4 @@
-"""The record of what happened: typed transitions, never changed once written."""
+"""The recorded events; they never change once stored."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,9 +13,9 @@ from service.telemetry import tracing
 
 
 def event_from(row: asyncpg.Record, before: Task | None, after: Task | None) -> Event:
-    """An event as it was kept, its id in the column `event`.
+    """An event from its row, its id in the column `event`.
 
-    The task before and after it are given: not everybody has kept, or needs, both.
+    The task before and after it are passed: not every caller has stored, or needs, both.
     """
     return Event(
         id=row["event"],
@@ -33,7 +33,7 @@ def event_from(row: asyncpg.Record, before: Task | None, after: Task | None) -> 
 
 
 class PostgresEvents:
-    """`EventRepository` within the transaction that is open on `connection`."""
+    """`EventRepository` in the transaction that is open on `connection`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -103,7 +103,7 @@ async def last_id(connection: Connection) -> int:
 
 
 async def was_reopened(connection: Connection, event: Event) -> bool:
-    """Whether a completion was undone since: what is reopened later was completed once more."""
+    """Whether a completion was undone since: a later reopening undoes a later completion."""
     kind = await connection.fetchval(
         """
         SELECT kind FROM events
@@ -118,7 +118,7 @@ async def was_reopened(connection: Connection, event: Event) -> bool:
 
 
 def _mark(event: Event) -> str | None:
-    """The event's place in the trace of what told of it."""
+    """The event's place in the trace of its cause."""
     return tracing.mark(
         "event",
         (event.account, event.task_id),

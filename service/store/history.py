@@ -17,7 +17,7 @@ _AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """An event, and when and by which rules it was decided on."""
+    """An event, and when and by which version of the rules it was decided on."""
 
     event: Event
     decided_at: datetime
@@ -26,7 +26,7 @@ class RecordedEvent:
 
 @dataclass(frozen=True, slots=True)
 class PastDecision:
-    """A decision, the task that it is about, and when its event was first decided on (UTC)."""
+    """A decision, its task, and when its event was first decided on (UTC)."""
 
     decision: RecordedDecision
     account: str
@@ -35,7 +35,7 @@ class PastDecision:
 
 
 async def count(connection: Connection, since: datetime, until: datetime) -> int:
-    """How many events there are to read."""
+    """The number of events to read."""
     found: int = await connection.fetchval(
         "SELECT count(*) FROM events WHERE decided_at >= $1 AND decided_at < $2", since, until
     )
@@ -58,7 +58,7 @@ async def events(
 
 
 async def events_of(connection: Connection, key: Key) -> list[RecordedEvent]:
-    """Every event of one task, in its order, also from before it was kept when it was decided."""
+    """Every event of one task, in order, also those whose decision time was not recorded yet."""
     reader = _Reader()
     rows = await connection.fetch(
         """
@@ -90,7 +90,7 @@ async def decisions(connection: Connection, since: datetime, until: datetime) ->
 
 
 async def rulesets(connection: Connection, since: datetime, until: datetime) -> dict[str, str]:
-    """The text of every version of the rules that decided something then."""
+    """The text of every version of the rules that made decisions then."""
     rows = await connection.fetch(
         """
         SELECT version, text FROM rulesets WHERE version IN (
@@ -106,9 +106,9 @@ async def rulesets(connection: Connection, since: datetime, until: datetime) -> 
 async def placed_before(
     connection: Connection, moment: datetime
 ) -> list[tuple[tuple[str, int, str, str], bool]]:
-    """(rule, step, once_key, target) of what was planned before then and counts for once_per.
+    """(rule, step, once_key, target) of deliveries planned before then that count for once_per.
 
-    Each with whether its rule was on trial.
+    Each with whether its rule was a shadow rule.
     """
     rows = await connection.fetch(
         """
@@ -123,9 +123,9 @@ async def placed_before(
 
 
 async def tasks_at(connection: Connection, moment: datetime) -> AsyncIterator[tuple[Key, Task]]:
-    """Every task that was there at that moment, as it was; a transaction has to be open.
+    """Every task that existed at that time, in its state then; a transaction has to be open.
 
-    What has changed since is told by the first event after it.
+    For a task that has changed since, the first later event has its state.
     """
     query = """
         SELECT tasks.account, tasks.id, CASE WHEN first.id IS NULL THEN
@@ -143,7 +143,7 @@ async def tasks_at(connection: Connection, moment: datetime) -> AsyncIterator[tu
 
 
 class _Reader:
-    """Reads events; a state that was just read as the one before need not be read again."""
+    """Reads events; a state that was just read as the previous one is not parsed again."""
 
     def __init__(self) -> None:
         self._last: dict[Key, tuple[str | None, Task | None]] = {}

@@ -1,14 +1,14 @@
-"""Tasks that are to be read by id: thin webhooks, absences to confirm, our own writes.
+"""Tasks that are to be read by id: thin webhooks, missing tasks to confirm, our own writes.
 
-One row a task, so that a hundred hints of one change are one call. A hint that comes while the
-call is under way has a later `asked_at`, and the row stays for another look.
+One row per task, so that a hundred webhooks about one change cause one call. A webhook that comes
+during the call sets a later `asked_at`, and the row stays for another read.
 
-Whoever reads some tasks holds a lease on their rows, with a name of its own, and renews it. What
-comes of a call counts only as long as its lease does: of the same answer, recorded once more, the
-call after it knows nothing.
+A process that reads tasks holds a lease on their rows, with its own id, and renews it. The result
+of a call is stored only while its lease is valid; otherwise the process that made the next call
+could not know about it.
 
-Of a webhook with many hints each one waits as if it had come a second after the one before it:
-those of other webhooks come in between.
+The tasks of one webhook are queued as if each had come one second after the other, so that they do
+not block those of other webhooks.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,9 +28,9 @@ LEASE = timedelta(seconds=8)
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """The tasks that a complete reading lists: those that begin from `since` to before `before`.
+    """The tasks that a complete scan lists: those with a start from `since` to before `before`.
 
-    None is no bound. A task without a start is only in one that has no bounds.
+    None is no bound. A task without a start is covered only if there are no bounds.
     """
 
     since: datetime | None = None
@@ -41,11 +41,13 @@ class Coverage:
 class Lookup:
     """One task to be read; `attempts` counts the call that is about to be made.
 
-    `receipts` are the webhooks that asked for it, `older_at` is when the task was first seen in an
-    older version than is known, if that is the reason. `looks` counts how often it was read since
-    then and did not show what they announced. `absent_at` is since when the system says that there
-    is no such task, and is not believed yet. `lease` names the claim. `trace` is that of the last
-    of the `receipts`.
+    - `receipts`: the webhooks that requested it
+    - `older_at`: when the task was first shown in an older version than the known one, if that is
+      the reason
+    - `looks`: how often it was read since then without showing what the webhooks announced
+    - `absent_at`: since when the system has reported the task as missing while its deletion is held
+    - `lease`: the id of the claim
+    - `trace`: the traceparent of the last of the `receipts`
     """
 
     account: str
@@ -61,12 +63,12 @@ class Lookup:
     trace: str | None = None
 
     def confirms(self, requested_at: datetime) -> bool:
-        """Whether a call at that moment is the second look at an older version."""
+        """Whether a call at that time confirms an older version of the task."""
         return self.older_at is not None and requested_at >= self.older_at + SECOND_LOOK
 
 
 class PostgresLookups:
-    """`LookupRepository` within the transaction that is open on `connection`."""
+    """`LookupRepository` in the transaction that is open on `connection`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -78,9 +80,9 @@ class PostgresLookups:
         now: datetime,
         receipts: Sequence[int] = (),
     ) -> None:
-        """`receipts` are the webhooks that ask, one for each task, if it is webhooks that do.
+        """`receipts` are the requesting webhooks, one for each task, if webhooks request it.
 
-        The last hundred of them are remembered.
+        The last hundred of them are stored.
         """
         if not keys:
             return
@@ -142,7 +144,7 @@ class PostgresLookups:
 async def ask_for_open_outside(
     connection: Connection, account: str, covered: Coverage, limit: int, now: datetime
 ) -> None:
-    """Ask for some of the account's open tasks that a list does not cover, the longest unseen."""
+    """Request open tasks that the account's list does not cover, the least recently seen first."""
     await connection.execute(
         """
         INSERT INTO lookups (account, task, cause, asked_at, next_attempt_at)
@@ -168,7 +170,7 @@ async def ask_for_open_outside(
 async def ask_back(
     connection: Connection, written: Mapping[Key, frozenset[str]], now: datetime
 ) -> None:
-    """Ask for tasks to be read whose fields (by their names in `Task`) Taskbell has written."""
+    """Request a read-back of tasks in which Taskbell has written fields (named as in `Task`)."""
     if not written:
         return
     await connection.execute(
@@ -190,12 +192,12 @@ async def ask_back(
     )
 
 
-# Of a lookup, at $2: whether its time has come and nobody is at it.
+# SQL condition for a lookup, at $2: it is due, and not leased.
 _IS_DUE = "next_attempt_at <= $2 AND (lease_until IS NULL OR lease_until < $2)"
 
 
 async def claim(pool: Pool, account: str, lease: UUID, now: datetime, limit: int) -> list[Lookup]:
-    """Take the account's lookups that are due; they come back where this lease runs out.
+    """Claim the account's due lookups; they become available again when this lease expires.
 
     None while the account is paused.
     """
@@ -224,7 +226,7 @@ async def claim(pool: Pool, account: str, lease: UUID, now: datetime, limit: int
 
 
 async def renew(pool: Pool, account: str, lease: UUID, now: datetime) -> None:
-    """Say that what was claimed by this lease is still being read."""
+    """Renew the lease of lookups that are still being read."""
     await pool.execute(
         "UPDATE lookups SET lease_until = $3 WHERE account = $1 AND lease_holder = $2",
         account,
@@ -234,7 +236,7 @@ async def renew(pool: Pool, account: str, lease: UUID, now: datetime) -> None:
 
 
 async def give_back(pool: Pool, account: str, lease: UUID) -> None:
-    """Let others read at once what is left of this claim; the call does not count."""
+    """Release what is left of this claim; the call does not count as an attempt."""
     await pool.execute(
         """
         UPDATE lookups SET lease_holder = NULL, lease_until = NULL, attempts = attempts - 1
@@ -246,7 +248,7 @@ async def give_back(pool: Pool, account: str, lease: UUID) -> None:
 
 
 async def done(connection: Connection, lookup: Lookup) -> bool:
-    """Strike the lookup off; False if it was asked for again in the meantime."""
+    """Delete the lookup; False if it was requested again in the meantime."""
     struck = await connection.execute(
         """
         DELETE FROM lookups WHERE account = $1 AND task = $2 AND asked_at = $3
@@ -261,7 +263,7 @@ async def done(connection: Connection, lookup: Lookup) -> bool:
 
 
 async def look_again(connection: Connection, lookup: Lookup, until: datetime) -> None:
-    """Read the task once more then: it does not show yet what was announced."""
+    """Read the task again at that time: it does not show yet what was announced."""
     await connection.execute(
         """
         UPDATE lookups SET next_attempt_at = $4, attempts = 0, looks = looks + 1, error = NULL,
@@ -276,7 +278,7 @@ async def look_again(connection: Connection, lookup: Lookup, until: datetime) ->
 
 
 async def postpone(pool: Pool, lookup: Lookup, until: datetime, error: str) -> None:
-    """Try again later, and say why."""
+    """Try again later, with the error as the reason."""
     await pool.execute(
         """
         UPDATE lookups SET next_attempt_at = $4, error = $5, lease_holder = NULL, lease_until = NULL
@@ -291,7 +293,7 @@ async def postpone(pool: Pool, lookup: Lookup, until: datetime, error: str) -> N
 
 
 async def accounts_due(pool: Pool, accounts: Iterable[str], now: datetime) -> list[str]:
-    """Those of these accounts, paused ones aside, that have a lookup whose time has come."""
+    """Those of these accounts, paused ones excluded, that have a lookup that is due."""
     rows = await pool.fetch(
         f"""
         SELECT name FROM accounts WHERE name = ANY ($1) AND NOT paused AND EXISTS (

@@ -1,7 +1,7 @@
-"""Times at which no worker looked after an account, and what is not to be relied on after them.
+"""Times in which no worker handled an account, and the full sync that it needs after them.
 
-What is known of an account's tasks may have changed unseen meanwhile. So the clock lets its alarms
-wait until everything was read anew, as after a pause; but not for ever.
+The account's tasks may have changed in that time. So its alarms wait until everything was read, as
+after a pause; but only for a limited time.
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 from service.store import Connection, Pool
 
-# For so long the clock waits for an account to be read. Then the office hears what is known: that
-# a job is overdue, and nobody was told, may cost more than to look in vain.
+# How long alarms wait for an account to be read. Then they fire by what is known: an overdue job
+# that is not reported may cost more than a false alarm.
 LONGEST_WAIT = timedelta(minutes=30)
 # Since when an account's alarms wait to be read; beyond `since` they do not wait any more.
 WAIT_SINCE = """CASE WHEN NOT paused THEN greatest(
@@ -22,7 +22,7 @@ _KEPT = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """When nobody looked after these accounts (UTC)."""
+    """The time in which no worker handled these accounts (UTC)."""
 
     began_at: datetime
     ended_at: datetime
@@ -32,9 +32,9 @@ class Outage:
 async def note_presence(
     pool: Pool, patience: Mapping[str, timedelta], now: datetime
 ) -> Outage | None:
-    """Say that a worker looks after these accounts, each for so long without another word.
+    """Heartbeat: a worker handles these accounts; valid for the given duration of each.
 
-    Returns the outage that this ends, if there was one: the accounts are to be read as a whole.
+    Returns the outage that this ends, if there was one: the accounts then need a full scan.
     """
     async with pool.acquire() as connection, connection.transaction():
         rows = await connection.fetch(
@@ -76,9 +76,9 @@ async def _keep(connection: Connection, outage: Outage) -> None:
 
 
 async def is_unread(pool: Pool, name: str, failing_before: datetime) -> bool:
-    """Whether the account is paused, or is still to be read as a whole after a pause or an outage.
+    """Whether the account is paused, or still needs a full scan after a pause or an outage.
 
-    One that was failing before then already is not waited for any more.
+    An account that has been failing since before that time counts as read.
     """
     unread: bool | None = await pool.fetchval(
         """
@@ -92,7 +92,7 @@ async def is_unread(pool: Pool, name: str, failing_before: datetime) -> bool:
 
 
 async def was_read_since(pool: Pool, name: str, moment: datetime) -> bool:
-    """Whether all of the account was read, by a scan that was begun since then."""
+    """Whether the whole account was read by a scan that was started since then."""
     read: bool | None = await pool.fetchval(
         "SELECT scanned_at >= $2 FROM accounts WHERE name = $1", name, moment
     )

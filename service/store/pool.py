@@ -1,11 +1,11 @@
 """The connections of one process to the database.
 
-A session keeps what it was opened with: one that found a server which only reads, as a standby does
-or a primary whose disk is full, may go on so for as long as it is open, whatever has become of the
-server. None is used again for that.
+A session keeps the state in which it was opened: one with a read-only server, such as a standby or
+a primary whose disk is full, may stay read-only as long as it is open, even if the server has
+recovered. Such connections are replaced.
 
-A pooler may stand before the server, such as PgBouncer, and lead each transaction to another
-session. Nothing is left in a session then: no statement that was prepared, and no setting.
+There may be a pooler before the server, such as PgBouncer, which assigns each transaction to
+another session. So nothing is left in a session then: no prepared statement, and no setting.
 """
 
 from contextlib import ExitStack
@@ -37,7 +37,7 @@ _SIGNS = ("in_hot_standby", "default_transaction_read_only")
 
 
 class Pool(_Pool):
-    """A pool of at most `size` connections, which it replaces where one of them only reads."""
+    """A pool of at most `size` connections, which replaces connections that are read-only."""
 
     def __init__(self, address: Address, size: int) -> None:
         self.place = address.place
@@ -61,14 +61,14 @@ class Pool(_Pool):
         return _AbleToWrite(self, timeout)
 
     def only_reads(self, connection: _Acquired) -> bool:
-        """Whether its server says so; what a pooler says of servers may be of long ago."""
+        """Whether its server reports itself as read-only; a pooler's report may be outdated."""
         settings = connection.get_settings()
         says = any(getattr(settings, sign, "off") == "on" for sign in _SIGNS)
         return says and not self._opening.is_pooled
 
 
 class Opening:
-    """Opens connections, and finds out by them whether a pooler stands before the server."""
+    """Opens connections, and detects by them whether there is a pooler before the server."""
 
     def __init__(self, *, is_pooled: bool) -> None:
         self.is_pooled = is_pooled
@@ -78,7 +78,7 @@ class Opening:
             return await asyncpg.connect(*args, **options, statement_cache_size=0)
         session: _Session = await asyncpg.connect(*args, **options)
         with ExitStack() as unless_kept:
-            # Whoever waits may give up meanwhile, and nobody else knows of it.
+            # The waiting caller may give up meanwhile, and no other code knows of it.
             unless_kept.callback(session.terminate)
             if await _is_servers_own(session):
                 unless_kept.pop_all()
@@ -88,11 +88,11 @@ class Opening:
 
 
 async def _is_servers_own(session: _Session) -> bool:
-    """Whether nothing stands between; then bound how long it may be silent in a transaction.
+    """Whether there is no pooler; then limit how long the session may be idle in a transaction.
 
-    What a pooler gave as the process at the other end is none of the server's. It is one plain
-    statement, as others may not be understood, and not a setting of the connection's first message,
-    as PgBouncer refuses those.
+    The process id that a pooler reports is not one of the server's. This is one plain statement, as
+    others may not be supported, and not a setting in the startup message, as PgBouncer rejects
+    those.
     """
     done = await session.execute(
         f"SELECT set_config('idle_in_transaction_session_timeout', '{_LONGEST_SILENCE}', false)"
@@ -102,7 +102,7 @@ async def _is_servers_own(session: _Session) -> bool:
 
 
 class _AbleToWrite(_Acquiring):
-    """A connection that was just made, if the one at hand only reads: it may do so as well."""
+    """A new connection, if the one at hand is read-only: the new one may be able to write."""
 
     pool: Pool
 
@@ -122,8 +122,8 @@ class _AbleToWrite(_Acquiring):
 
 
 async def _leave_as_it_is(session: _Session) -> None:
-    """Spare the round trip that resets a session: nothing outlives its transaction here.
+    """Skip the round trip that resets a session: nothing outlives its transaction here.
 
-    A transaction that was left open is rolled back by the pool itself.
+    The pool itself rolls back a transaction that was left open.
     """
     del session

@@ -1,7 +1,7 @@
-"""Each account's limit of calls and its breaker, one for all processes.
+"""Each account's rate limit of calls and its circuit breaker, shared by all processes.
 
-A limit that every process kept for itself would be as many limits as there are processes, and a
-pause that a system asked for would be forgotten with every restart.
+A limit per process would be multiplied by the number of processes, and a pause that a system asked
+for would be forgotten with every restart.
 """
 
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ _KEPT_BURST = 4  # calls: a message is two
 
 
 async def lift(pool: Pool, account: str, now: datetime) -> None:
-    """Let the next call of an account through, because a person asks for it."""
+    """Allow the account's next call, because a person asks for it."""
     await pool.execute(
         "UPDATE rate_limits SET refused_until = $2 WHERE account = $1 AND refused_until > $2",
         account,
@@ -34,13 +34,13 @@ async def lift(pool: Pool, account: str, now: datetime) -> None:
 class AccountThrottle:
     """At most `per_minute` calls a minute, of which up to `burst` may come at once; and a breaker.
 
-    The limit is a bucket of tokens, kept as the one moment at which the next token would be
-    there. The breaker opens after `threshold` failures in a row, or at once when the system asks
-    for a pause; each further failure doubles the pause, up to five minutes. After it one call is
-    let through, and the others wait one more pause for what it finds.
+    The limit is a token bucket, stored as the time of the next token. The breaker opens after
+    `threshold` failures in a row, or at once when the system asks for a pause; each further failure
+    doubles the pause, up to five minutes. After the pause one call is allowed (half-open), and the
+    others wait one more pause for its result.
 
-    Without the database it lets calls through: it is kept out of politeness, and an answer that
-    is on its way must not be lost over it.
+    If the database is down, all calls are allowed: the limit only protects the system, and a result
+    that is on its way must not be lost over it.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class AccountThrottle:
         self._pause = pause
 
     async def admit(self) -> Admission:
-        """Take one call; where the breaker is open, none is taken."""
+        """Take one call; if the breaker is open, none is taken."""
         now = self._clock.now()
         try:
             return await self._take(now) or await self._refused(now)
@@ -103,14 +103,14 @@ class AccountThrottle:
         return Admission(refused_for=max(timedelta(0), until - now) if until else self._pause)
 
     async def succeeded(self, admission: Admission) -> None:
-        """Close the breaker, where calls before this one had failed."""
+        """Close the breaker, if earlier calls had failed."""
         if admission.after_failures:
             await self._note(
                 "UPDATE rate_limits SET failures = 0, refused_until = NULL WHERE account = $1"
             )
 
     async def spent(self, lasts: timedelta) -> None:
-        """Make the next call wait until the system allows some again, up to a minute."""
+        """Delay the next call until the system allows some again, up to a minute."""
         await self._note(
             """
             UPDATE rate_limits SET next_call_at = greatest(next_call_at, $2::timestamptz),
@@ -148,10 +148,10 @@ class AccountThrottle:
 
 
 class PriorityThrottle(AccountThrottle):
-    """The same limit and breaker, for messages to customers: nobody else's calls delay these.
+    """The same limit and breaker, for customer messages: other calls do not delay them.
 
-    They have `kept` calls a minute for themselves, of which a few may come at once. Where those are
-    used up, a call of the others is taken if it comes sooner.
+    They have `kept` calls a minute reserved, of which a few may come at once. If those are used up,
+    they also use a call of the shared limit, if that is available sooner.
     """
 
     def __init__(

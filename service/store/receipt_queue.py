@@ -1,4 +1,4 @@
-"""Receipts that nobody has read yet, from the worker's side."""
+"""The queue of unprocessed receipts, for the worker."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from service.store import Connection, Pool
 class Pending:
     """A receipt to be read; `repeats` counts how often its body came again after it was done.
 
-    `is_replay` says that this was so soon that nothing has happened for it.
+    `is_replay` says that it came again so soon that the repetition means nothing new.
     """
 
     id: int
@@ -27,8 +27,8 @@ async def claim(connection: Connection, account: str, limit: int, size: int) -> 
     """Lock an account's oldest receipts: up to `limit`, and no more after `size` bytes.
 
     Until the transaction ends no other worker reads this account's receipts, so that they are
-    worked off in the order they came. They are locked in the order in which the door locks those
-    that come again, so that neither waits for the other.
+    processed in the order in which they came. They are locked in the same order in which the
+    webhook endpoint locks repeated ones, to avoid deadlocks.
     """
     await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", account)
     rows = await connection.fetch(
@@ -59,7 +59,7 @@ async def settle(connection: Connection, receipts: Sequence[Pending], now: datet
 
 
 async def set_aside(connection: Connection, receipt: Pending, reason: str, now: datetime) -> None:
-    """Keep a receipt that cannot be read out of the way of the others, with the reason."""
+    """Reject a receipt that cannot be read, with the reason, so that it does not block others."""
     await connection.execute(
         "UPDATE receipts SET state = 'poison', reason = $2, settled_at = $3 WHERE id = $1",
         receipt.id,
@@ -69,7 +69,7 @@ async def set_aside(connection: Connection, receipt: Pending, reason: str, now: 
 
 
 async def note(connection: Connection, receipts: Sequence[int], reason: str) -> None:
-    """Add to receipts that are done what became of the tasks that they asked for."""
+    """Add to processed receipts the outcome for the tasks that they requested."""
     if not receipts:
         return
     await connection.execute(
@@ -83,7 +83,7 @@ async def note(connection: Connection, receipts: Sequence[int], reason: str) -> 
 
 
 async def waiting(pool: Pool, accounts: Iterable[str]) -> list[str]:
-    """Those of these accounts that have a receipt which nobody has read."""
+    """Those of these accounts that have unprocessed receipts."""
     rows = await pool.fetch(
         """
         SELECT name FROM unnest($1::text[]) AS wanted (name) WHERE EXISTS (
@@ -97,7 +97,7 @@ async def waiting(pool: Pool, accounts: Iterable[str]) -> list[str]:
 async def set_aside_orphans(
     pool: Pool, accounts: Iterable[str], now: datetime, before: datetime
 ) -> None:
-    """Set aside what waits since before then for accounts other than these: nobody will read it."""
+    """Reject receipts from before then for accounts other than these: no worker reads them."""
     await pool.execute(
         """
         UPDATE receipts SET state = 'poison', settled_at = $2,

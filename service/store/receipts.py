@@ -1,7 +1,7 @@
-"""Webhooks as they came in, each kept before its sender is answered.
+"""Webhooks as they were received; each is stored before its sender gets a response.
 
 Requests that arrive together share one statement and one flush to the disk: while one batch is
-being committed the next one gathers.
+being committed, the next one is collected.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ REPLAYED = timedelta(minutes=5)
 
 
 class Backlogged(TaskbellError):
-    """More receipts wait to be written than this process may hold in memory."""
+    """More receipts wait to be stored than this process may hold in memory."""
 
 
 class NotKept(TaskbellError):
@@ -47,11 +47,11 @@ class NotKept(TaskbellError):
 
 
 class Receipt(NamedTuple):
-    """One webhook: `headers` are allow-listed, `received_at` is when it began to come in.
+    """One webhook: `headers` are allow-listed, `received_at` is when it began to arrive.
 
-    `trace` is where its trace stands, a traceparent.
+    `trace` is its place in a trace, a traceparent.
 
-    A tuple, as ten thousand of them a second are made.
+    A tuple, as ten thousand of them are created per second.
     """
 
     identity: Identity
@@ -62,25 +62,25 @@ class Receipt(NamedTuple):
 
 
 def sender_key(name: bytes) -> str:
-    """The key of a webhook that its sender names; a digest, as names can be of any length."""
+    """The key of a webhook with an id from its sender; a digest, as ids can be of any length."""
     return f"id:{blake2b(name, digest_size=20).hexdigest()}"
 
 
 def body_key(body: bytes) -> str:
-    """The key of a webhook that has no name, only a body."""
+    """The key of a webhook without an id: a digest of its body."""
     return f"body:{blake2b(body, digest_size=20).hexdigest()}"
 
 
 @dataclass(slots=True)
 class _Batch:
-    """Receipts that are committed together, and who waits for the ids they get."""
+    """Receipts that are committed together, and the requests that wait for their ids."""
 
     receipts: dict[Identity, Receipt] = field(default_factory=dict)
     waiters: list[tuple[Identity, asyncio.Future[int]]] = field(default_factory=list)
     size: int = 0
 
     def add(self, receipt: Receipt) -> asyncio.Future[int]:
-        """The receipt's id to be; the same receipt twice is written once."""
+        """The receipt's future id; the same receipt is written only once."""
         self.receipts[receipt.identity] = receipt
         self.size += len(receipt.body)
         future = asyncio.get_running_loop().create_future()
@@ -93,7 +93,7 @@ class _Batch:
                 future.set_result(ids[identity])
 
     def refuse(self) -> None:
-        """Tell those who have no answer yet that they get none."""
+        """Raise an error for all requests that have no id yet."""
         for _, future in self.waiters:
             if not future.done():
                 future.set_exception(NotKept("The database cannot be written to at the moment"))
@@ -104,10 +104,10 @@ class _Batch:
 
 
 class ReceiptKeeper:
-    """Keeps receipts by group commit, and rings after each batch.
+    """Stores receipts with group commit, and wakes up the workers after each batch.
 
-    `ring` is told whose receipts they are, and must not block. One batch is on its way at a time,
-    over one connection for as long as there is work.
+    `ring` is called with the accounts of the receipts, and must not block. One batch is written at
+    a time, over one connection for as long as there are receipts.
     """
 
     def __init__(self, pool: Pool, ring: Callable[[str], None]) -> None:
@@ -120,7 +120,7 @@ class ReceiptKeeper:
 
     @property
     def trouble(self) -> BaseException | None:
-        """Why the last receipts could not be kept, for a while, and until others could be."""
+        """Why the last receipts could not be stored; None after a while, or after a success."""
         if self._lost is None or monotonic() > self._lost[0] + _LATELY:
             return None
         return self._lost[1]
@@ -128,7 +128,7 @@ class ReceiptKeeper:
     async def keep(self, receipt: Receipt) -> int:
         """Return the receipt's id, or that of the one it repeats, after the commit.
 
-        Raises Backlogged, with nothing kept, and NotKept, where that is not known.
+        Raises Backlogged, with nothing stored, and NotKept, if it is unknown whether it was stored.
         """
         if self._waiting_bytes + len(receipt.body) > BACKLOG_BYTES:
             raise Backlogged("Too much is waiting to be written; send this again in a moment")
@@ -136,7 +136,7 @@ class ReceiptKeeper:
         return await self._gathering().add(receipt)
 
     async def close(self) -> None:
-        """Wait until everything that was taken in has been answered."""
+        """Wait until every accepted receipt has a result."""
         if self._flusher is not None:
             await self._flusher
 
@@ -180,10 +180,10 @@ class ReceiptKeeper:
 
 
 async def _insert(connection: Connection, receipts: Sequence[Receipt]) -> dict[Identity, int]:
-    """The ids of these receipts, once they are kept.
+    """The ids of these receipts, once they are stored.
 
-    Who works receipts off may hold some of them in another order, so that PostgreSQL ends one of
-    the two: then it is all done anew.
+    Workers may have locked some of them in another order, so that PostgreSQL aborts one of the two
+    transactions: then the insert is started again.
     """
     for _ in range(_MOST_DEADLOCKS):
         with suppress(DeadlockDetectedError):
@@ -193,7 +193,7 @@ async def _insert(connection: Connection, receipts: Sequence[Receipt]) -> dict[I
 
 
 async def _insert_all(connection: Connection, receipts: Sequence[Receipt]) -> dict[Identity, int]:
-    """Keep what is new and find what is not; a row may be pruned in between, hence the loop."""
+    """Store new receipts and find known ones; a row may be pruned in between, hence the loop."""
     ids: dict[Identity, int] = {}
     while missing := [receipt for receipt in receipts if receipt.identity not in ids]:
         ids |= await _insert_new(connection, missing)
@@ -203,12 +203,12 @@ async def _insert_all(connection: Connection, receipts: Sequence[Receipt]) -> di
 
 
 async def _insert_new(connection: Connection, receipts: Sequence[Receipt]) -> dict[Identity, int]:
-    """Keep new receipts, and set back those that are known only by their body and are done.
+    """Store new receipts, and reset processed ones that are identified only by their body.
 
-    A hint repeats by nature: the same body after the first was dealt with means that there is
-    something new to read. What comes again within REPLAYED says only that: `said_at` is when it was
-    news. Ids follow arrival; rows are locked in the order of their keys, so that two processes
-    never wait for each other.
+    Thin webhooks repeat by nature: the same body after the first was processed means that there is
+    a new change to read. A repetition within REPLAYED is not necessarily a new change: `said_at` is
+    when the change was new. Ids follow arrival; rows are locked in the order of their keys, to
+    avoid deadlocks between processes.
     """
     rows = await connection.fetch(
         """

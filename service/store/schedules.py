@@ -1,4 +1,4 @@
-"""When the schedule of each rule comes next, in the database: so that each slot comes once."""
+"""When the schedule of each rule is due next, in the database, so that each slot fires once."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -10,16 +10,17 @@ from service.store import Connection, Pool
 Schedules: TypeAlias = Mapping[tuple[str, str], Schedule]
 """By (rule, account)."""
 
-# By how much a clock may have been ahead for its slots to count as told.
+# How far a clock may have been ahead for its slots to count as processed.
 _A_LITTLE_AHEAD = timedelta(days=2)
 
 
 async def put_in_force(
     connection: Pool | Connection, accounts: list[str], wanted: Schedules, now: datetime
 ) -> None:
-    """Put these in force in these accounts, and no others: the last configuration to start counts.
+    """Activate these schedules, and no others: those of the last started configuration count.
 
-    What is new, or has another cron or zone, begins now: its past is not made up for.
+    A schedule that is new, or has another cron expression or zone, begins now: its past is not made
+    up for.
     """
     rows = sorted(wanted.items())
     columns = (
@@ -50,7 +51,7 @@ async def put_in_force(
 
 
 async def bring_forward(pool: Pool, wanted: Schedules, now: datetime) -> None:
-    """Bring those forward again that a clock which was far ahead has put off by as much."""
+    """Move schedules back that a clock far ahead of the time had postponed by as much."""
     rows = sorted(wanted.items())
     await pool.execute(
         """
@@ -71,7 +72,7 @@ async def bring_forward(pool: Pool, wanted: Schedules, now: datetime) -> None:
 
 
 class PostgresSchedules:
-    """`ScheduleRepository` within the transaction that is open on `connection`."""
+    """`ScheduleRepository` in the transaction that is open on `connection`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -24,14 +24,16 @@ _LOOKED_UP_SOON = timedelta(minutes=5)  # else something keeps it from being rea
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
-    """What Taskbell knows of one task; everything None before the first look.
+    """The stored state of one task; everything is None before the first observation.
 
-    `task` stays when the task is deleted, so that it is known what was lost; with `deleted_at`
-    alone the system has said that there is no such task, and it was never seen. `alarm_set` is
-    the one that has set its next alarm; None where nothing is to be watched. `unread` are the
-    fields in the system's JSON, with their values, that the last look could not read; what was not
-    looked at has none here. `told` are its completions as a recurring task, of which none is told
-    twice.
+    - `task`: the last known task; it stays after a deletion, as a record
+    - `deleted_at`: when it was deleted; if it is set without `task`, the system reported an unknown
+      task as missing
+    - `announced_until`: up to when the alarms of each date have fired
+    - `alarm_set`: the id of the alarm set of its next alarm; None if it has no alarm
+    - `unread`: fields of the system's JSON, with their values, that the last observation could not
+      read; fields that were not looked at are not included
+    - `told`: its completions as a recurring task, each of which is reported only once
     """
 
     task: Task | None = None
@@ -46,7 +48,7 @@ class TaskState:
 
     @property
     def present(self) -> Task | None:
-        """The task, unless it is gone."""
+        """The task; None if it is deleted."""
         return None if self.deleted_at else self.task
 
 
@@ -55,7 +57,7 @@ _NEVER_SEEN = TaskState()
 
 @dataclass(frozen=True, slots=True)
 class TaskUpdate:
-    """A task's new state, when the clock has to look at it next, and by which watch."""
+    """A task's new state, the time of its next alarm, and the alarm set that the alarm is from."""
 
     key: Key
     known: TaskState
@@ -64,15 +66,15 @@ class TaskUpdate:
 
 
 class PostgresTasks:
-    """`TaskRepository` within the transaction that is open on `connection`."""
+    """`TaskRepository` in the transaction that is open on `connection`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def lock(self, keys: Iterable[Key]) -> dict[Key, TaskState]:
-        """Make the rows of unknown tasks first and in order, then lock all of them in order.
+        """First insert the rows of unknown tasks in order, then lock all of them in order.
 
-        So two transactions never wait for each other.
+        That avoids deadlocks.
         """
         wanted = sorted(set(keys))
         columns = [account for account, _ in wanted], [task for _, task in wanted]
@@ -121,7 +123,7 @@ class PostgresTasks:
         return {(row["account"], row["id"]): known_from(row) for row in rows}
 
     async def lock_watched(self, account: str, alarm_set: str, limit: int) -> dict[Key, TaskState]:
-        """Lock some of the account's tasks that this watch has set and nobody else has in hand."""
+        """Lock some of the account's tasks that use this alarm set and are not locked by others."""
         rows = await self._connection.fetch(
             """
             SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung,
@@ -149,7 +151,7 @@ class PostgresTasks:
         return {(row["account"], row["id"]): Task.from_json(row["snapshot"]) for row in rows}
 
     async def pages(self, account: str, fields: Collection[str]) -> AsyncIterator[list[Task]]:
-        """With these fields and no others: to convert them is most of the cost."""
+        """Only these fields are converted, which is most of the cost."""
         query = """
             SELECT id, snapshot FROM tasks
             WHERE account = $1 AND deleted_at IS NULL AND snapshot IS NOT NULL
@@ -199,7 +201,7 @@ class PostgresTasks:
 
 
 async def unseen(connection: Connection, account: str, ids: Sequence[str]) -> dict[str, bool]:
-    """Those of these tasks that are not known to be there, and whether they once were."""
+    """Those of these tasks that are not known to exist, and whether they once existed."""
     rows = await connection.fetch(
         """
         SELECT new.id, snapshot IS NOT NULL AS was_there
@@ -214,7 +216,7 @@ async def unseen(connection: Connection, account: str, ids: Sequence[str]) -> di
 
 
 async def look(connection: Connection, key: Key) -> TaskState:
-    """What is known of a task at this moment, without locking it."""
+    """The stored state of a task at this moment, without a lock."""
     row = await connection.fetchrow(
         """
         SELECT snapshot, deleted_at, version, observed_at, fingerprint, rung, watch, unread, told
@@ -239,9 +241,9 @@ async def in_batches(pool: Pool, accounts: Sequence[str]) -> AsyncIterator[list[
 async def changed(
     connection: Connection, account: str, fingerprints: Mapping[str, bytes]
 ) -> list[str]:
-    """Those of these tasks, in their order, that do not look as they did when they were last seen.
+    """Those of these tasks, in their order, that differ from the last observation.
 
-    `fingerprints` has by its id what each looks like now, in 16 bytes.
+    `fingerprints` has the present fingerprint of each by its id, 16 bytes long.
     """
     # Ids are printable (`sources.values.identifier`). As one text and one row of bytes they cost a
     # fraction of what arrays do, which the driver takes apart.
@@ -262,7 +264,7 @@ async def changed(
 
 
 async def count(pool: Pool) -> dict[str, int]:
-    """How many tasks that are not gone each account has, where it has any."""
+    """The number of existing tasks of each account that has any."""
     rows = await pool.fetch(
         "SELECT account, count(*) FROM tasks WHERE deleted_at IS NULL GROUP BY account"
     )
@@ -302,7 +304,7 @@ def _partly(row: asyncpg.Record, fields: Collection[str]) -> Task:
 
 
 def known_from(row: asyncpg.Record) -> TaskState:
-    """What the columns of a task's row tell of it."""
+    """The state in the columns of a task's row."""
     if row["observed_at"] is None and row["deleted_at"] is None:
         return _NEVER_SEEN
     announced_until = {

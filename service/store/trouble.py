@@ -1,4 +1,4 @@
-"""Why the database does not do what it is asked: in words, with what to do, and without secrets."""
+"""Database error messages for people: what is wrong and what to do, without secrets."""
 
 import ssl
 from collections.abc import Mapping
@@ -67,7 +67,7 @@ class DatabaseUnreachable(TaskbellError):
 
 
 def unreachable(place: str, error: Exception) -> DatabaseUnreachable:
-    """What is raised for this error of the database at that place."""
+    """The DatabaseUnreachable to raise for this error of the database at that place."""
     return DatabaseUnreachable(
         f"PostgreSQL at {place} cannot be used: {_reason(place, error)}. {advice(error)}"
     )

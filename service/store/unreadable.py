@@ -1,4 +1,4 @@
-"""What of an account's tasks could not be read: how much, with an example."""
+"""Values of an account's tasks that could not be read: how many, with an example."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _HARDLY_ANY = 9  # times as many as could be read
 
 @dataclass(frozen=True, slots=True)
 class UnreadField:
-    """A field of a system's JSON of which some values could not be read, and one of them."""
+    """A field of a system's JSON with values that could not be read, and one of these values."""
 
     name: str
     count: int
@@ -28,9 +28,9 @@ class UnreadField:
 async def fields(
     pool: Pool, account: str, listed: Collection[str] | None = None
 ) -> list[UnreadField]:
-    """The fields of which values of the account's tasks could not be read, the worst first.
+    """The fields with unreadable values in the account's tasks, the worst first.
 
-    Where it is given, only of the tasks that are `listed`, by their ids.
+    If `listed` is given, only the tasks with these ids count.
     """
     rows = await pool.fetch(
         """
@@ -48,7 +48,7 @@ async def fields(
 
 
 async def is_mostly_unreadable(pool: Pool, account: str, field: UnreadField, told: str) -> bool:
-    """Whether hardly any value of the field could be read; `told` is what of a task it gives."""
+    """Whether hardly any value of the field could be read; `told` is its field of the task."""
     if field.count < _FEW:
         return False
     enough = field.count // _HARDLY_ANY + 1
@@ -71,9 +71,9 @@ async def is_mostly_unreadable(pool: Pool, account: str, field: UnreadField, tol
 async def note(
     pool: Pool, account: str, *, rows: int, count: int, example: str | None, now: datetime
 ) -> None:
-    """Note with the account how much could not be read: `rows` of its list, and all in all.
+    """Store with the account how much could not be read: `rows` of its list, and in total.
 
-    Without an example that of before stays, as long as anything is unread.
+    If no new example is given, the old one is kept while values are unreadable.
     """
     await pool.execute(
         """

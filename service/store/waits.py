@@ -1,4 +1,4 @@
-"""The waits of rules with `settle` or `for`: since when, because of which event, until when."""
+"""The waits of rules with `settle` or `for`: their start, event and end."""
 
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ _WAITS = """
 
 
 class PostgresWaits:
-    """`WaitRepository` within the transaction that is open on `connection`."""
+    """`WaitRepository` in the transaction that is open on `connection`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -1,7 +1,8 @@
-"""Spans by OpenTelemetry, sent to a collector over HTTP; needs `taskbell[otel]`.
+"""OpenTelemetry spans, sent to a collector over HTTP; needs `taskbell[otel]`.
 
-The libraries' own instrumentation makes those of requests, calls, statements and Redis. What leaves
-is only what is listed here: an address may hold a key, a statement or an error a customer's words.
+The libraries' own instrumentation creates those of requests, calls, statements and Redis. Only the
+attributes listed here are exported: an address may contain a key, a statement or an error may
+contain customer data.
 """
 
 import asyncio
@@ -51,7 +52,7 @@ _TIME_TO_SEND = 3.0  # seconds, of what is left when a process ends
 
 
 class RedactingSpanExporter(SpanExporter):
-    """Hands on of each span what nobody minds to be read, and nothing that only a library saw.
+    """Exports only harmless attributes of each span, and no spans that only a library created.
 
     A statement by itself, as of the ticks of each second, belongs to no trace and is left out.
     """
@@ -71,7 +72,7 @@ class RedactingSpanExporter(SpanExporter):
 
 
 class NoPropagator(TextMapPropagator):
-    """Believes no headers of strangers, and sends none to systems and channels."""
+    """Ignores trace headers of other parties, and sends none to systems and channels."""
 
     def extract(
         self,
@@ -96,7 +97,7 @@ class NoPropagator(TextMapPropagator):
 
 
 class OpenTelemetry:
-    """The spans of one process; `process` is which of Taskbell's it is."""
+    """The spans of one process; `process` is its role."""
 
     def __init__(self, process: str) -> None:
         release = version("taskbell")
@@ -160,7 +161,7 @@ class OpenTelemetry:
         return to_the_end
 
     def stop(self) -> None:
-        """Send what is left; a collector that is away holds up nobody for long."""
+        """Send the remaining spans; an unavailable collector delays this only briefly."""
         for library in (AioHttpClientInstrumentor, AsyncPGInstrumentor, RedisInstrumentor):
             library().uninstrument()
         _in_time(self._provider.shutdown)
@@ -176,7 +177,7 @@ def _in_time(sending: Callable[[], object]) -> None:
 
 
 def _request(scope: Scope) -> tuple[str, dict[str, Any]]:
-    """What a request is called: the first part of its path, as further on there may be a key."""
+    """The name of a request: the first part of its path, as later parts may be a key."""
     method, part = scope.get("method", ""), scope["path"].split("/")[1]
     return f"{method} /{part}" if part in _PARTS else method, {}
 
@@ -185,7 +186,7 @@ _PARTS = frozenset({"", "hooks", "healthz", "readyz", "metrics", "api"})
 
 
 def _bare(span: ReadableSpan) -> ReadableSpan:
-    """The span without what may be a secret, an address or somebody's words."""
+    """The span without possible secrets, addresses or texts."""
     given = span.attributes or {}
     return ReadableSpan(
         name=span.name if _NAME.fullmatch(span.name) else "unnamed",

@@ -1,6 +1,6 @@
-"""Logging: one wide line a stage, for people on a terminal or as JSON for machines.
+"""Structured logging, one line per event, for terminals or as JSON.
 
-What libraries, warnings and errors that nobody foresaw have to say comes in the same form.
+Messages of libraries, warnings and unhandled errors have the same format.
 """
 
 import logging
@@ -34,7 +34,7 @@ _COMMON: tuple[Processor, ...] = (
 
 
 def configure(settings: Settings) -> None:
-    """Send this process's log, and that of the libraries it stands on, to standard error."""
+    """Send this process's log, and that of its libraries, to standard error."""
     level = logging.getLevelNamesMapping()[settings.log_level]
     lines = cast("TextIO", LogLines())
     structlog.configure(
@@ -53,9 +53,9 @@ def configure(settings: Settings) -> None:
 
 @contextmanager
 def explaining_the_end() -> Iterator[None]:
-    """Around a process that nobody watches: where the log is JSON, what stops it is a line there.
+    """Around an unattended process: if the log is JSON, a fatal error is logged as a line.
 
-    Where it is not, the error is raised on, for a person to read as it is.
+    Otherwise the error is raised, for a person to read as it is.
     """
     try:
         yield
@@ -99,13 +99,13 @@ def _rendering(settings: Settings) -> list[Processor]:
 
 
 def _visibly(logger: WrappedLogger, name: str, line: EventDict) -> EventDict:
-    """Let nothing of what is logged act on a terminal; what is no text shows so by itself."""
+    """Escape characters that act on a terminal; values that are not text are shown as such."""
     del logger, name
     return {key: visible(one) if isinstance(one, str) else one for key, one in line.items()}
 
 
 def _plain_traceback(out: TextIO, error: ExcInfo) -> None:
-    """A plain one: one that shows local variables would show passwords."""
+    """A plain traceback: one with local variables would show passwords."""
     written = StringIO()
     structlog.dev.plain_traceback(written, error)
     out.write(visible(written.getvalue()))
@@ -118,5 +118,5 @@ def _log_crash(
 
 
 def _log_unraisable(args: "UnraisableHookArgs") -> None:
-    """What went wrong where nobody could be told, such as while an object was destroyed."""
+    """An error that could not be raised, such as while an object was destroyed."""
     log.error("process.unraisable", exc_info=(args.exc_type, args.exc_value, args.exc_traceback))

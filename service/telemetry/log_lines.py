@@ -1,4 +1,4 @@
-"""Standard error as several processes share it: each line is whole, and none stands in another."""
+"""Writes complete lines to the shared standard error, without interleaving."""
 
 import fcntl
 import io
@@ -13,9 +13,10 @@ _STDERR = 2
 
 
 class LogLines(io.TextIOBase):
-    """Takes whole lines, with their ends, and writes each at once.
+    """Takes complete lines, with their line ends, and writes each at once.
 
-    What cannot be written, to a full disk or a reader that has gone, is lost: the work goes on.
+    A line that cannot be written, because of a full disk or a closed pipe, is lost: the work goes
+    on.
     """
 
     def __init__(self) -> None:
@@ -31,8 +32,8 @@ class LogLines(io.TextIOBase):
 def _alone() -> Iterator[None]:
     """While no other process writes to the same pipe.
 
-    A write to a file stays together; one to a pipe only if it is short, or the pipe empty. Other
-    things, such as /dev/null, are not locked: whoever could lock them as well might never let go.
+    A write to a file is atomic; one to a pipe only if it is short, or the pipe empty. Other files,
+    such as /dev/null, are not locked: another process with a lock on them might never release it.
     """
     mode = os.fstat(_STDERR).st_mode
     if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):

@@ -1,7 +1,7 @@
-"""Traces for OpenTelemetry, from the webhook to the message; off unless a collector is named.
+"""Traces for OpenTelemetry, from the webhook to the message; off unless a collector is set.
 
-Between processes a trace goes on over the database: receipts and events keep where they stand in
-it, as a W3C `traceparent`. What spans say, and what they never say, is in `exporting`.
+Between processes a trace continues through the database: receipts and events store their place in
+it, as a W3C `traceparent`. `exporting` defines what spans contain, and what they never contain.
 """
 
 import importlib
@@ -25,7 +25,7 @@ _WITHOUT = (
 
 
 class Tracing(Protocol):
-    """What makes spans; see the functions of this module, which call it."""
+    """Creates spans; see the functions of this module, which call it."""
 
     def span(
         self,
@@ -50,9 +50,9 @@ _origins: ContextVar[Mapping[Key, str]] = ContextVar("origins")
 
 @contextmanager
 def telling(process: str, environ: Mapping[str, str]) -> Iterator[None]:
-    """Make spans of what this process does, if `environ` names a collector.
+    """Create spans for this process, if `environ` names a collector.
 
-    Raises SettingsError where the libraries for that are missing.
+    Raises SettingsError if the libraries for that are missing.
     """
     global _tracing  # noqa: PLW0603 (one a process, as OpenTelemetry's own)
     if not any(environ.get(name) for name in _SWITCHES):
@@ -77,10 +77,10 @@ def span(
     /,
     **attributes: Attribute,
 ) -> AbstractContextManager[object]:
-    """Around one piece of work; below `parent`, a traceparent, or the first of its own trace.
+    """A span around one piece of work; below `parent`, a traceparent, or the first of a new trace.
 
-    `links` are other traces that it works for. An `attribute` is seen by whoever reads traces: it
-    is never a secret, an address, or a text.
+    `links` are other traces that it works for. An `attribute` is visible in the traces: it is never
+    a secret, an address, or a text.
     """
     if _tracing is None:
         return nullcontext()
@@ -90,7 +90,7 @@ def span(
 def together(
     name: str, origins: Iterable[str | None], **attributes: Attribute
 ) -> AbstractContextManager[object]:
-    """Around work for several traces at once: below the one, or linked to all there are."""
+    """A span around work for several traces: below the only one, or linked to all of them."""
     if _tracing is None:
         return nullcontext()
     found = [origin for origin in origins if origin is not None]
@@ -102,18 +102,18 @@ def together(
 
 
 def describe(**attributes: Attribute) -> None:
-    """Add to the span that this is in."""
+    """Add attributes to the current span."""
     if _tracing is not None:
         _tracing.describe(attributes)
 
 
 def current() -> str | None:
-    """The span that this is in, as a traceparent."""
+    """The current span, as a traceparent."""
     return None if _tracing is None else _tracing.current()
 
 
 def mark(name: str, key: Key, **attributes: Attribute) -> str | None:
-    """A span for what just happened to a task; returns it, for what comes of that."""
+    """A span for an event of a task; returns it, for the effects of the event."""
     if _tracing is None:
         return None
     with span(name, _origins.get({}).get(key) or current(), **attributes):
@@ -122,7 +122,7 @@ def mark(name: str, key: Key, **attributes: Attribute) -> str | None:
 
 @contextmanager
 def coming_from(origins: Mapping[Key, str | None]) -> Iterator[None]:
-    """Around what happens to several tasks: the traceparents of what told of each."""
+    """Around the events of several tasks: the traceparents of their causes."""
     if _tracing is None:
         yield
         return

@@ -1,7 +1,7 @@
-"""Characters that act on whoever shows them: they are shown, and not obeyed.
+"""Escapes control and bidirectional characters in output.
 
-What comes from systems, senders and configurations may hold commands to a terminal (ESC, BEL, CR,
-the control characters beyond ASCII) and marks that turn the order of what stands around them.
+Texts from systems, senders and configurations may contain terminal commands (ESC, BEL, CR, the
+control characters beyond ASCII) and marks that change the order of the text around them.
 """
 
 import re
@@ -12,9 +12,9 @@ _ACTING = re.compile(
 
 
 def visible(text: str) -> str:
-    r"""The text with each such character as `\u001b`; line breaks and tabs are left.
+    r"""The text with each such character as `\u001b`; line breaks and tabs are kept.
 
-    That is how JSON writes them, too: JSON in which this was done says the same.
+    JSON uses the same notation: a JSON text keeps its meaning.
     """
     return _ACTING.sub(_written, text)
 

@@ -1,4 +1,4 @@
-"""What a person decides about deliveries and unread webhooks, from the API or the page."""
+"""Operator actions on deliveries and rejected webhooks, from the API or the page."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
@@ -34,7 +34,7 @@ LONGEST_REASON = 500
 
 
 class OperatorActions:
-    """Carries out decisions; each raises a Problem where it is not possible."""
+    """Carries out operator actions; each raises a Problem if it is not possible."""
 
     def __init__(self, pool: Pool, clock: Clock, doorbell: Doorbell) -> None:
         self._pool = pool
@@ -42,9 +42,9 @@ class OperatorActions:
         self._doorbell = doorbell
 
     async def act(self, action: str, delivery: int, said: Mapping[str, Any], by: str) -> None:
-        """`said` may hold `attempts`, as they were shown, for a retry, and `reason` for a cancel.
+        """`said` may have `attempts`, as they were shown, for a retry, and `reason` for a cancel.
 
-        For a resolve it has to hold `arrived`.
+        For a resolve it must have `arrived`.
         """
         if delivery > LARGEST_ID:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such delivery")
@@ -56,7 +56,7 @@ class OperatorActions:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
 
     async def act_on_webhook(self, action: str, receipt: int, by: str) -> None:
-        """Read a webhook again that could not be read, or ignore it."""
+        """Process a rejected webhook again, or acknowledge it."""
         if receipt > LARGEST_ID:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such webhook")
         try:
@@ -69,7 +69,7 @@ class OperatorActions:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
 
     async def end_storm(self, action: str, storm: int, by: str) -> None:
-        """Release what the storm guard holds, or drop it."""
+        """Release or drop the messages that the storm guard holds."""
         if storm > LARGEST_ID:
             raise Problem(HTTPStatus.NOT_FOUND, "There are no such messages on hold")
         end = storms.release if action == "release" else storms.drop
@@ -116,9 +116,9 @@ def action_routes(
     endpoint: Callable[[str, Request], Awaitable[Response]],
     actions: Iterable[str],
 ) -> list[Route]:
-    """A route for each action on what is at `path`; the endpoint is told which it is.
+    """A route for each action on the object at `path`; the endpoint gets the action's name.
 
-    `protects` lets only those through who may decide.
+    `protects` admits only authorised requests.
     """
     return [
         Route(

@@ -1,4 +1,4 @@
-"""/api/v1: everything that was seen, decided and sent, as JSON, and what a person may decide."""
+"""/api/v1: all records as JSON, and operator actions."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -52,7 +52,7 @@ LISTS: Mapping[str, Listing] = {
 
 
 class Api:
-    """The reading half, over the database and the configuration in force."""
+    """The API, over the database and the active configuration."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Api:
         ]
 
     def _reading(self) -> dict[str, Endpoint]:
-        """What can be read, by its path."""
+        """The endpoints for reading, by path."""
         reading: dict[str, Endpoint] = {
             "/tasks": partial(self._list, api_lists.TASKS),
             "/tasks/{id:path}": self._task,
@@ -115,7 +115,7 @@ class Api:
         return _json(_found(row))
 
     async def _task(self, request: Request) -> Response:
-        """A task's id is the only one in its account; beyond that the caller has to say which."""
+        """A task's id is unique in its account only; if it is ambiguous, `account` is required."""
         task, account = request.path_params["id"], request.query_params.get("account")
         if not task.isprintable() or not (account or "").isprintable():
             raise Problem(HTTPStatus.NOT_FOUND, _NOTHING)
@@ -147,7 +147,7 @@ class Api:
         return _json(_found(_by_id(await self._rules(request), request.path_params["id"])))
 
     async def _rules(self, request: Request) -> Sequence[Mapping[str, Any]]:
-        """As they were written, now or when decisions were made by another `version` of them."""
+        """The rules as they were written, now or in another `version` that made decisions."""
         version = request.query_params.get("version")
         text = self._text if version is None else await self._kept(version)
         rules: Sequence[Mapping[str, Any]] = orjson.loads(text).get("rules", [])
@@ -164,7 +164,7 @@ class Api:
         return _json(describe(has_token=self._guard.has_token, root=self._root))
 
     async def _act(self, action: str, request: Request) -> Response:
-        """Carry out a decision and show what has become of the delivery."""
+        """Carry out an action and return the delivery."""
         announced = request.headers.get("content-length")
         said = _object(await read_body(request.receive, _BODY_BYTES, announced))
         await self._actions.act(action, request.path_params["id"], said, _BY)
@@ -184,7 +184,7 @@ class Api:
 
 
 def _object(body: bytes) -> dict[str, Any]:
-    """A JSON object; nothing at all is an empty one."""
+    """A JSON object; an empty body is an empty one."""
     try:
         said = orjson.loads(body or b"{}")
     except orjson.JSONDecodeError as error:

@@ -1,4 +1,4 @@
-"""The web process's application: which part answers what."""
+"""The web process's application: its parts and routes."""
 
 from collections.abc import Sequence
 
@@ -46,9 +46,9 @@ def build(
     guard: Guard,
     faults: Sequence[Diagnostic] = (),
 ) -> Starlette:
-    """Put the parts together; what they stand on stays the caller's, to be closed later.
+    """Build the application; the caller owns its resources, and closes them later.
 
-    `faults` keep another configuration from being in force instead of this one.
+    `faults` are the errors that keep a changed configuration from replacing this one.
     """
     links = ApprovalLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
     actions = OperatorActions(pool, clock, doorbell)

@@ -1,7 +1,7 @@
-"""The page behind the link that an approver gets: what would be sent to whom, and two buttons.
+"""The approver's page: what would be sent to whom, and two buttons.
 
-The link itself is what lets them in: whoever was sent it need not have the admin token. Reading
-the page decides nothing, however often a program looks at links ahead of people.
+The link itself authorises the approver, who does not need the admin token. Opening the page decides
+nothing, even if a program opens links automatically.
 """
 
 from http import HTTPStatus
@@ -27,7 +27,7 @@ _NOT_VALID = "This approval link is not valid. Ask for a new one, or decide on t
 
 
 class ApprovalPage:
-    """One delivery, for whoever has the link to it."""
+    """The page of one delivery, for a request with its link."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class ApprovalPage:
         return self._page(await self._admitted(request), too_late=None)
 
     async def answer(self, request: Request) -> Response:
-        """One of the buttons; the page is shown again, and says what came of it."""
+        """One of the buttons; the page is shown again, with the result."""
         row = await self._admitted(request)
         action = (await read_form(request)).get("answer", "")
         if action not in _ANSWERS:
@@ -73,7 +73,7 @@ class ApprovalPage:
         return self._page(await self._admitted(request), too_late=too_late)
 
     async def _admitted(self, request: Request) -> asyncpg.Record:
-        """The delivery that the link leads to; Problem where it does not lead to any."""
+        """The delivery of the link; raises Problem if the link is not valid."""
         self._guard.admit_by_link(request)
         number = request.path_params["id"]
         row = await approvals.read(self._pool, number) if number <= LARGEST_ID else None

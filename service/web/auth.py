@@ -1,4 +1,4 @@
-"""Who may look and decide: the holder of the admin token, or whoever sits at the machine."""
+"""Authentication: admin token, or local requests."""
 
 import hmac
 import secrets
@@ -30,8 +30,8 @@ _ID_BYTES = 32
 class Guard:
     """Admits requests with the token or a session; without a token, those from this machine.
 
-    Sessions are kept in the database, by digests that nobody can make without the token: another
-    token ends them all.
+    Sessions are stored in the database, as digests that depend on the token: a new token ends them
+    all.
     """
 
     def __init__(self, settings: Settings, pool: Pool, clock: Clock) -> None:
@@ -44,11 +44,11 @@ class Guard:
 
     @property
     def has_token(self) -> bool:
-        """Whether people sign in here."""
+        """Whether there is a login."""
         return self._token is not None
 
     def protects(self, endpoint: Endpoint) -> Endpoint:
-        """The endpoint for those who are admitted; others get a 401, 403 or 429 problem."""
+        """The endpoint for admitted requests; others get a 401, 403 or 429 problem."""
 
         async def guarded(request: Request) -> Response:
             await self.admit(request)
@@ -57,7 +57,7 @@ class Guard:
         return guarded
 
     def admit_by_link(self, request: Request) -> None:
-        """Raise Problem unless a request may be answered that proves itself by its link or form."""
+        """Raise Problem unless a request with a link or form of its own may be answered."""
         if request.method not in _READING and is_from_other_site(request.scope, self._own_host):
             raise Problem(HTTPStatus.FORBIDDEN, "This came from a page of another site")
         if self._token is None:
@@ -78,9 +78,9 @@ class Guard:
         )
 
     async def begin_session(self, request: Request, token: str, response: Response) -> bool:
-        """Give the browser a session if the token is the right one; False if it is not.
+        """Start a browser session if the token is right; False if it is not.
 
-        A 429 Problem where too many wrong ones have been tried.
+        Raises a 429 Problem after too many wrong tokens.
         """
         if not self._is_right(request, token.encode()):
             return False
@@ -97,7 +97,7 @@ class Guard:
         return True
 
     async def end_session(self, request: Request, response: Response) -> None:
-        """Whoever has kept the cookie is not admitted by it any more."""
+        """End the session: its cookie is no longer valid."""
         await sessions.end(self._pool, self._key(request.cookies.get(COOKIE, "")))
         response.delete_cookie(COOKIE, httponly=True, samesite="strict")
 

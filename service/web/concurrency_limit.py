@@ -1,4 +1,4 @@
-"""Who asks for a page or the API: only so many at once, and no answer is kept or guessed at."""
+"""Concurrency limit and security headers (no-store, nosniff) for page and API."""
 
 from http import HTTPStatus
 
@@ -7,13 +7,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.web.problems import Problem, come_again, respond
 
-# More would only queue for the database, and whoever has no token can ask for what takes a while.
+# More would only queue for the database, and slow requests are possible without a token.
 MOST_AT_ONCE = 100
 _NEVER_TURNED_AWAY = ("/hooks/", "/healthz", "/readyz")
 
 
 class ConcurrencyLimit:
-    """Around the application. Webhooks and whoever watches the process are always let in."""
+    """Wraps the application. Webhooks and health checks are always admitted."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,7 +1,7 @@
-"""How many connections there may be, and which make way where there are more.
+"""Connection limit: closes idle connections when it is reached.
 
-A connection costs its holder nothing. So those who only hold one never keep out who has something
-to send: where all places are taken, a webhook gets the place of a connection that waits.
+Idle connections cost their clients nothing, so they must not block clients that send requests: when
+the limit is reached, a webhook replaces a connection that waits.
 """
 
 import resource
@@ -20,17 +20,17 @@ _BETWEEN_LINES = 60.0  # seconds
 
 
 class TrackedConnection(Protocol):
-    """What has to be known of a connection."""
+    """The interface of a connection that can be closed."""
 
     since: float
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it is the client's turn, `since` when."""
+        """Whether it waits for the client, since the time `since`."""
 
     @property
     def address(self) -> str:
-        """From where it comes."""
+        """The client's address."""
 
     def drop(self) -> None:
         """Close it at once."""
@@ -49,13 +49,14 @@ class ConnectionLimiter(ServerState):
 
     @property
     def guests(self) -> tuple[TrackedConnection, ...]:
-        """The connections that there are."""
+        """The open connections."""
         return tuple(cast("set[TrackedConnection]", self.connections))
 
     def make_room(self, now: float) -> bool:
-        """Whether there is room for one more, be it that others had to make way.
+        """Whether there is room for one more, possibly after closing others.
 
-        First go those of the address that has most of them, and of these who has waited longest.
+        Connections of the address that has most of them are closed first, the longest-waiting one
+        of these.
         """
         most = _most()
         if len(self.connections) < most:

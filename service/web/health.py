@@ -1,4 +1,4 @@
-"""How the process is: alive, ready, and what has been counted."""
+"""Health of the process: liveness, readiness and metrics."""
 
 import asyncio
 from http import HTTPStatus
@@ -24,7 +24,7 @@ _BETWEEN_TRIES = 1.0  # seconds for which a write that went well is believed
 
 
 class Health:
-    """Answers whoever runs Taskbell; none of it needs the token but the numbers."""
+    """Answers health checks; only the metrics require the token."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Health:
         return _json({"alive": True})
 
     async def ready(self, request: Request) -> Response:
-        """503 with what is missing, in words. The door is open without Redis all the same."""
+        """503 with the reasons, as text. Webhooks are accepted without Redis all the same."""
         del request
         missing = await self._missing()
         if missing:
@@ -86,7 +86,7 @@ class Health:
         return missing
 
     async def _missing_in_database(self) -> str | None:
-        """Looked for once at a time: strangers may ask as often as they like."""
+        """Checked once at a time: the endpoint is public and may be called very often."""
         if self._look is None or self._look.done():
             self._look = asyncio.create_task(self._look_at_database())
         return await asyncio.shield(self._look)

@@ -1,4 +1,4 @@
-"""How the operator page says things: plain words, local times."""
+"""Texts of the operator page: plain words, local times."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -60,19 +60,19 @@ def local(moment: datetime, zone: ZoneInfo) -> str:
 
 
 def place(zone: ZoneInfo, usual: ZoneInfo) -> str:
-    """What stands behind a time that is not in the usual zone, such as ` (New York)`."""
+    """The suffix of a time that is not in the usual zone, such as ` (New York)`."""
     return "" if zone == usual else f" ({zone.key.rpartition('/')[2].replace('_', ' ')})"
 
 
 def teller(zone: ZoneInfo, usual: ZoneInfo) -> Told:
-    """How moments are shown in a sentence: in the zone, which is named if it is not the usual."""
+    """Returns a function that shows a time: in the zone, which is named if it is not the usual."""
     return lambda moment: f"{local(moment, zone)}{place(zone, usual)}"
 
 
 def in_local_time(reason: str, zone: ZoneInfo, usual: ZoneInfo) -> str:
     """A reason with its times, which are stored as `2026-03-06 14:05 UTC`, as `teller` shows them.
 
-    What only looks like a time is left alone.
+    A text that only looks like a time is not changed.
     """
     tell = teller(zone, usual)
     return _STORED_TIME.sub(lambda found: _retold(found[0], tell), reason)
@@ -107,12 +107,12 @@ def progress(read: int, total: int | None) -> str:
 
 
 def goes_by_account(channel: str) -> bool:
-    """Whether it goes through the account's own system."""
+    """Whether it is sent through the account's own system."""
     return channel in BUILT_IN
 
 
 def receiver(channel: str, target: str) -> str:
-    """Where a delivery goes, such as `slack #office` or `customer: on the way`."""
+    """The receiver of a delivery, such as `slack #office` or `customer: on the way`."""
     if channel in NOTIFICATIONS:
         return f"{channel}: {target.replace('_', ' ')}" if target else channel
     return f"{channel} {target}".replace("_", " ") if target else channel.replace("_", " ")

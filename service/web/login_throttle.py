@@ -1,4 +1,4 @@
-"""Wrong tokens: how many may be tried, by one address and by all, before nobody looks at them."""
+"""Rate limit for failed logins, per address and in total."""
 
 import math
 from collections import OrderedDict
@@ -22,7 +22,7 @@ _BETWEEN_LINES = timedelta(minutes=1)
 
 
 class _Tally:
-    """A count that falls with time."""
+    """A count that decreases with time."""
 
     def __init__(self, most: int, falls: float, now: datetime) -> None:
         self._most, self._falls = most, falls
@@ -46,8 +46,8 @@ class _Tally:
 class LoginThrottle:
     """Counts wrong tokens in one web process, in bounded memory.
 
-    Where all addresses together try too many, those from which the right token has come are still
-    listened to: whoever guesses from everywhere keeps nobody out who is known.
+    If all addresses together try too many, addresses that have used the right token are still
+    admitted: an attack from many addresses does not lock out known users.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -58,7 +58,7 @@ class LoginThrottle:
         self._next_line = clock.now()
 
     def demand_room(self, address: str) -> None:
-        """Raise a 429 Problem where this address may not try at the moment, right or wrong."""
+        """Raise a 429 Problem if this address may not try at the moment, right or wrong."""
         now, network = self._clock.now(), _network(address)
         tallies = [self._of_one[network]] if network in self._of_one else []
         if network not in self._known:
@@ -69,7 +69,7 @@ class LoginThrottle:
             raise _too_many(math.ceil(wait))
 
     def wrong(self, address: str) -> None:
-        """Somebody there has guessed."""
+        """Record a wrong token from this address."""
         now, network = self._clock.now(), _network(address)
         tally = self._of_one.setdefault(network, _Tally(OF_ONE, _OF_ONE_FORGOTTEN, now))
         tally.add(now)
@@ -79,7 +79,7 @@ class LoginThrottle:
             self._of_one.popitem(last=False)
 
     def right(self, address: str) -> None:
-        """Somebody there has the token."""
+        """Record the right token from this address."""
         network = _network(address)
         self._known[network] = None
         self._known.move_to_end(network)
@@ -93,7 +93,7 @@ class LoginThrottle:
 
 
 def _network(address: str) -> str:
-    """An address; of version 6 the network that one customer is given. What is none is one."""
+    """An address; for IPv6 the network of one customer. All invalid ones are the same."""
     try:
         read = ip_address(address)
     except ValueError:

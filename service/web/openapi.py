@@ -1,4 +1,4 @@
-"""The API described for programs: OpenAPI 3.1, made from the very lists that it describes."""
+"""The API described as OpenAPI 3.1, generated from the lists that the API itself uses."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields

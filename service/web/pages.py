@@ -1,4 +1,4 @@
-"""What all pages for people have in common: their headers, templates, forms and errors."""
+"""Common parts of all pages for people: headers, templates, forms and errors."""
 
 from http import HTTPStatus
 from typing import Any
@@ -33,7 +33,7 @@ _HEADERS = {
 
 
 class Pages:
-    """The templates, ready to be filled in; `root` is the path in front of all of ours."""
+    """The templates; `root` is the prefix of all our paths."""
 
     def __init__(self, root: str) -> None:
         self._root = root
@@ -52,7 +52,7 @@ class Pages:
         self._templates.filters["whole"] = _whole
 
     def redirect(self, path: str) -> RedirectResponse:
-        """To another page of ours, which is asked for anew."""
+        """Redirect to another page of ours, with a GET."""
         return RedirectResponse(self._root + path, HTTPStatus.SEE_OTHER)
 
     def render(self, template: str, status: int = HTTPStatus.OK, **values: Any) -> HTMLResponse:
@@ -60,9 +60,9 @@ class Pages:
         return HTMLResponse(text, status, headers=_HEADERS)
 
     def for_people(self, endpoint: Endpoint) -> Endpoint:
-        """The endpoint; where a browser is not let in, a person is shown why, or the login.
+        """The endpoint; a browser that is not admitted gets a page with the reason, or the login.
 
-        Whoever does not ask for a page gets the problem document.
+        Clients that do not accept HTML get the problem document.
         """
 
         async def answered(request: Request) -> Response:
@@ -83,14 +83,14 @@ def _wants_page(request: Request) -> bool:
 
 
 def _shortened(value: Any) -> Any:
-    """What stands in one place of a page: a text has an end, whatever it is."""
+    """The text for one place of a page, with a maximum length."""
     if not isinstance(value, str) or isinstance(value, Markup) or len(value) <= _LONGEST:
         return value
     return f"{value[:_LONGEST]}…"
 
 
 def _whole(text: str) -> Markup:
-    """All of a message, which has an end of its own."""
+    """The whole text of a message, which has a maximum length of its own."""
     return escape(text)
 
 

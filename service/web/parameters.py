@@ -1,4 +1,4 @@
-"""What a list is asked for: filters, page size and cursor, each checked and named if wrong."""
+"""The parameters of lists: filters, page size and cursor, validated with error messages."""
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -27,7 +27,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 class _Number(Convertor[int]):
-    """A row's number in an address, of no more digits than one can have."""
+    """A row's number in a path, with no more digits than possible."""
 
     regex = "[0-9]{1,19}"
 
@@ -43,7 +43,7 @@ register_url_convertor("number", _Number())
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """What of a list is wanted."""
+    """The requested part of a list."""
 
     values: Mapping[str, Any]
     limit: int
@@ -64,10 +64,9 @@ def filtered(
     filters: Mapping[str, str],
     *others: str,
 ) -> list[Mapping[str, Any]]:
-    """A short list that is held whole, by `filters` (parameter to field) and `limit`.
+    """A short list that is in memory, by `filters` (parameter to field) and `limit`.
 
-    `others` are parameters that somebody else has read. Raises a 400 Problem that names the
-    parameter.
+    `others` are parameters that the caller has read. Raises a 400 Problem that names the parameter.
     """
     _demand_known(query, {*filters, *others, "limit"})
     asked = {filters[name]: query[name] for name in filters if name in query}
@@ -76,7 +75,7 @@ def filtered(
 
 
 def cursor(mark: Mark | None) -> str | None:
-    """The mark as text that a caller hands back unread."""
+    """The mark as an opaque text, which a caller sends back unchanged."""
     return None if mark is None else urlsafe_b64encode(orjson.dumps(mark)).decode().rstrip("=")
 
 
@@ -87,7 +86,7 @@ def wrong(name: str, expected: str) -> Problem:
 
 
 def is_text(text: str, longest: int = LONGEST) -> bool:
-    """Whether it is a text on one line, of so many characters at most."""
+    """Whether it is a text on one line, of at most this many characters."""
     return (
         len(text) <= longest
         and _TEXT.fullmatch(text) is not None
@@ -118,7 +117,7 @@ def _value(listing: Listing, name: str, text: str) -> str | datetime:
 
 
 def _moment(text: str) -> datetime:
-    """An RFC 3339 time. An unescaped + arrives as a space, and is meant as a +."""
+    """An RFC 3339 time. An unescaped + arrives as a space, and is read as a +."""
     try:
         return utc(datetime.fromisoformat(text.upper().replace(" ", "+")))
     except (ValueError, OverflowError):
@@ -147,5 +146,5 @@ def _mark(text: str, listing: Listing) -> Mark:
 
 
 def _can_be_key(part: str | int) -> bool:
-    """Whether a row may be found by it; PostgreSQL holds neither larger numbers nor NUL."""
+    """Whether it can be a key; PostgreSQL stores neither larger numbers nor NUL."""
     return part.isprintable() if isinstance(part, str) else 0 <= part <= LARGEST_ID

@@ -1,10 +1,10 @@
-"""Taskbell below a path of another's site, such as /taskbell."""
+"""Serves Taskbell below a path of another site, such as /taskbell."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class PathInFront:
-    """Takes the path off requests from proxies that hand it on; others have done so themselves."""
+    """Removes the path from requests of proxies that forward it; others have removed it already."""
 
     def __init__(self, app: ASGIApp, path: str) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents, for every answer that is not what was asked for."""
+"""Errors as RFC 9457 problem documents, for every error response."""
 
 import asyncio
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _LINGERING = 2.0  # seconds
 
 
 class Problem(HTTPException):
-    """Why a request is not answered; `more` are members of the document beside the usual."""
+    """An error response; `more` are members of the document beside the usual ones."""
 
     def __init__(
         self,
@@ -38,10 +38,10 @@ class Problem(HTTPException):
 
 
 class LastResponse(Response):
-    """An answer to a request whose body is not read, after which the connection is closed.
+    """A response to a request whose body is not read, after which the connection is closed.
 
-    What is on its way is still taken and dropped for a moment: to close a connection with unread
-    bytes is to reset it, and the sender may then lose the answer.
+    Incoming data is received and discarded for a moment: closing a connection with unread bytes
+    resets it, and the sender may then lose the response.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,9 +63,9 @@ async def _drop_body(receive: Receive) -> None:
 
 
 def come_again(status: HTTPStatus, detail: str, *, closes: bool = False) -> Problem:
-    """Trouble of our own that passes: the caller is told when to try again.
+    """A temporary error on our side: the caller is told when to try again.
 
-    `closes` saves reading what the caller still has to send.
+    `closes` avoids reading the rest of the request.
     """
     seconds = int(RETRY_AFTER.total_seconds())
     closing = {"Connection": "close"} if closes else {}
@@ -101,7 +101,7 @@ async def _blame_the_database(request: Request, error: Exception) -> Response:
 
 
 async def _blame_ourselves(request: Request, error: Exception) -> Response:
-    """Senders come again after a 503, whereas some give up after a 500."""
+    """Respond with 503: senders retry after it, whereas some give up after a 500."""
     log.error("web.failed", path=request.url.path, kind=type(error).__name__)
     return respond(
         come_again(HTTPStatus.SERVICE_UNAVAILABLE, "Taskbell failed here; its log says why")

@@ -1,6 +1,6 @@
-"""uvicorn's HTTP protocol within bounds: what a request may hold beside its body, and how long.
+"""uvicorn's HTTP protocol with limits: for the size of a request's head, and for times.
 
-What is refused here never reaches the application, and is answered as the rest of Taskbell does.
+Requests that are refused here never reach the application; the response has Taskbell's format.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _VERSIONS = {"1.0", "1.1"}
 
 
 class Connection(HttpToolsProtocol):
-    """One client's connection; `since` is when its present wait for the client began."""
+    """One client's connection; `since` is when it began to wait for the client."""
 
     server_state: ConnectionLimiter
     since = 0.0
@@ -46,17 +46,17 @@ class Connection(HttpToolsProtocol):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it is the client's turn: to ask, to send the rest, or to take the answer."""
+        """Whether it waits for the client: for a request, its rest, or to read the response."""
         return self._is_between or self.cycle.more_body
 
     @property
     def address(self) -> str:
-        """The client's, or that of its proxy."""
+        """The client's address, or that of its proxy."""
         return self.client[0] if self.client else ""
 
     @property
     def _is_between(self) -> bool:
-        """Whether no request is being answered."""
+        """Whether no request is in progress."""
         return self.cycle is None or self.cycle.response_complete
 
     def drop(self) -> None:
@@ -73,7 +73,7 @@ class Connection(HttpToolsProtocol):
             self.drop()
 
     def _allowed(self) -> float:
-        """How many seconds the present wait may take; a request's body has its own limit."""
+        """How many seconds this wait may take; a request's body has its own limit."""
         if self._is_deaf and self._is_between:
             return LINGERING
         if self.flow.write_paused or self.transport.get_write_buffer_size():
@@ -158,9 +158,10 @@ class Connection(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _decline(self, rest: bytes) -> None:
-        """Read the request without its offer to speak another protocol, and what came after it.
+        """Ignore the request's offer to upgrade to another protocol, and read what came after it.
 
-        Nobody has to take one up. Java's own client makes one with every request in plain HTTP.
+        A server may ignore such an offer. Java's own client sends one with every request in plain
+        HTTP.
         """
         first = b"%b %b HTTP/%b" % (
             self.parser.get_method(),
@@ -172,7 +173,7 @@ class Connection(HttpToolsProtocol):
         self.data_received(b"\r\n".join([first, *lines, b"", rest]))
 
     def _refuse(self, problem: Problem) -> None:
-        """Listen no more. Say why, unless an answer to an earlier request is still to come."""
+        """Read no more. Send the error, unless the response to an earlier request is pending."""
         log.debug("web.refused", status=int(problem.status_code), address=self.address)
         self._is_deaf = True
         self.since = self.loop.time()
@@ -184,7 +185,7 @@ class Connection(HttpToolsProtocol):
             self._end(problem)
 
     def _last_whole(self) -> RequestResponseCycle | None:
-        """The last request that came before the refused one and is not answered yet."""
+        """The last complete request before the refused one, if it is not answered yet."""
         if self._is_in_head:
             return None if self._is_between else self.cycle
         if not self.pipeline:
@@ -193,7 +194,7 @@ class Connection(HttpToolsProtocol):
         return self.pipeline[0][0] if self.pipeline else self._running
 
     def _end(self, problem: Problem) -> None:
-        """Answer, and send no more; the client may still be sending."""
+        """Send the response, and no more; the client may still be sending."""
         if self._is_between or not self.cycle.response_started:
             self._write(problem)
         if self.cycle is not None:
@@ -211,7 +212,7 @@ class Connection(HttpToolsProtocol):
 
 
 def _is_clear(headers: Sequence[tuple[bytes, bytes]]) -> bool:
-    """Whether there is one Host at most, and no length that only a large number could hold."""
+    """Whether there is at most one Host, and no length that only a large number could have."""
     hosts = 0
     for name, value in headers:
         if name == b"host":

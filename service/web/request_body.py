@@ -1,4 +1,4 @@
-"""Request bodies, of which no more is read than may come."""
+"""Reads request bodies up to a maximum size."""
 
 import asyncio
 from functools import partial
@@ -12,10 +12,11 @@ LONGEST_BODY = 20.0  # seconds
 
 
 class BodyBudget:
-    """How many bytes of bodies that are still coming in are held in memory at once.
+    """Limits how many bytes of incomplete bodies are in memory at once.
 
-    Who sends one is known only when all of it is there, so that strangers may begin any number.
-    Where there is no room for more, the body that has been coming for the longest makes way.
+    The sender is verified only when the whole body is there, so anyone may begin any number of
+    requests. If there is no room for more, the body that has been incomplete for longest is
+    dropped.
     """
 
     def __init__(self, left: int) -> None:
@@ -24,7 +25,7 @@ class BodyBudget:
         self._held: dict[asyncio.Timeout, int] = {}
 
     async def read(self, receive: Receive, most: int, announced: bytes | str | None) -> bytes:
-        """As `read_body`; a 503 Problem if this body had to make way."""
+        """As `read_body`; a 503 Problem if this body was dropped."""
         wait = asyncio.timeout(LONGEST_BODY)
         try:
             async with wait:
@@ -55,8 +56,8 @@ class BodyBudget:
 async def read_body(receive: Receive, most: int, announced: bytes | str | None) -> bytes:
     """The whole body; a 400, 408 or 413 Problem.
 
-    `announced` is its Content-Length: one that is too large is refused before anything is read,
-    or asked for with a 100. One that is not proves nothing.
+    `announced` is its Content-Length: if that is too large, the request is refused before anything
+    is read, or asked for with a 100. A smaller one proves nothing.
     """
     try:
         async with asyncio.timeout(LONGEST_BODY):

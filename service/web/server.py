@@ -1,4 +1,4 @@
-"""The web process: uvicorn around the application, and what the application stands on."""
+"""The web process: uvicorn, the application, and its resources."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ _OF_PAGES, _OF_THE_DOOR = 5, 1
 
 
 class AppSwitch:
-    """The application in force: each request is answered by the one that was there as it came."""
+    """The active application: each request is answered by the one that was active when it came."""
 
     def __init__(self, app: Starlette) -> None:
         self.app = app
@@ -42,10 +42,10 @@ class AppSwitch:
 
 
 async def serve(settings: Settings, line: ParentPipe | None) -> None:
-    """Answer requests until the process is told to stop; open ones are finished first.
+    """Serve requests until the process is told to stop; open ones are finished first.
 
-    The configuration comes by `line`; without one, from its files. Raises ConfigError where the
-    first has faults.
+    The configuration comes by `line`; without one, from its files. Raises ConfigError if the first
+    one has errors.
     """
     readings = follow(line, settings.taskbell_config, os.environ)
     config = (await anext(readings)).demand()
@@ -83,7 +83,7 @@ async def _renew(
     config: Config,
     readings: AsyncIterator[LoadedConfig],
 ) -> None:
-    """Serve each configuration from when it comes, or show what is wrong with it."""
+    """Activate each configuration when it comes, or show its errors."""
     async for reading in readings:
         config = reading.config or config
         front.app = made(config=config, faults=reading.faults)

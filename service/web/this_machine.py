@@ -1,4 +1,4 @@
-"""Whether a request was made on this machine, and by whose order."""
+"""Whether a request is local and not cross-site."""
 
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -28,10 +28,10 @@ _OUR_SITES = frozenset({b"same-origin", b"none"})
 
 
 def why_not_local(scope: Scope) -> str | None:
-    """What speaks against it: the peer, the name it calls us by, or a proxy; None if nothing does.
+    """Why it is not local: the peer, the host name, or a proxy; None if it is.
 
-    The peer alone is no proof: a page elsewhere can have its name resolved to 127.0.0.1, and what
-    a proxy hands on with HTTP/1.0 need not say that there is one.
+    The peer address alone is not enough: a web page elsewhere can have its name resolved to
+    127.0.0.1, and a proxy that uses HTTP/1.0 may not add a header.
     """
     headers: Mapping[bytes, bytes] = dict(scope["headers"])
     if scope.get("http_version") == "1.0":
@@ -48,9 +48,9 @@ def why_not_local(scope: Scope) -> str | None:
 
 
 def is_from_other_site(scope: Scope, own_host: str = "") -> bool:
-    """Whether a browser says that a page sent this which is none of ours.
+    """Whether a browser says that a page of another site sent this.
 
-    `own_host` is how people reach the page, which a proxy need not pass on.
+    `own_host` is the host under which people reach the page; a proxy may not forward it.
     """
     headers: Mapping[bytes, bytes] = dict(scope["headers"])
     if headers.get(b"sec-fetch-site", b"none") not in _OUR_SITES:

@@ -1,4 +1,4 @@
-"""The door: webhooks come in, are checked, kept, and only then answered."""
+"""Webhook endpoint: verifies and stores a request before answering."""
 
 import asyncio
 import codecs
@@ -80,7 +80,7 @@ _ONLY_HERE = (
 
 
 class WebhookEndpoint:
-    """Takes in the webhooks of all accounts; an ASGI application, for every microsecond counts."""
+    """Receives the webhooks of all accounts; a plain ASGI application, for speed."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class WebhookEndpoint:
         await _accept(receipt, send)
 
     def _opened(self, account: str, scope: Scope) -> HookOptions:
-        """How webhooks of the account are proved genuine; raises Problem where it takes none."""
+        """How webhooks of the account are verified; raises Problem if it accepts none."""
         if account not in self._options:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no account of this name")
         options = self._options[account]
@@ -177,7 +177,7 @@ def _wrong_type(content_type: bytes, encoding: bytes) -> str | None:
 
 
 def _unpacked(body: bytes) -> bytes:
-    """The body itself. It was signed as it was sent."""
+    """The body, decompressed. The signature is of the body as it was sent."""
     try:
         return unpacked(body, BODY_BYTES)
     except TooLarge as error:
@@ -187,9 +187,10 @@ def _unpacked(body: bytes) -> bytes:
 
 
 def _to_keep(headers: Headers, body: bytes) -> bytes:
-    """The body as it is kept: in UTF-8, and without secrets; raises Problem.
+    """The body as it is stored: in UTF-8, and without secrets; raises Problem.
 
-    Refused is what no JSON reader takes. What is JSON but no task is set aside later, by ingest.
+    A body that no JSON parser accepts is refused. JSON that is no task is rejected later, by
+    ingest.
     """
     try:
         return without_secrets(_json(_transcoded(headers, body)))
@@ -217,7 +218,7 @@ def _transcoded(headers: Headers, body: bytes) -> bytes:
 
 @lru_cache(_SENDERS)
 def _charset(content_type: bytes) -> str | None:
-    """The character set that it names, if there is such a one and it is none of Unicode's."""
+    """The character set that it names, if it exists and is not one of Unicode's."""
     found = _CHARSET.search(content_type)
     try:
         name = codecs.lookup(found[1].decode("latin-1")).name if found else "utf-8"
@@ -227,13 +228,13 @@ def _charset(content_type: bytes) -> str | None:
 
 
 def _key(options: HookOptions, headers: Headers, body: bytes) -> str:
-    """What tells a webhook from all others, made of nothing but what its sender has signed."""
+    """A key that identifies a webhook, made only of signed parts."""
     name = options.scheme.message_id(headers, body)
     return body_key(body) if name is None else sender_key(name)
 
 
 def _kept(headers: Headers) -> dict[str, str]:
-    """What of the headers is stored; PostgreSQL holds any text but NUL."""
+    """The headers that are stored; PostgreSQL stores any text except NUL."""
     return {
         name.decode(): headers[name][:KEPT_HEADER_BYTES].decode("latin-1").replace("\0", "")
         for name in KEPT_HEADERS

@@ -73,7 +73,7 @@ async def test_law_2_an_observation_is_one_transaction(
 
 
 @pytest.mark.parametrize("road", ["poll", "look_up", "clock"])
-async def test_law_2_holds_on_every_road(
+async def test_law_2_holds_for_every_input(
     road: str, pool: Pool, clock: VirtualClock, folder: Path
 ) -> None:
     """A poll, a look by id and the clock leave nothing half done either."""
@@ -108,7 +108,7 @@ async def counts(pool: Pool) -> dict[str, int]:
     return {table: await pool.fetchval(f"SELECT count(*) FROM {table}") for table in tables}
 
 
-async def test_law_3_a_doorbell_without_redis_hurts_nobody() -> None:
+async def test_law_3_a_doorbell_without_redis_raises_nothing() -> None:
     """Where nothing listens, ringing neither fails nor blocks."""
     doorbell = Doorbell(f"redis://127.0.0.1:{free_port()}")
     doorbell.ring("ingest", "field")
@@ -117,7 +117,7 @@ async def test_law_3_a_doorbell_without_redis_hurts_nobody() -> None:
     await doorbell.close()
 
 
-async def test_law_3_the_sweep_finds_what_nobody_rang_for(
+async def test_law_3_the_sweep_finds_work_without_a_wake_up(
     pool: Pool, clock: VirtualClock, folder: Path, database_url: str
 ) -> None:
     """Without any doorbell a receipt is read, its event decided on, and its message sent."""

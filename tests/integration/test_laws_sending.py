@@ -55,7 +55,7 @@ AMBIGUOUS = [
 
 
 @pytest.mark.parametrize("kind", AMBIGUOUS)
-async def test_law_8_an_unclear_end_is_never_tried_again(
+async def test_law_8_an_unknown_outcome_is_never_retried(
     kind: FaultKind, taskbell: Corridor
 ) -> None:
     """The request went out and no clear answer came: unknown, with a reason, for good."""
@@ -72,7 +72,7 @@ async def test_law_8_an_unclear_end_is_never_tried_again(
 
 
 @pytest.mark.parametrize("kind", [FaultKind.THROTTLED, FaultKind.THROTTLED_UNTIL])
-async def test_law_8_what_surely_did_not_happen_is_tried_again(
+async def test_law_8_an_attempt_that_surely_sent_nothing_is_retried(
     kind: FaultKind, taskbell: Corridor
 ) -> None:
     """A refusal says that nothing was done: the customer is told when the pause is over."""
@@ -150,7 +150,7 @@ async def test_law_8_a_late_answer_does_not_overrule_a_person(taskbell: Corridor
 
 
 @pytest.mark.parametrize("state", ["sent", "failed"])
-async def test_law_8_a_person_resolves_it(state: str, taskbell: Corridor) -> None:
+async def test_law_8_a_person_resolves_an_unknown_outcome(state: str, taskbell: Corridor) -> None:
     """Whoever finds out whether the customer heard says so; nothing is sent by that."""
     taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.RESET_AFTER, method="POST"))
     await taskbell.webhook(taskbell.visit())
@@ -164,7 +164,7 @@ async def test_law_8_a_person_resolves_it(state: str, taskbell: Corridor) -> Non
     assert taskbell.told == ["details"]
 
 
-async def test_law_8_two_workers_tell_a_customer_once(
+async def test_law_8_two_workers_send_a_customer_message_once(
     pool: Pool, clock: VirtualClock, folder: Path
 ) -> None:
     """However many lanes of an account are at work, each message is claimed by one."""

@@ -29,7 +29,7 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
         yield running
 
 
-async def test_law_4_six_roads_are_one_event(taskbell: Corridor) -> None:
+async def test_law_4_six_inputs_are_one_event(taskbell: Corridor) -> None:
     """Webhook, the same again, a hint, a poll, a scan and a look by id: completed once."""
     visit = taskbell.visit()
     await taskbell.webhook(visit)
@@ -46,7 +46,7 @@ async def test_law_4_six_roads_are_one_event(taskbell: Corridor) -> None:
     assert len(await taskbell.deliveries("done")) == 1
 
 
-async def test_law_4_the_same_webhook_again_is_a_reason_to_look(taskbell: Corridor) -> None:
+async def test_law_4_a_repeated_webhook_causes_a_read(taskbell: Corridor) -> None:
     """What it says was taken in once; that it comes again may mean that there is more."""
     visit = copy(taskbell.visit())
     await taskbell.webhook(visit)
@@ -107,7 +107,7 @@ async def test_law_5_a_page_that_was_asked_for_before_the_webhook_is_stale(
     assert kinds(await taskbell.events(visit["id"])) == ["created", "completed"]
 
 
-async def test_law_5_what_came_in_before_a_deletion_does_not_raise_the_dead(
+async def test_law_5_a_webhook_from_before_a_deletion_restores_nothing(
     taskbell: Corridor,
 ) -> None:
     """A change made just before the deletion is read after it: the task stays deleted."""
@@ -128,7 +128,7 @@ async def test_law_5_what_came_in_before_a_deletion_does_not_raise_the_dead(
 
 
 @pytest.mark.parametrize("was_known", [False, True])
-async def test_law_5_an_answer_that_crosses_a_later_one_does_not_raise_the_dead(
+async def test_law_5_an_answer_that_crosses_a_later_one_restores_nothing(
     taskbell: Corridor, *, was_known: bool
 ) -> None:
     """A visit is read by id, is deleted, is read again: then the first answer comes."""
@@ -201,7 +201,7 @@ async def test_law_5_an_answer_that_a_scan_overtakes_is_not_lost(
     assert kinds(await taskbell.events(number)) == ["created", told]
 
 
-async def test_law_5_what_was_long_on_its_way_does_not_outrank_a_look_that_is_under_way(
+async def test_law_5_a_delayed_webhook_does_not_outrank_a_read_in_progress(
     taskbell: Corridor,
 ) -> None:
     """A visit as it was, pushed late, agrees with what is known; it is no newer for that."""
@@ -263,7 +263,7 @@ async def test_an_unreadable_task_keeps_no_other_from_being_seen(taskbell: Corri
     assert await taskbell.events(odd["id"]) == ["created by poll"]
 
 
-async def test_law_6_an_empty_list_is_not_believed(taskbell: Corridor) -> None:
+async def test_law_6_an_empty_list_deletes_nothing(taskbell: Corridor) -> None:
     """Where 50 visits were the list is empty: each is asked for, and all are still there."""
     visits = [taskbell.visit() for _ in range(50)]
     await taskbell.poll()
@@ -276,7 +276,7 @@ async def test_law_6_an_empty_list_is_not_believed(taskbell: Corridor) -> None:
         assert await taskbell.snapshot(visit["id"])
 
 
-async def test_law_6_what_a_shrunken_list_misses_is_asked_for_one_by_one(
+async def test_law_6_tasks_missing_from_a_shrunken_list_are_read_by_id(
     taskbell: Corridor,
 ) -> None:
     """Of 50 visits 20 are really gone: each is a deletion once a person has said so."""
@@ -385,7 +385,7 @@ async def test_law_7_a_first_sync_that_broke_off_is_silent_too(
         assert await pool.fetchval("SELECT count(*) FROM tasks") == 150
 
 
-async def test_law_7_a_new_clock_rule_rings_nothing_for_the_past(taskbell: Corridor) -> None:
+async def test_law_7_a_new_alarm_does_not_fire_for_the_past(taskbell: Corridor) -> None:
     """What the old rules still owe is rung, the new rule's past is not, its future is."""
     clock = taskbell.clock
     past, owed = taskbell.visit(), taskbell.visit()

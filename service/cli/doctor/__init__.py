@@ -1,4 +1,4 @@
-"""`taskbell doctor`: what keeps Taskbell from its work, and what to do about it."""
+"""`taskbell doctor`: finds problems and suggests fixes."""
 
 import os
 from dataclasses import asdict

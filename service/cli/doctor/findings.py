@@ -1,4 +1,4 @@
-"""What the doctor finds: one line each, and what to do if something is wrong."""
+"""The doctor's findings: one line each, and a suggestion if something is wrong."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from service.cli.output.console import out
 
 
 class AccountHealth(StrEnum):
-    """How a part of Taskbell is: a note is worth knowing, only what is wrong stops its work."""
+    """The health of a part: a note is informational, only an error stops Taskbell's work."""
 
     FINE = "fine"
     NOTE = "note"
@@ -19,7 +19,7 @@ class AccountHealth(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How one part is: `says` is a sentence, `advice` what somebody should do about it."""
+    """The health of one part: `says` is a sentence, `advice` a suggestion."""
 
     subject: str
     verdict: AccountHealth

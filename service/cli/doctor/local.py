@@ -1,4 +1,4 @@
-"""What the doctor examines of Taskbell itself: the database, Redis, the worker."""
+"""The doctor's checks of Taskbell itself: the database, Redis, the worker."""
 
 from collections.abc import Iterable, Iterator
 
@@ -15,7 +15,7 @@ from service.store.views.api_lists import Row
 
 
 async def examine_database(url: str) -> list[Finding]:
-    """Whether the database takes writes and has all its tables, and what was not read into them."""
+    """Checks that the database accepts writes and has all tables; reports unreadable values."""
     try:
         async with await store.connect(url, size=1) as pool:
             async with pool.acquire() as connection:
@@ -41,14 +41,14 @@ async def examine_database(url: str) -> list[Finding]:
 
 
 def _ignored(url: str) -> Iterator[Finding]:
-    """What of the address means nothing here, and may have been thought to."""
+    """The parts of the address that have no effect here, although the user may expect one."""
     if ignored := read_address(url).ignored:
         says = f"DATABASE_URL has parameters that do nothing here: {', '.join(ignored)}"
         yield note("database", says, "remove them, or do not rely on them")
 
 
 def _unread(accounts: Iterable[Row]) -> Iterator[Finding]:
-    """What of the accounts' tasks could not be read, with an example of each."""
+    """Values of the accounts' tasks that could not be read, with an example of each."""
     for one in accounts:
         if count := one["unread"]:
             yield note(
@@ -60,7 +60,7 @@ def _unread(accounts: Iterable[Row]) -> Iterator[Finding]:
 
 
 def _moved(accounts: Iterable[Row]) -> Iterator[Finding]:
-    """What of the accounts' tasks is gone all at once, if its system is right, or is there."""
+    """Accounts in which many tasks disappeared or appeared at once."""
     for one in accounts:
         if one["absent"]:
             yield wrong(
@@ -78,7 +78,7 @@ def _moved(accounts: Iterable[Row]) -> Iterator[Finding]:
 
 
 async def examine_doorbell(settings: Settings) -> list[Finding]:
-    """Whether Redis answers, and whether a worker has lately said there that it is alive."""
+    """Checks that Redis responds, and that a worker has recently reported there."""
     url = embedded.redis_at_work(settings)
     if url is None:
         return [wrong("worker", "Taskbell is not running here", "start it: `taskbell serve`")]

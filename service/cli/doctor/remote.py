@@ -1,4 +1,4 @@
-"""What the doctor examines elsewhere: the accounts' systems, the channels. Nothing is sent."""
+"""The doctor's checks of other hosts: the accounts' systems, the channels. Nothing is sent."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ _TOLERABLE_SKEW = timedelta(minutes=1)
 
 
 async def examine(config: Config, clock: Clock) -> list[Finding]:
-    """Every account and channel, all at once, in the order of the configuration."""
+    """Check every account and channel, concurrently; findings in the configuration's order."""
     async with open_client(config.allow) as client:
         accounts = [_account(one, client, clock) for one in config.accounts.values()]
         check = partial(check_connection, config.allow)
@@ -66,7 +66,7 @@ def _left(source: Source) -> str:
 
 
 async def _pushes(subject: str, source: Source) -> list[Finding]:
-    """Whether the system pushes its changes here; silent where it cannot."""
+    """Whether the system sends webhooks here; silent if it cannot."""
     name = source.account.name
     try:
         hooks = await source.webhook_urls()
@@ -128,7 +128,7 @@ def _door(subject: str, account: Account) -> list[Finding]:
 async def _skew(
     subject: str, account: Account, client: httpx.AsyncClient, clock: Clock
 ) -> list[Finding]:
-    """Compare this machine's clock with the system's; silent where that does not tell."""
+    """Compare this machine's clock with the system's; silent if that is not possible."""
     theirs = await _time_at(client, account.base_url)
     if theirs is None:
         return []
@@ -147,7 +147,7 @@ async def _skew(
 
 
 async def _time_at(client: httpx.AsyncClient, url: str) -> datetime | None:
-    """The time of day that a server puts on its answers; None if it does not."""
+    """The time in a server's responses; None if there is none."""
     try:
         answer = await client.head(f"{url.rstrip('/')}/")
         moment = parsedate_to_datetime(answer.headers["date"])

@@ -1,1 +1,1 @@
-"""How commands show what they have to say: for people on a terminal, and as JSON."""
+"""The output of commands: for people on a terminal, and as JSON."""

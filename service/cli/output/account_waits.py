@@ -1,4 +1,4 @@
-"""Says below a list which accounts wait, and until when what is due of them does."""
+"""Footnotes for lists: accounts whose timers wait, and until when."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -9,7 +9,7 @@ from service.store.views.api_lists import Row
 
 
 def tell_waits(accounts: Iterable[Row]) -> None:
-    """Print a line for each account of which something waits."""
+    """Print a line for each account that waits."""
     for one in accounts:
         if waits := account_status.what_waits(one, short_time):
             print_line(f"{one['id']}: {waits}")

@@ -1,4 +1,4 @@
-"""How the difference between two configurations is told to a person."""
+"""The difference between two configurations as text."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ _MESSAGES = {
 
 
 def lines(found: ChangePlan) -> Iterator[str]:
-    """What is different, rule by rule, and the counts at the end; for `rich`."""
+    """The differences, rule by rule, and the counts at the end; for `rich`."""
     yield from (f"[green]+[/green] account {name}" for name in found.accounts_added)
     yield from _accounts_gone(found)
     others = {account_lane(name) for name in found.accounts_gone}

@@ -1,6 +1,6 @@
-"""What commands print: tables for people, JSON for scripts.
+"""Output of commands: tables for people, JSON for scripts.
 
-Whatever it is that is printed, nothing in it acts on the terminal.
+No printed text can act on the terminal.
 """
 
 import getpass
@@ -27,7 +27,7 @@ from service.telemetry.visible import visible
 
 
 class _Plain(Console):
-    """A console to which only its own colours and movements are commands."""
+    """A console that interprets only its own colours and movements as commands."""
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
@@ -48,12 +48,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
 def print_line(text: str) -> None:
-    """Print a line as it is: nothing in it is markup, and no width breaks it."""
+    """Print a line unchanged: without markup, and without line breaks by width."""
     out.print(text, markup=False, soft_wrap=True)
 
 
 def say(sentence: str, value: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print what was done: a sentence, or the same as JSON."""
+    """Print the result of an action: a sentence, or the same as JSON."""
     if as_json:
         show_json(dict(value))
     else:
@@ -63,7 +63,7 @@ def say(sentence: str, value: Mapping[str, Any], *, as_json: bool) -> None:
 def show_rows(
     rows: Sequence[Mapping[str, Any]], columns: Sequence[str], if_none: str, *, as_json: bool
 ) -> None:
-    """Print rows as a table of these columns, or whole as JSON; `if_none` where there are none."""
+    """Print rows as a table of these columns, or whole as JSON; `if_none` if there are none."""
     if as_json:
         show_json(list(rows))
         return
@@ -80,7 +80,7 @@ def show_rows(
 
 
 def show_fields(row: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print one thing, a field a line, or as JSON."""
+    """Print one object, a field per line, or as JSON."""
     if as_json:
         show_json(dict(row))
         return
@@ -97,14 +97,14 @@ def show_json(value: Any) -> None:
 
 
 def print_json_line(value: Any) -> None:
-    """Print JSON on one line, of which more follow."""
+    """Print JSON on one line, of several."""
     _print_json(value)
 
 
 def tell_crash(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """Print an error that nobody foresaw as Python does, for `sys.excepthook`."""
+    """Print an unhandled error as Python does, for `sys.excepthook`."""
     sys.stderr.write(visible("".join(traceback.format_exception(kind, error, trace))))
 
 
@@ -123,7 +123,7 @@ def _cell(value: Any, time_format: str) -> str:
 
 
 def _moment(value: str) -> datetime:
-    """A moment, written as one or as a length of time before now."""
+    """A time, written as one or as a duration before now."""
     try:
         return datetime.now(UTC) - parse_length(value)
     except PydanticCustomError:
@@ -147,7 +147,7 @@ A_DAY: Any = "1d"
 
 @contextmanager
 def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show how many of `total` are done; call what this gives with the number so far."""
+    """Show the progress towards `total`; call the returned function with the number so far."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -160,7 +160,7 @@ def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def who() -> str:
-    """The person at the command line, as far as the machine knows; decisions are kept with it."""
+    """The user at the command line, as far as the machine knows; stored with their actions."""
     try:
         return f"{getpass.getuser()} at the command line"
     except (KeyError, OSError):  # in a container, users need not have names

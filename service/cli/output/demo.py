@@ -1,4 +1,4 @@
-"""What the demo tells its terminal: where it is, and each delivery as soon as it is settled."""
+"""The demo's output: its addresses, and each delivery as soon as it has a result."""
 
 import asyncio
 import shlex
@@ -21,7 +21,7 @@ _BETWEEN_LOOKS = 0.5  # seconds
 
 
 def announce(settings: Settings, sandbox: str, *, as_json: bool) -> None:
-    """Say where the demo, its inbox and its data are."""
+    """Print the addresses of the demo and its inbox, and its data folder."""
     url, inbox = f"http://{settings.host}:{settings.port}/", f"{sandbox}/inbox"
     data = settings.taskbell_data.resolve()
     if as_json:
@@ -38,7 +38,7 @@ def announce(settings: Settings, sandbox: str, *, as_json: bool) -> None:
 
 
 def _command() -> str:
-    """What to type for `taskbell` where it is not on the path, as after `make run`."""
+    """The command for `taskbell` if it is not on the path, as after `make run`."""
     if shutil.which("taskbell") is not None:
         return "taskbell"
     script = Path(sys.executable).with_name("taskbell")
@@ -47,7 +47,7 @@ def _command() -> str:
 
 
 async def follow(database: str, *, as_json: bool) -> None:
-    """Print every delivery that is settled from now on: sent or not, where, and how it came."""
+    """Print every delivery that ends from now on: its result, its receiver, and its cause."""
     since = SystemClock().now()
     async with await store.connect(database, size=1) as pool:
         while True:
@@ -91,7 +91,7 @@ def _outcome(row: asyncpg.Record) -> str:
 
 
 def _says(row: asyncpg.Record) -> str:
-    """What was sent; where the system has its own words, about which task and for whom."""
+    """The text of a message; if the system has its own text, the task and the receiver."""
     if row["text"]:
         return " — ".join(filter(None, (row["subject"], row["text"])))
     return " for ".join(filter(None, (row["title"] or row["rule"], row["customer"])))

@@ -1,4 +1,4 @@
-"""How an explanation reads: a paragraph for each rule, and the values below each condition."""
+"""Formats explanations: a paragraph for each rule, and the values below each condition."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -48,7 +48,7 @@ _FATES = {
 def as_json(
     papers: TaskHistory, found: Sequence[Explanation], *, is_loaded: bool
 ) -> dict[str, Any]:
-    """The task, what happened to it, and each rule's explanation."""
+    """The task, its events, and each rule's explanation."""
     task = papers.known.task
     return {
         "task": task and orjson.Fragment(task.to_json()),
@@ -125,7 +125,7 @@ def _paragraph(one: Explanation, papers: TaskHistory, zone: ZoneInfo) -> Iterato
 
 
 def _of_several(one: Explanation, zone: ZoneInfo) -> Iterator[str]:
-    """The lines about the digest that the task is in, and about what the schedule has chosen."""
+    """The lines about the digest that the task is in, and about the selection of the schedule."""
     if (digest := one.digest) is not None and digest.told_at is not None:
         yield f"digest for {digest.of}: was sent {told(digest.told_at, zone)}"
     elif digest is not None and digest.closes_at is not None:

@@ -1,4 +1,4 @@
-"""The deliveries of a simulation as commands show them: as a line for people, as JSON."""
+"""Formats the deliveries of a simulation: as a line for people, as JSON."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,9 +10,9 @@ from service.web.labels import place
 
 
 def line_of(one: Delivery, zones: Mapping[str, ZoneInfo], usual: ZoneInfo) -> str:
-    """When it would have gone out by its account's clock, by which rule, to whom, and what.
+    """Its send time in its account's zone, its rule, its receiver and its text.
 
-    A clock that does not go by the usual zone is named.
+    A zone that is not the usual one is named.
     """
     event = one.request.event
     zone = zones[event.account]

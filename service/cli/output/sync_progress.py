@@ -1,4 +1,4 @@
-"""Shows how far a worker is with reading a whole account, and how that ends."""
+"""Shows the progress of a full sync by a worker, and its result."""
 
 import asyncio
 from datetime import datetime
@@ -10,7 +10,7 @@ from service.cli.output.console import err
 from service.errors import TaskbellError
 from service.store import Pool
 
-_EVERY = 0.5  # seconds between two looks
+_EVERY = 0.5  # seconds between two queries
 _PATIENCE = 30  # seconds in which a worker begins, where there is one
 
 
@@ -19,9 +19,9 @@ class SyncFailed(TaskbellError):
 
 
 async def follow(pool: Pool, account: str, asked_at: datetime) -> None:
-    """Show a progress bar until the account has been read as was asked at that time.
+    """Show a progress bar until the sync that was requested at that time is finished.
 
-    Raises SyncFailed if that fails, is given up by a pause, or nobody begins.
+    Raises SyncFailed if it fails, is stopped by a pause, or does not begin.
     """
     before = await _look(pool, account)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
@@ -57,7 +57,7 @@ def _is_done(now: dict[str, Any], asked_at: datetime) -> bool:
 
 
 def _give_up(account: str, before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise SyncFailed where it failed since it was asked, or will not be done."""
+    """Raise SyncFailed if the sync has failed since it was requested, or will not run."""
     if now["paused"]:
         raise SyncFailed(f"{account} was paused in the meantime")
     if now["failures"] > before["failures"]:

@@ -1,8 +1,8 @@
-"""The configuration as a JSON Schema (draft 2020-12), from which an editor completes and checks.
+"""The configuration as a JSON Schema (draft 2020-12), for completion and checks in editors.
 
-Read off the shapes that the configuration is checked by, so that a new option, system or channel
-is in it by itself. It knows names, kinds of values and fixed words; what takes more than that, such
-as whether a channel exists, only `taskbell check` tells.
+It is generated from the pydantic models, so that a new option, system or channel is included
+automatically. It contains names, types and fixed words; everything else, such as whether a channel
+exists, is only checked by `taskbell check`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -76,7 +76,7 @@ def schema() -> Json:
 
 
 class _Parts:
-    """The definitions of all shapes, by their classes."""
+    """The definitions of all models, by their classes."""
 
     def __init__(self, shapes: Iterable[type[BaseModel]]) -> None:
         wanted = list(dict.fromkeys(shapes))
@@ -95,17 +95,17 @@ class _Parts:
         return {"anyOf": [self.reference(shape) for shape in shapes]}
 
     def of(self, shape: type[BaseModel]) -> Json:
-        """The definition of a shape, to be completed."""
+        """The definition of a model, to be completed."""
         found: Json = self.definitions[self._name(shape)]
         return found
 
     def take(self, shape: type[BaseModel]) -> Json:
-        """The definition of a shape, which is no longer one of them."""
+        """The definition of a model, removed from the definitions."""
         found: Json = self.definitions.pop(self._name(shape))
         return found
 
     def name_kinds(self, shapes: Shapes, key: str) -> None:
-        """Accounts and channels: told by one word, named from outside, with values put in."""
+        """Accounts and channels: told apart by one key, named by the user; references allowed."""
         for word, shape in shapes.items():
             made = self.of(shape)
             del made["properties"]["name"]
@@ -116,13 +116,13 @@ class _Parts:
                     made["properties"][name] = _or_reference(value)
 
     def name_steps(self) -> None:
-        """Each step is told by its first word, which is always there."""
+        """Each step is distinguished by its first key, which is always present."""
         for word, shape in STEPS.items():
             made = self.of(shape)
             made["required"] = sorted({*made.get("required", ()), word})
 
     def forget_unused(self, root: Json) -> None:
-        """Leave out what stands for values that are written in another way."""
+        """Remove definitions of values that are written in another way."""
         used: set[str] = set()
         names = set(_references(root))
         while names - used:
@@ -148,12 +148,12 @@ def _references(part: Any) -> Iterator[str]:
 
 
 def _fill(shape: Json, name: str, value: Json) -> None:
-    """What every value of a group of names looks like."""
+    """The schema of every value of a named section."""
     shape["properties"][name]["additionalProperties"] = value
 
 
 def _list(shape: Json, name: str, value: Json) -> None:
-    """What every entry of a list looks like, where it is one."""
+    """The schema of every entry of a list, if there is a list."""
     part = shape["properties"][name]
     for one in (part, *part.get("anyOf", ())):
         if one.get("type") == "array":

@@ -1,4 +1,4 @@
-"""Adds to the schema what an editor says of each word of the configuration."""
+"""Adds the descriptions that editors show for each key of the configuration."""
 
 import re
 from typing import Any, TypeAlias
@@ -13,7 +13,7 @@ _SENTENCE = re.compile(r"(?<=\.)\s+")
 
 
 def described(shape: type[BaseModel], made: Json, definitions: Json) -> None:
-    """Add the words for each property of a shape, and of the shapes inside it."""
+    """Add the description of each property of a model, and of the models inside it."""
     _describe(shape, made)
     for field in shape.model_fields.values():
         for inner in _shapes_in(field.annotation):
@@ -30,7 +30,7 @@ def _describe(shape: type[BaseModel], made: Json) -> None:
 
 
 def _word(shape: type[BaseModel], name: str) -> str:
-    """The words for a property: from `WORDS`, or the sentence of its class that names it."""
+    """The description of a property: from `WORDS`, or the sentence of its class that names it."""
     line = [one for one in shape.__mro__ if issubclass(one, BaseModel)]
     written = [WORDS.get(one.__name__, {}).get(name, "") for one in line]
     said = [one for owner in line for one in _sentences(owner) if f"`{name}`" in one]

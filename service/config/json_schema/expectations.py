@@ -1,4 +1,4 @@
-"""What may stand after `expect:`, as JSON Schema."""
+"""The JSON Schema of `expect:`."""
 
 from typing import Any, TypeAlias
 
@@ -11,7 +11,7 @@ _ADDRESS = {"type": "string", "examples": ["slack:#office"]}
 
 
 def expectation(words: Json, fields: Json) -> Json:
-    """One thing by its verb: a message with `words` about it, or `fields` that are written."""
+    """One expectation by its verb: a message with `words` about it, or written `fields`."""
     messages = [_one(verb, _ADDRESS, words["properties"]) for verb in FATES]
     writings = [_one(verb, _written(verb, fields), {}) for verb in sorted(WRITES)]
     return {"anyOf": [*messages, *writings]}

@@ -1,4 +1,4 @@
-"""From pydantic's shapes to JSON Schema, where values are written as in the configuration."""
+"""Generates JSON Schema from pydantic models, for values as written in the configuration."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ _PLAIN = (str, int, float, bool)
 
 
 class Generator(GenerateJsonSchema):
-    """Lengths and times of day as texts; what a validator looks at first may be a text as well."""
+    """Durations and times of day are texts; values with a validator may also be texts."""
 
     def timedelta_schema(self, schema: core_schema.TimedeltaSchema) -> JsonSchemaValue:
         del schema
@@ -54,7 +54,7 @@ class Generator(GenerateJsonSchema):
         return made
 
     def get_title_from_name(self, name: str) -> str:
-        """Names are titles enough."""
+        """No titles: the names are enough."""
         return name
 
 

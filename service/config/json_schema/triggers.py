@@ -1,4 +1,4 @@
-"""What may stand after `when:`, as JSON Schema."""
+"""The JSON Schema of `when:`."""
 
 from typing import Any, TypeAlias
 
@@ -14,7 +14,7 @@ _ALWAYS_WITH_LENGTH = frozenset({"task.due_soon", "task.starting_soon"})
 
 
 def trigger() -> Json:
-    """An event by its name, or one with what belongs to it."""
+    """An event by its name, or one with its parameters."""
     names = sorted({*KINDS, *CLOCK} - _ALWAYS_WITH_LENGTH)
     changes = [_one(name, _fields(known)) for name, known in FIELDS.items()]
     bells = [_one(name, _LENGTH) for name in CLOCK]

@@ -1,7 +1,7 @@
-"""What an editor says of each word of the configuration while it is written.
+"""Descriptions of configuration keys for editors.
 
-By the name of the class that has the word, or of one that it derives from. The options of a system
-or a channel are told by the docstring of their class instead.
+They are by the name of the class that has the key, or of one that it derives from. The options of a
+system or a channel are described by the docstring of their class instead.
 """
 
 WORDS = {

@@ -1,6 +1,6 @@
-"""Rule tests: what a configuration says under `tests:`, run on a virtual clock.
+"""Rule tests: the tests under `tests:` in a configuration, run on a virtual clock.
 
-Nothing is sent and no database is needed: a trial is a `service.simulator` with made-up tasks.
+Nothing is sent and no database is needed: a test runs in `service.simulator` with made-up tasks.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -16,12 +16,12 @@ Values: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """One thing that a test expects to come of the rules.
+    """One result that a test expects from the rules.
 
     Either a message: `verb` is notify, updated, cancelled, skipped, expired, held or failed, `what`
-    its address, `contains` what its text has to hold. Or a write: `verb` is create_task,
-    update_task, complete_task, reopen_task or delete_task, `fields` what is written. Where
-    `subject` or `fields` is None, anything will do.
+    its address, `contains` the parts of its text. Or a write: `verb` is create_task, update_task,
+    complete_task, reopen_task or delete_task, `fields` the written fields. If `subject` or `fields`
+    is None, any value matches.
     """
 
     verb: str
@@ -32,7 +32,7 @@ class Expected:
 
     @property
     def demands(self) -> int:
-        """How many details it asks for, beside a verb and an address."""
+        """The number of details that it requires, beside a verb and an address."""
         return len(self.contains) + len(self.fields or ()) + (self.subject is not None)
 
     def __str__(self) -> str:
@@ -44,13 +44,13 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class RuleTestStep:
-    """At a moment (in the configuration's zone) tasks change, and something is expected of that.
+    """Changes of tasks at a time (in the configuration's zone), and the expected results.
 
     - `place`: the file and line
-    - `changes`, `signals`: what changes of tasks and what is pushed about them, by their ids; None
-      for a task that is deleted
-    - `expected`: all that is to go out since the step before; None leaves that open
-    - `fails`: channels by which nothing can be sent since the step before
+    - `changes`, `signals`: changes of tasks and signals about them, by their ids; None for a task
+      that is deleted
+    - `expected`: all results since the step before; None: not checked
+    - `fails`: channels whose deliveries fail since the step before
     """
 
     place: str
@@ -65,7 +65,7 @@ class RuleTestStep:
 class RuleTest:
     """One test of the rules with these ids, on tasks of one account.
 
-    `given` are the tasks that are there at its `start`, by their ids. `silences` are as if an
+    `given` are the tasks that exist at its `start`, by their ids. `silences` apply as if an
     operator had set them.
     """
 
@@ -80,12 +80,12 @@ class RuleTest:
 
     @property
     def file(self) -> str:
-        """The file in which it stands."""
+        """The file that contains it."""
         return self.place.rpartition(":")[0]
 
 
 def listed(fields: Mapping[str, Any] | None) -> str:
-    """Fields and their values, for people; dates as they are in their own zone."""
+    """Fields and their values, for people; dates are shown in their own zone."""
     return ", ".join(
         f'{name} "{value:%Y-%m-%d %H:%M}"' if isinstance(value, datetime) else f'{name} "{value}"'
         for name, value in (fields or {}).items()

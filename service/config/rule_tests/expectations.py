@@ -1,4 +1,4 @@
-"""What a test expects, read from what the file says under `expect:`."""
+"""Parses `expect:`."""
 
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -29,7 +29,7 @@ class WordsShape(Shape):
 
 
 def read_expected(raw: Any, path: Path, zone: ZoneInfo) -> tuple[Expected | None, list[Issue]]:
-    """One expectation, or what is wrong with it; dates without a zone are in `zone`."""
+    """One expectation, or its problems; dates without a zone are in `zone`."""
     verbs = [verb for verb in VERBS if isinstance(raw, dict) and verb in raw]
     if len(verbs) != 1:
         return None, [_no_verb(raw, verbs, path)]
@@ -85,7 +85,7 @@ def _writing(
 def _dated(
     fields: Mapping[str, Any], path: Path, zone: ZoneInfo
 ) -> tuple[dict[str, Any], list[Issue]]:
-    """The fields, with their dates read."""
+    """The fields, with their dates parsed."""
     read, problems = dict(fields), []
     for name in DATES:
         try:
@@ -97,6 +97,6 @@ def _dated(
 
 
 def _expected_date(written: Any, zone: ZoneInfo) -> date:
-    """A moment in `zone`, or the day of it where no time is written."""
+    """A time in `zone`, or a day if no time is written."""
     found = date_or_moment(written)
     return local(found, zone) if isinstance(found, datetime) else found

@@ -1,4 +1,4 @@
-"""Makes rule tests from what the file says, or says what is wrong with them."""
+"""Builds rule tests from the file, or reports their problems."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,21 +21,21 @@ Form = TypeVar("Form", bound=Shape)
 
 DELETED = "deleted"
 _LONGEST = timedelta(days=3660)
-# To look for what was meant among more takes too long, where much is wrong.
+# Suggestions from more names take too long if there are many errors.
 _FEW = 1_000
 
 
 @dataclass(slots=True)
 class RuleTestReader:
-    """Makes tests, and collects what is wrong with them in `problems`.
+    """Builds tests, and collects their problems in `problems`.
 
-    - `rules`, `accounts`, `channels`: the names that the configuration has
+    - `rules`, `accounts`, `channels`: the names in the configuration
     - `switched_on`: the rules that a test is about if it names none
     - `zone`: the configuration's time zone
-    - `calendars`: the days of each account
-    - `place`: says where something stands, as file:line
-    - `unread`: the parts of the configuration that could not be read; every name that a test takes
-      from there is believed to exist
+    - `calendars`: the calendar of each account
+    - `place`: returns the place of a value, as file:line
+    - `unread`: the parts of the configuration that could not be read; every name that a test uses
+      from there is assumed to exist
     """
 
     rules: Collection[str]
@@ -157,7 +157,7 @@ class RuleTestReader:
         return ways
 
     def _change(self, one: str, raw: Any, known: set[str], path: Path) -> Values | None:
-        """What changes of a task; one that was not known is new from then on."""
+        """The changes of a task; an unknown task is new from then on."""
         if raw == DELETED:
             self._check("task", one, known, path, at_key=True)
             known.discard(one)
@@ -182,7 +182,7 @@ class RuleTestReader:
         return made
 
     def _are_read(self, begun: int, *paths: Path) -> bool:
-        """Whether these were read: none of the problems found since `begun` is about them."""
+        """Whether these are valid: none of the problems found since `begun` is about them."""
         return not any(problem.path in paths for problem in self.problems[begun:])
 
     def _check_moment(self, start: datetime, last: datetime, at: datetime, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a rule test looks like in the file; what stands in its lists is looked at one by one."""
+"""The pydantic models of a rule test in the file; list entries are validated one by one."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar

@@ -1,4 +1,4 @@
-"""Silences as rule tests write them: from when until when, and of what."""
+"""Silences in rule tests: their period and their scopes."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ class SilenceShape(Shape):
 
     @property
     def scopes(self) -> dict[str, str]:
-        """What it is about, as far as it says so."""
+        """The scopes that are given."""
         said = {scope: getattr(self, scope) for scope in SCOPES}
         return {scope: value for scope, value in said.items() if value is not None}
 
@@ -45,7 +45,7 @@ class SilenceShape(Shape):
 
 
 def silence_faults(silence: Silence, scopes: Mapping[str, str], path: Path) -> list[Issue]:
-    """What is wrong with its times, or with what it is about."""
+    """The problems with its times, or with its scopes."""
     faults = []
     if silence.ends_at <= silence.created_at:
         faults.append(Issue((*path, "until"), "this silence ends before it starts"))

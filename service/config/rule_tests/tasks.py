@@ -1,4 +1,4 @@
-"""Tasks as tests write them: a few fields, dates in local time."""
+"""Tasks in rule tests: a few fields, dates in local time."""
 
 import re
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _HINT = "write for example 2026-03-06 16:30"
 
 
 def moment(value: Any) -> datetime:
-    """A date and time, naive where no zone is written; raises ValueError saying what is wrong."""
+    """A date and time, naive if no zone is written; raises ValueError with the error."""
     try:
         found = datetime.fromisoformat(str(value))
     except ValueError:
@@ -32,7 +32,7 @@ def moment(value: Any) -> datetime:
 
 
 def _number_as_text(value: Any) -> Any:
-    """Systems count their tasks and people, and nobody puts such a number in quotes."""
+    """A number as text: ids of tasks and people are often numbers without quotes."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -45,7 +45,7 @@ def _scalar(value: Any) -> Any:
 
 
 def date_or_moment(value: Any) -> date:
-    """A date with or without a time, which is a `datetime` if it has one."""
+    """A date with or without a time; it is a `datetime` if it has one."""
     found = moment(value)
     return found.date() if _DAY.fullmatch(str(value).strip()) else found
 
@@ -127,9 +127,9 @@ class TaskShape(Shape):
     fields: dict[str, Scalar] = Field(default_factory=dict)
 
     def values(self, zone: ZoneInfo, calendar: Calendar) -> dict[str, Any]:
-        """The given fields as `service.domain.model.Task` holds them.
+        """The given fields as `service.domain.model.Task` has them.
 
-        `zone` is for moments without one, `calendar` is of the account, for days.
+        `zone` is for times without one, `calendar` is of the account, for days.
         """
         given = {
             name: getattr(self, name)
@@ -166,15 +166,15 @@ def _held(value: Any, zone: ZoneInfo) -> Any:
 
 
 def local(moment: datetime, zone: ZoneInfo) -> datetime:
-    """The moment in `zone`; one that is written without a zone is taken to be in it."""
+    """The time in `zone`; a time without a zone is assumed to be in it."""
     return moment.astimezone(zone) if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
 def changed(task: Task, values: Mapping[str, Any], now: datetime) -> Task:
-    """The task with these values instead of what it had, at the moment `now` (UTC).
+    """The task with these new values, at the time `now` (UTC).
 
-    An assignee is the only one of the assignees, if these are not given; a task that is done was
-    completed now.
+    An assignee becomes the only one of the assignees, if these are not given; a task that is done
+    was completed now.
     """
     more = dict(values)
     if "assignee" in more:

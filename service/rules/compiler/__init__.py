@@ -1,4 +1,4 @@
-"""From the rules in the file to rules at work, or everything that is wrong with them."""
+"""The compiler: from the rules in the file to executable rules, or all their errors."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,15 +38,15 @@ from service.rules.timing import Timing
 
 Compiled: TypeAlias = tuple[Expression | None, list[Issue]]
 
-# As many as one repeats at most, with something instead of each: nobody wants to read more.
+# The most repetitions of one message, each with a fallback: no person wants to read more.
 _MOST_MESSAGES = 250
 
 
 @dataclass(slots=True)
 class Compiler:
-    """Makes rules, and collects what is wrong with them in `problems`.
+    """Compiles rules, and collects their errors in `problems`.
 
-    `off` has those that are sound and switched off.
+    `off` has the valid rules that are disabled.
     """
 
     reach: Capabilities
@@ -56,7 +56,7 @@ class Compiler:
     off: list[Rule] = field(default_factory=list)
 
     def rules(self, raws: Sequence[Any]) -> list[Rule]:
-        """Every rule that is sound and switched on, in the order of the file."""
+        """Every rule that is valid and enabled, in the order of the file."""
         found: list[Placed] = []
         self.problems += _twice(raws)
         for position, raw in enumerate(raws):
@@ -79,7 +79,7 @@ class Compiler:
         return linked(rule for rule, _ in found)
 
     def _rule(self, shape: RuleShape, written: Mapping[str, Any], path: Path) -> Rule:
-        """The rule; what is `written` counts where it could not be read."""
+        """The rule; `written` is used where its shape could not be read."""
         self.problems += invalid_combinations(shape, path)
         asked, told = subjects(shape)
         for_each = self._for_each(shape, path)
@@ -163,7 +163,7 @@ class Compiler:
         conditions: Sequence[Expression],
         path: Path,
     ) -> MissingFields:
-        """What is empty in the accounts in which the rule can match; the others are told of."""
+        """The missing fields of accounts in which the rule can match; warns about the others."""
         gaps, problems = never_triggered(gaps, shape.when, path)
         self.problems += problems
         if never(conditions, shape.when) is not None:
@@ -260,7 +260,7 @@ class Compiler:
 
 
 def _blind_spots(gaps: MissingFields, rule: Rule, path: Path) -> Iterable[Issue]:
-    """Warnings about what else of a rule comes to nothing where fields are always empty."""
+    """Warnings about other parts of a rule that have no effect because fields are always empty."""
     if rule.until is not None:
         yield from never_ending_until(gaps, rule.until.asked((*path, "until")))
     once = [one.asked((*path, "once_per")) for one in rule.planning.once_per]
@@ -275,7 +275,7 @@ def _blind_spots(gaps: MissingFields, rule: Rule, path: Path) -> Iterable[Issue]
 
 
 def _messages(step: Step) -> int:
-    """How many deliveries may come of a step."""
+    """How many deliveries a step can create."""
     if not isinstance(step, Action):
         return 0
     times = 1 if step.repeat is None else 1 + step.repeat.times
@@ -283,7 +283,7 @@ def _messages(step: Step) -> int:
 
 
 def _twice(raws: Iterable[Any]) -> Iterable[Issue]:
-    """Rules with the id of one before them."""
+    """Rules with the id of an earlier one."""
     known: set[str] = set()
     for position, raw in enumerate(raws):
         name = raw.get("id") if isinstance(raw, dict) else None

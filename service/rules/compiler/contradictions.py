@@ -1,4 +1,4 @@
-"""Conditions that can never hold together, as far as one can see that without a task."""
+"""Static check for contradictory conditions."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ _DONE = frozenset({Kind.COMPLETED})
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """Why a rule never matches, and where: in which of its conditions, and how far into it."""
+    """Why a rule never matches, in which of its conditions, and at which offset."""
 
     message: str
     condition: int
@@ -39,14 +39,14 @@ class Contradiction:
 
 @dataclass(slots=True)
 class _Facts:
-    """What must be so; `sources` say why, where it is not a condition."""
+    """What must be true; `sources` say why, where it does not follow from a condition."""
 
     equal: dict[str, Value] = field(default_factory=dict)
     unequal: set[tuple[str, Value]] = field(default_factory=set)
     sources: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, value: Value, *, holds: bool) -> str | None:
-        """Take in that it is, or is not, that value; what is against it, in words."""
+        """Add that it is, or is not, that value; returns the contradiction, as text."""
         known = self.equal.get(name)
         if not holds:
             self.unequal.add((name, value))
@@ -69,9 +69,9 @@ class _Facts:
 def never(
     conditions: Iterable[Expression], trigger: Trigger, values: Values = KNOWN_VALUES
 ) -> Contradiction | None:
-    """Why these conditions never hold together when the trigger fires; None if they may.
+    """Why these conditions are never true together when the trigger fires; None if they may be.
 
-    `values` are those that some names can have at all.
+    `values`: the possible values of some names.
     """
     facts = _sure(trigger)
     for position, condition in enumerate(conditions):
@@ -86,7 +86,7 @@ def never(
 
 
 def demands(conditions: Iterable[Expression]) -> Mapping[str, Value]:
-    """The values that names must have where all of these conditions are true."""
+    """The values that names must have if all of these conditions are true."""
     said = (claim for condition in conditions for claim in _said(condition.text))
     return {name: value for name, value, holds, _ in said if holds}
 
@@ -107,7 +107,7 @@ def _sure(trigger: Trigger) -> _Facts:
 
 @lru_cache(maxsize=10_000)
 def _said(text: str) -> tuple[tuple[str, Value, bool, int], ...]:
-    """What a condition claims, and how far into it; kept, as rules are compared with each other."""
+    """What a condition requires, and at which offset; cached, as rules are compared pairwise."""
     tree = syntax(text)
     return tuple(
         (*claim, tree.offset(node))
@@ -117,7 +117,7 @@ def _said(text: str) -> tuple[tuple[str, Value, bool, int], ...]:
 
 
 def _conjuncts(node: Any, *, truth: bool) -> Iterator[tuple[Any, bool]]:
-    """The parts that must all come out, each as true or as false."""
+    """The parts that must all be true, or must all be false."""
     function = node.call.function if node_kind(node) == "call" else None
     if function == "!_":
         yield from _conjuncts(node.call.args[0], truth=not truth)
@@ -129,7 +129,7 @@ def _conjuncts(node: Any, *, truth: bool) -> Iterator[tuple[Any, bool]]:
 
 
 def _claims(node: Any, *, truth: bool) -> Iterator[tuple[str, Value, bool]]:
-    """What a part says of a name: its value, and whether that is meant or excluded."""
+    """What a part requires of a name: its value, and whether it is required or excluded."""
     read = dotted(node)
     if node_kind(node) == "select" and node.select.test_only:
         yield _HAS.format(read), truth, True

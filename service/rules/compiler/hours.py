@@ -1,4 +1,4 @@
-"""The opening hours of the configuration, by the names that rules call them by."""
+"""The named opening hours of the configuration."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -17,10 +17,10 @@ _ANY_TIME = "24/7"
 def compile_hours(
     texts: Mapping[str, Any], country: str | None
 ) -> tuple[dict[str, Hours], list[Issue]]:
-    """The named opening hours, and what is wrong with them.
+    """The named opening hours, and their problems.
 
-    Those that cannot be read stand in as open at any time, so that rules are checked all the same.
-    `country` is whose public holidays count.
+    Invalid ones are replaced by "always open", so that the rules can be checked all the same.
+    `country` is the country of the public holidays.
     """
     hours = {name: Hours(name, _ANY_TIME) for name in texts}
     problems: list[Issue] = []

@@ -1,4 +1,4 @@
-"""Warnings about rules that are valid and yet seldom what somebody wants."""
+"""Warnings about rules that are valid but probably not intended."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 def advice(
     rule: Rule, written: Mapping[str, Any], path: Path, reach: Capabilities
 ) -> Iterable[Issue]:
-    """Warnings about one rule, as it is written in the file."""
+    """Warnings about one rule, by how it is written in the file."""
     yield from _about_customers(rule, written, path)
     yield from _about_days(rule, path)
     yield from _idle(rule, written, path)
@@ -71,7 +71,7 @@ def duplicate_messages(rules: Sequence[Placed]) -> Iterator[Issue]:
 
 
 def unannounced_moves(rules: Sequence[Placed]) -> Iterator[Issue]:
-    """Warnings about customers who are told when a visit is, but not that it was moved."""
+    """Warnings about customers who are told about a visit, but not that it was moved."""
     correcting = [rule for rule, _ in rules if _corrects(rule)]
     for rule, path in rules:
         if _corrects(rule) or any(_covers(one, rule) for one in correcting):
@@ -91,16 +91,17 @@ def _corrects(rule: Rule) -> bool:
 
 
 def _covers(one: Rule, other: Rule) -> bool:
-    """Whether a rule is for all accounts that another is for."""
+    """Whether a rule applies to all accounts that another one applies to."""
     if one.accounts is None or other.accounts is None:
         return one.accounts is None
     return other.accounts <= one.accounts
 
 
 class _Senders:
-    """Rules that send the same message, found by the first value that each demands of a name.
+    """Rules that send the same message, indexed by the first value that each requires of a name.
 
-    Those that demand another value of it are no twins: thousands often differ in that alone.
+    Rules that require another value of that name are no duplicates: thousands often differ in that
+    alone.
     """
 
     def __init__(self) -> None:
@@ -115,7 +116,7 @@ class _Senders:
         self._by_value[name, value].append((self._count, rule))
 
     def twin(self, rule: Rule) -> Rule | None:
-        """The first of them that may send it at the same moment as this one."""
+        """The first of them that may send the message for the same event as this one."""
         demanded = demands(rule.conditions)
         comparable = merge(
             *(
@@ -150,7 +151,7 @@ def _is_once_per_start(rule: Rule) -> bool:
 
 
 def _about_days(rule: Rule, path: Path) -> Iterator[Issue]:
-    """An alarm that counts from the time of a custom date, which is most often a day without."""
+    """An alarm that counts from the time of a custom date, which usually has no time."""
     alarm = rule.trigger.alarm
     if alarm is not None and alarm.field.startswith(FIELDS) and alarm.at is None:
         said = f"this works only if {alarm.field} includes a time; a date without a time is ignored"
@@ -158,7 +159,7 @@ def _about_days(rule: Rule, path: Path) -> Iterator[Issue]:
 
 
 def _idle(rule: Rule, written: Mapping[str, Any], path: Path) -> Iterator[Issue]:
-    """A wait behind which nothing comes, unless what comes could not be read."""
+    """A wait without a step after it, unless that step could not be read."""
     steps, raws = rule.planning.steps, written.get("then")
     is_whole = isinstance(raws, list) and steps and steps[-1].number == len(raws)
     if is_whole and isinstance(steps[-1], Pause):
@@ -167,7 +168,7 @@ def _idle(rule: Rule, written: Mapping[str, Any], path: Path) -> Iterator[Issue]
 
 
 def _placed(rule: Rule, path: Path) -> Iterator[tuple[Action, Path]]:
-    """What a rule does, and what instead where that fails, and where it stands."""
+    """The actions of a rule, including `on_fail`, with their places in the file."""
     for step in rule.planning.steps:
         if not isinstance(step, Action):
             continue
@@ -178,7 +179,7 @@ def _placed(rule: Rule, path: Path) -> Iterator[tuple[Action, Path]]:
 
 
 def _messages(rule: Rule) -> Iterator[tuple[Action, _Message]]:
-    """What a rule sends before it waits for anything."""
+    """The messages that a rule sends before its first pause."""
     for step in rule.planning.steps:
         if not isinstance(step, Action):
             return
@@ -188,7 +189,7 @@ def _messages(rule: Rule) -> Iterator[tuple[Action, _Message]]:
 
 
 def _may_both(one: Rule, other: Rule) -> bool:
-    """Whether one event can be for both."""
+    """Whether one event can trigger both."""
     if one is other:
         return False
     if one.accounts and other.accounts and one.accounts.isdisjoint(other.accounts):

@@ -1,4 +1,4 @@
-"""Gaps: fields that no task of an account has, and what that means for a rule that reads them."""
+"""Static check for fields that no task of an account has."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,14 +39,14 @@ _PEOPLE = {"assignee", "assignees"}
 
 @dataclass(frozen=True, slots=True)
 class MissingFields:
-    """What is empty in the `accounts` on which a rule runs."""
+    """The fields that are always empty in the `accounts` of a rule."""
 
     reach: Capabilities
     accounts: tuple[str, ...]
 
     @property
     def is_known(self) -> bool:
-        """Whether it can be told at all: not where the accounts could not be read."""
+        """Whether this can be determined: not if the accounts could not be read."""
         return "accounts" not in self.reach.unread
 
     def without(self, accounts: Iterable[str]) -> "MissingFields":
@@ -55,21 +55,21 @@ class MissingFields:
         return replace(self, accounts=left)
 
     def empty(self, name: str) -> list[str]:
-        """The accounts that never fill a field, which is named as `task.assignee.email`."""
+        """The accounts that never fill a field; `name` is written as `task.assignee.email`."""
         leaf = _leaf(name) if self.is_known else None
         return [] if leaf is None else [one for one in self.accounts if self._lacks(one, leaf)]
 
     def always(self, leaf: str) -> bool:
-        """Whether a task that is done has this field in all accounts, as far as can be told."""
+        """Whether a done task has this field in all accounts, as far as is known."""
         covers = [self.facts(one) for one in self.accounts]
         return not self.is_known or all(one and leaf in one.when_done for one in covers)
 
     def field(self, account: str) -> Field:
-        """What is known beforehand of the fields of the account's tasks."""
+        """What is known statically of the fields of the account's tasks."""
         return lambda name: self._told(account, name)
 
     def remedy(self, accounts: Sequence[str], name: str) -> str | None:
-        """What to do about a field that is empty in these accounts, or lacks a word."""
+        """A suggestion for a field that is empty in these accounts, or lacks a word."""
         leaf = _leaf(name) or name
         covers = (self.facts(one) for one in accounts)
         found = next((one.remedies[leaf] for one in covers if one and leaf in one.remedies), None)
@@ -85,7 +85,7 @@ class MissingFields:
         return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
 
     def said(self, never: str, why: str, accounts: Sequence[str]) -> str:
-        """What never happens and why, in all of the accounts or in these."""
+        """The text of a warning: what never happens, why, and in which accounts."""
         if len(accounts) == len(self.accounts):
             return f"{never}: {why} in {self.shown(accounts)}"
         return f"{never} in {self.shown(accounts)}: {why} there"
@@ -108,7 +108,7 @@ class MissingFields:
         return (words or {}).get(leaf or "") or _WORDS.get(name, UNKNOWN)
 
     def facts(self, account: str) -> Facts | None:
-        """What the account's system fills and needs; None if that is not known."""
+        """The fields that the account's system fills and requires; None if that is not known."""
         abilities = self.reach.accounts.get(account)
         return None if abilities is None else abilities.facts
 
@@ -116,12 +116,12 @@ class MissingFields:
         covers = self.facts(account)
         if covers is None or leaf in covers.fills or leaf in _OWN:
             return False
-        # What is only true or false may be Taskbell's own finding, if no system tells it.
+        # A boolean may be computed by Taskbell itself, if no system provides it.
         return leaf in self.reach.told or leaf in covers.remedies or not _is_truth(leaf)
 
 
 def guarantees(trigger: Trigger, gaps: MissingFields) -> frozenset[str]:
-    """What is sure to be there when the trigger fires, in every account.
+    """The names that surely exist when the trigger fires, in every account.
 
     That a task was completed does not say when: some systems leave that out.
     """
@@ -149,9 +149,9 @@ def never_triggered(
 def impossible(
     gaps: MissingFields, conditions: Sequence[StaticCondition]
 ) -> tuple[MissingFields, list[Issue]]:
-    """The accounts on which conditions can all be true, and warnings about the others.
+    """The accounts in which the conditions can all be true, and warnings about the others.
 
-    Accounts that a condition leaves out by their name or system are meant to be left out.
+    Accounts that a condition excludes by their name or system are excluded on purpose: no warning.
     """
     if not gaps.is_known:
         return gaps, []
@@ -181,7 +181,7 @@ def never_ending_until(gaps: MissingFields, until: StaticCondition) -> Iterator[
 def check_once_per(
     gaps: MissingFields, keys: Sequence[StaticCondition], never: str
 ) -> Iterator[Issue]:
-    """A warning where nothing that tasks are told apart by is filled in some accounts."""
+    """A warning if all fields that `once_per` reads are empty in some accounts."""
     several = [_missing_keys(gaps, one) for one in keys]
     lacking = [one for one in gaps.accounts if several and all(one in of for _, of in several)]
     if lacking:
@@ -191,7 +191,7 @@ def check_once_per(
 
 
 def _missing_keys(gaps: MissingFields, key: StaticCondition) -> tuple[str, list[str]]:
-    """A field that a key reads, and the accounts in which all are empty that it reads."""
+    """A field that a key reads, and the accounts in which all fields that it reads are empty."""
     names = [name for name in map(dotted, walk(key.node)) if name and _leaf(name)]
     whole = [one for one in names if not any(other.startswith(f"{one}.") for other in names)]
     several = [gaps.empty(one) for one in whole]
@@ -200,7 +200,7 @@ def _missing_keys(gaps: MissingFields, key: StaticCondition) -> tuple[str, list[
 
 
 def in_text(gaps: MissingFields, reads: Iterable[TextRead], path: Path) -> Iterator[Issue]:
-    """Warnings about what a text reads and never finds, and about words that there are not."""
+    """Warnings about always-empty fields that a text reads, and about words that do not exist."""
     reads = tuple(reads)
     asked = {one.name for one in reads if one.is_asked}
     told: set[str] = set()
@@ -217,7 +217,7 @@ def in_text(gaps: MissingFields, reads: Iterable[TextRead], path: Path) -> Itera
 
 
 def in_target(gaps: MissingFields, reads: Sequence[TextRead], path: Path) -> Iterator[Issue]:
-    """A warning about a target of which nothing is left in some accounts."""
+    """A warning about a target that is empty in some accounts."""
     if not reads or any(one.is_asked for one in reads):
         return
     several = [gaps.empty(one.name) for one in reads]
@@ -229,7 +229,7 @@ def in_target(gaps: MissingFields, reads: Sequence[TextRead], path: Path) -> Ite
 
 
 def _is_left_out(gaps: MissingFields, account: str, conditions: Iterable[StaticCondition]) -> bool:
-    """Whether a condition asks for other accounts, whatever their tasks are like."""
+    """Whether a condition excludes the account, whatever its tasks are like."""
 
     def identity(asked: StaticCondition) -> Field:
         told = _told(gaps, account, asked)
@@ -253,7 +253,7 @@ def _reason(gaps: MissingFields, account: str, asked: StaticCondition) -> Static
 
 
 def _strange_words(gaps: MissingFields, asked: StaticCondition) -> Iterator[Issue]:
-    """Warnings about words that no account has, where the condition may be true all the same."""
+    """Warnings about words that no account has, in conditions that may be true all the same."""
     found: dict[tuple[str, str | None], StaticCause] = {}
     for account in gaps.accounts:
         foresight = PartialEvaluator(_told(gaps, account, asked))
@@ -322,7 +322,7 @@ def _is_truth(leaf: str) -> bool:
 
 
 def _nothing(leaf: str) -> Any:
-    """How an expression sees what is always empty."""
+    """How an expression sees a field that is always empty."""
     head, _, inner = leaf.partition(".")
     kind = field_holds(Task, head, inner)
     return {bool: False, str: ""}.get(kind, EMPTY) if isinstance(kind, type) else EMPTY

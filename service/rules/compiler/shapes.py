@@ -1,4 +1,4 @@
-"""The shape of a rule in the file, before its expressions and texts are looked at."""
+"""The pydantic models of a rule in the file, before its expressions and texts are checked."""
 
 import re
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ def _name(value: str) -> str:
 
 
 def one_or_many(value: Any) -> Any:
-    """What may be written without the dashes of a list where it is only one."""
+    """A list of one may be written as its only item."""
     return value if isinstance(value, list) else [value]
 
 

@@ -1,4 +1,4 @@
-"""Makes the steps of a rule from their shapes, or says what is wrong with them."""
+"""Builds the steps of a rule from their shapes, or reports their problems."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,10 +33,12 @@ _UNDOING = {"update": "rewrite", "thread": "answer", "retract": "remove"}
 
 @dataclass(slots=True)
 class StepReader:
-    """Makes the steps of one rule, and collects what is wrong with them.
+    """Builds the steps of one rule, and collects their problems.
 
-    `accounts` are those that the rule is for, `gaps` tells what is empty in those in which it can
-    match. `subjects` is what its texts can speak of, `folder` where texts in files are.
+    - `accounts`: the accounts of the rule
+    - `gaps`: the missing fields of those accounts in which it can match
+    - `subjects`: the names that its texts can use
+    - `folder`: the folder of texts in files
     """
 
     reach: Capabilities
@@ -80,7 +82,7 @@ class StepReader:
         return Action(number, channel, fields=self._texts.fields(changes, place), approver=approver)
 
     def _approver(self, shape: ActionShape, path: Path) -> Approver | None:
-        """Who is asked first, written as in `notify`."""
+        """The approver, written as in `notify`."""
         if shape.approve is None:
             return None
         channel, colon, target = shape.approve.partition(":")
@@ -152,7 +154,7 @@ class StepReader:
         )
 
     def _instead(self, raws: Iterable[Any], number: int, path: Path) -> tuple[Action, ...]:
-        """What is done at once, and only once, when a message has failed."""
+        """The actions of `on_fail`: without a pause, and without repetitions."""
         subjects = self.subjects | {"failure"}
         # Nobody can be asked about it, whether there is a page to answer on or not.
         offered = replace(self.reach, has_page=True)
@@ -182,7 +184,7 @@ class StepReader:
                 self._fault((*path, word), message, "remove it")
 
     def _way(self, channel: str, target: str, path: Path) -> ChannelCapabilities | None:
-        """How the channel was configured; None for one that is built in."""
+        """The configured channel; None for one that is built in."""
         if channel in NOTIFICATIONS:
             self._check_notification(channel, target, path)
             return None
@@ -206,7 +208,7 @@ class StepReader:
             self._require(channel, target, path)
 
     def _require(self, channel: str, target: str, path: Path) -> None:
-        """At least one of the rule's accounts can do it."""
+        """Check that at least one of the rule's accounts can do it."""
         refusals = [self.reach.refusal(one, channel, target) for one in self.accounts]
         said = [refusal for refusal in refusals if refusal is not None]
         if said and len(said) == len(refusals):

@@ -1,4 +1,4 @@
-"""Makes the texts and fields of a step from what the file says, or says what is wrong with them."""
+"""Builds the texts and fields of a step from the file, or reports their problems."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -17,10 +17,10 @@ from service.rules.steps import DATES, Value
 
 @dataclass(slots=True)
 class TextReader:
-    """Makes templates, and adds what is wrong with them to `problems`.
+    """Builds templates, and adds their problems to `problems`.
 
-    `subjects` are the names that they can use, `folder` is where texts in files of their own are,
-    `gaps` tells what is empty in the accounts of the rule.
+    `subjects` are the names that they can use, `folder` is the folder of texts in files, `gaps` has
+    the missing fields of the rule's accounts.
     """
 
     subjects: frozenset[str]
@@ -29,7 +29,7 @@ class TextReader:
     problems: list[Issue]
 
     def fields(self, changes: ChangesShape, path: Path) -> dict[str, Value]:
-        """What is written to a task, by its field."""
+        """The fields that are written to a task, by name."""
         fields = {}
         for name, text in changes.model_dump(exclude_none=True).items():
             value = self._value(name, text, (*path, name))
@@ -38,7 +38,7 @@ class TextReader:
         return fields
 
     def text(self, shape: NotifyShape, path: Path) -> Template | None:
-        """What a message says: written in the rule, or in a file of its own."""
+        """The text of a message: from the rule, or from a file."""
         if shape.template is None or shape.text is not None:
             return self.template(shape.text, (*path, "text"))
         place = (*path, "template")
@@ -54,7 +54,7 @@ class TextReader:
         return made
 
     def template(self, text: str | None, path: Path, begins: int = 0) -> Template | None:
-        """A template of a text that stands at `path`, from the character `begins` on."""
+        """A template of the text at `path`, from the character `begins` on."""
         if not text:
             return None
         made, problems = self._read(text, path)

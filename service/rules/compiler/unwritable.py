@@ -1,4 +1,4 @@
-"""Writes that a system would refuse: they lack what it needs, or set what it does not have."""
+"""Writes that a system would refuse: they lack a required field, or set one it does not have."""
 
 from collections.abc import Iterator
 
@@ -11,9 +11,9 @@ from service.rules.compiler.shapes import ChangesShape
 def unwritable(
     gaps: MissingFields, accounts: int, action: str, changes: ChangesShape, path: Path
 ) -> Iterator[Issue]:
-    """What is wrong with a write: a fault if it fails in all accounts of the rule, else a warning.
+    """The problems of a write: errors if it fails in all accounts of the rule, else warnings.
 
-    `accounts` is how many these are; in those of `gaps` the rule can match.
+    `accounts` is the number of accounts of the rule; in those of `gaps` it can match.
     """
     if not gaps.is_known:
         return

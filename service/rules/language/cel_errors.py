@@ -1,4 +1,4 @@
-"""What CEL says of a faulty expression, in the words of the people who write rules."""
+"""Translates CEL compile errors for people who write rules."""
 
 import re
 from collections.abc import Iterator
@@ -67,7 +67,7 @@ _BEFORE = re.compile(r"([\w.]+)\s*$")
 
 
 def explain(text: str, error: str, path: Path) -> list[Issue]:
-    """Every problem that CEL found with `text`; of syntax errors the first, which causes others."""
+    """Every error that CEL found in `text`; only the first syntax error, which causes others."""
     found = list(_ERROR.finditer(error))
     if not found:
         return [Issue(path, _limit(error))]
@@ -77,7 +77,7 @@ def explain(text: str, error: str, path: Path) -> list[Issue]:
 
 
 def kind(name: str) -> str:
-    """A CEL type as a person would say it."""
+    """The name of a CEL type for people."""
     if name.startswith(f"{PACKAGE}."):
         return f"a {name.removeprefix(f'{PACKAGE}.').lower()}"
     plain = name.removeprefix("google.protobuf.").lower()
@@ -98,7 +98,7 @@ def _problem(text: str, found: re.Match[str], path: Path) -> Issue:
 
 
 def _beginning(pattern: str, match: re.Match[str], text: str, offset: int) -> int:
-    """CEL points at the dot or the bracket behind a name; a reader looks for the name."""
+    """The offset of the name: CEL points at the dot or bracket behind it."""
     if pattern is _FIELD:
         return offset + 1 if text[offset : offset + 1] == "." else offset
     if pattern is _NAME:
@@ -234,7 +234,7 @@ _SAYINGS = (
 
 
 def _split(kinds: str) -> Iterator[str]:
-    """The parts between the commas, of which those inside brackets do not count."""
+    """The parts between the commas outside brackets."""
     yield from re.split(r", (?![^(]*\))", kinds)
 
 

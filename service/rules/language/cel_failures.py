@@ -1,4 +1,4 @@
-"""What CEL says where an expression cannot be evaluated for a task, in plain words."""
+"""Translates CEL runtime errors, of expressions that cannot be evaluated for a task."""
 
 import re
 
@@ -22,7 +22,7 @@ _SAYINGS = (
 
 
 def failure(said: str) -> str:
-    """What a person reads in place of CEL's own message."""
+    """The message that replaces CEL's own."""
     for pattern, words in _SAYINGS:
         if found := re.search(pattern, said):
             return words.format(*found.groups())

@@ -1,4 +1,4 @@
-"""How dates are shown: a moment with its time, a day without one."""
+"""Formats dates: a point in time with its time, a day without one."""
 
 import re
 from datetime import datetime, tzinfo
@@ -11,7 +11,7 @@ _BOTH = {"%c": "%a %b %-d %Y", "%+": "%a %b %-d %Y"}
 
 
 class Day(datetime):
-    """A moment of which only the day means anything, in the zone in which it is that day."""
+    """A time of which only the day is meant, in the zone in which it is that day."""
 
     @classmethod
     def of(cls, moment: datetime, zone: tzinfo) -> "Day":
@@ -23,7 +23,7 @@ class Day(datetime):
 
 
 def shown(moment: datetime, zone: tzinfo, form: str = DATE_FORMAT, *, is_day: bool = False) -> str:
-    """A moment in a zone, by a format of strftime, of which a day has no use for the time."""
+    """A time in a zone, formatted with strftime; a day is formatted without its time fields."""
     return moment.astimezone(zone).strftime(_without_time(form) if is_day else form)
 
 

@@ -1,7 +1,7 @@
-"""Expressions in CEL over `task`, `before`, `event` and `now`: checked for types, with limits.
+"""CEL expressions over `task`, `before`, `event` and `now`: type-checked and limited.
 
-A program is compiled per time zone, because `date(…)` is a day of the account's own calendar;
-both are kept. CEL stops loops by a budget and nesting by depth.
+A program is compiled per time zone, because `date(…)` is a day in the account's own calendar; both
+are cached. CEL limits loops by a budget and nesting by depth.
 """
 
 import re
@@ -37,7 +37,7 @@ _ONCE_TYPES = ("STRING", "TIMESTAMP", "INT", "BOOL", "DYN")
 
 
 class EvaluationError(Exception):
-    """An expression cannot be evaluated for this task; `reason` says why, of which text it is."""
+    """An expression cannot be evaluated for this task; `reason` says why, and for which text."""
 
     def __init__(self, text: str, reason: str) -> None:
         super().__init__(f"{text}: {reason}")
@@ -69,7 +69,7 @@ def environment(zone: ZoneInfo) -> cel.Env:
 
 @lru_cache(maxsize=10_000)
 def _program(text: str, zone: ZoneInfo) -> cel.Expression:
-    """The expression as it is evaluated: a date that is not set is an error, and never 1970."""
+    """The expression as it is evaluated: a date that is not set is an error, not 1970."""
     return environment(zone).compile(strict(text, syntax(text)))
 
 
@@ -81,29 +81,29 @@ def _compiled(text: str) -> cel.Expression:
 
 @lru_cache(maxsize=1_000)
 def syntax(text: str) -> Tree:
-    """The syntax tree of an expression that was found to be sound."""
+    """The syntax tree of a valid expression."""
     return Tree(_compiled(text))
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """An expression that was found to be sound. `reads` are the fields it looks at."""
+    """A valid expression. `reads` are the fields it reads."""
 
     text: str
     reads: Reads
 
     def asked(self, path: Path) -> StaticCondition:
-        """The condition that it is, at that place of the document."""
+        """The condition, with its place in the document."""
         tree = syntax(self.text)
         return StaticCondition(tree, tree.root, path)
 
     @property
     def refusal(self) -> str:
-        """What a person reads where it was not true."""
+        """The reason shown when it was not true."""
         return f"{self.text} is not true"
 
     def test(self, activation: cel.Activation, zone: ZoneInfo) -> bool:
-        """Whether it is true; raises EvaluationError if that cannot be said."""
+        """Whether it is true; raises EvaluationError if it cannot be evaluated."""
         value = self.value(activation, zone)
         if value is True or value is False:
             return value
@@ -117,11 +117,11 @@ class Expression:
         return str(value)
 
     def finds(self, activation: cel.Activation, zone: ZoneInfo) -> bool:
-        """Whether its list holds anything; raises EvaluationError if that cannot be said."""
+        """Whether its list is not empty; raises EvaluationError if it cannot be evaluated."""
         return bool(self.value(activation, zone))
 
     def value(self, activation: cel.Activation, zone: ZoneInfo) -> Any:
-        """Whatever it comes out as; raises EvaluationError if it comes out as nothing."""
+        """Its value; raises EvaluationError if it has none."""
         try:
             result = _program(self.text, zone).eval(activation)
             value = result.plain_value()
@@ -134,7 +134,7 @@ class Expression:
         return value
 
     def _unset(self, activation: cel.Activation) -> Iterator[str]:
-        """The dates without a value among those that it reads and does not ask for itself."""
+        """The unset dates among those that it reads without a check of its own."""
         for name in dict.fromkeys(one.name for one in unguarded(syntax(self.text), ())):
             if name.rpartition(".")[2] in TIMES and name.partition(".")[0] in NOUNS:
                 asked = _compiled(f"has({name})").eval(activation)
@@ -145,9 +145,9 @@ class Expression:
 def condition(
     text: Any, path: Path, known: Iterable[str] = (), subjects: frozenset[str] = CHANGED_TASK
 ) -> tuple[Expression | None, list[Issue]]:
-    """An expression that is true or false, or what is wrong with it.
+    """An expression that is true or false, or its problems.
 
-    `known` is what is sure to be there when it is asked; `subjects` the names it may use.
+    `known` are the names that surely exist when it is evaluated; `subjects` the names it may use.
     """
     wanted = "a condition must be true or false"
     expression, _, problems = checked(text, path, known, subjects, ("BOOL", "DYN"), wanted)
@@ -157,16 +157,17 @@ def condition(
 def key(
     text: Any, path: Path, known: Iterable[str] = (), subjects: frozenset[str] = CHANGED_TASK
 ) -> tuple[Expression | None, list[Issue]]:
-    """An expression whose value can stand for a message, or what is wrong with it."""
+    """An expression whose value can identify a message, or its problems."""
     wanted = f"{name_of(path)} must be text, a number or a date"
     expression, _, problems = checked(text, path, known, subjects, _ONCE_TYPES, wanted)
     return expression, [_elsewhere(problem) for problem in problems]
 
 
 def proofs(text: Any) -> frozenset[str]:
-    """What must be there if the condition is true.
+    """The names that must exist if the condition is true.
 
-    Of one that cannot be read, what it seems to ask for: its fault is told, and that is enough.
+    For an invalid condition, the names that it seems to check: its own error is reported, and that
+    is enough.
     """
     if not isinstance(text, str):
         return frozenset()
@@ -184,9 +185,9 @@ def checked(
     types: tuple[str, ...],
     wanted: str,
 ) -> tuple[Expression | None, Tree | None, list[Issue]]:
-    """An expression of one of these CEL types with its tree, or what is wrong with it.
+    """An expression of one of these CEL types with its tree, or its problems.
 
-    `wanted` is what is said of one of another type.
+    `wanted` is the error message for an expression of another type.
     """
     if not isinstance(text, str):
         return None, None, [Issue(path, must_be(name_of(path), "an expression", text))]
@@ -200,7 +201,7 @@ def checked(
     tree = syntax(text)
     found = program.return_type().name()
     if found in types:
-        # A name that cannot be used here is told once.
+        # A name that cannot be used here is reported once.
         sure = {*known} if BEFORE in subjects else {*known, BEFORE}
         problems = [_lie(one, path) for one in unguarded(tree, sure)]
     else:
@@ -228,7 +229,7 @@ def _lie(read: Unguarded, path: Path) -> Issue:
 
 
 def _elsewhere(problem: Issue) -> Issue:
-    """What once_per reads can only be asked for in a condition."""
+    """The problem with another hint: `once_per` cannot check a field, only a condition can."""
     if not problem.message.endswith(_MAY_BE_MISSING):
         return problem
     name = problem.message.removesuffix(_MAY_BE_MISSING)

@@ -28,7 +28,7 @@ def all_of(several: Iterable[Reads]) -> Reads:
 
 
 def by_noun(several: Iterable[Reads]) -> ByNoun:
-    """The fields that several expressions together read of each noun."""
+    """The fields that several expressions read together, by noun."""
     together = all_of(several)
     return {
         noun: frozenset(field for one, field in together if one == noun)

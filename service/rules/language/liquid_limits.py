@@ -1,8 +1,8 @@
-"""Liquid with its limits: what a template may be made of, and how much it may do and bring forth.
+"""Liquid with limits: the allowed tags, and limits for loops, work and output size.
 
-The library looks for the end of a tag in a way that takes the square of what is left of the text,
-makes lists of ranges however long, and lets filters do any amount of work. All three are bounded
-here, so that no template takes longer than a moment.
+The library's search for the end of a tag takes quadratic time in the rest of the text, it makes
+lists of ranges of any length, and lets filters do any amount of work. All three are limited here,
+so that no template takes longer than a moment.
 """
 
 import re
@@ -65,7 +65,7 @@ class _Language(Environment):
 
 
 def language() -> Environment:
-    """Liquid without what rules must not do, and with every filter bounded."""
+    """Liquid without the features that rules must not use, and with every filter limited."""
     made = _Language(tolerance=Mode.STRICT)
     for name in _NO_FILTERS:
         del made.filters[name]
@@ -75,7 +75,7 @@ def language() -> Environment:
 
 
 def bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter that does not give what would exhaust the machine."""
+    """A filter with a limit for the size of its result."""
 
     @wraps(function)
     def guarded(value: Any, *arguments: Any, **options: Any) -> Any:
@@ -90,7 +90,7 @@ def bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def unreadable(text: str) -> tuple[str, int] | None:
-    """What of a text must not even be parsed, and where it stands."""
+    """Parts of a text that must not even be parsed, with their places."""
     if len(text) > LONGEST_SOURCE:
         return f"the text is longer than {LONGEST_SOURCE} characters", 0
     position = 0
@@ -106,7 +106,7 @@ def unreadable(text: str) -> tuple[str, int] | None:
 
 
 def loose_ranges(template: BoundTemplate) -> Iterator[Expression]:
-    """Ranges such as (1..9) that no loop goes through: they would be lists of any length."""
+    """Ranges such as (1..9) outside loops: they would be lists of any length."""
     context = RenderContext(template)
     for node in template.nodes:
         yield from _loose_in_node(node, context)

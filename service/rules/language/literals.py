@@ -1,7 +1,7 @@
-"""Literals in an expression that would fail, or take for ever, whenever it is evaluated.
+"""Static check of duration, timestamp and regex literals.
 
-CEL reads lengths of time, dates and patterns only when it gets to them, and says nothing before.
-Its patterns are RE2's, which take time in proportion to the text; a large pattern makes that much.
+CEL parses durations, dates and patterns only when it evaluates them, and reports nothing before.
+Its patterns are RE2's, which take linear time in the text, multiplied by the size of the pattern.
 """
 
 import re
@@ -26,7 +26,7 @@ _WRITTEN = {
 
 @dataclass(frozen=True, slots=True)
 class LiteralError:
-    """What is wrong, what to do, and where: in characters into the text."""
+    """The error, a suggestion, and the offset in characters."""
 
     message: str
     hint: str | None
@@ -34,7 +34,7 @@ class LiteralError:
 
 
 def flaws(tree: Tree, environment: cel.Env) -> Iterator[LiteralError]:
-    """Everything in the expression that no task could make right."""
+    """All literals that are always invalid."""
     yield from _deep_loops(tree, tree.root, 0)
     for node in walk(tree.root):
         if node_kind(node) != "call" or not node.call.args:
@@ -70,7 +70,7 @@ def _pattern(text: str | None, place: int, environment: cel.Env) -> Iterator[Lit
 
 
 def _weight(pattern: str) -> int:
-    """A bound for the size that counted repetitions give to a pattern."""
+    """An upper bound for the size of a pattern with its counted repetitions."""
     counts = (max(int(low), int(high or 0)) for low, high in _COUNT.findall(pattern))
     return len(pattern) * prod(max(count, 1) for count in counts)
 
@@ -82,7 +82,7 @@ def _written(name: str, text: str, place: int, environment: cel.Env) -> Iterator
 
 
 def _null(node: Any, operator: str, place: int) -> Iterator[LiteralError]:
-    """A noun such as the assignee is compared as something empty, never as nothing."""
+    """A comparison with null: a noun such as the assignee is compared as empty, never as null."""
     if not any(node_kind(one) == "const" and one.const.HasField("null") for one in node.call.args):
         return
     name = next((name for one in node.call.args if (name := dotted(one))), "it")

@@ -1,7 +1,7 @@
-"""What a condition comes out as, as far as that can be told without a task.
+"""Partial evaluation of conditions without a task.
 
-Of an account some fields are known beforehand: those that its system never fills, and those that
-have one of a few words. What depends on anything else is `UNKNOWN`.
+Some fields of an account are known statically: those that its system never fills, and those that
+have one of a few words. Everything that depends on another field is `UNKNOWN`.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from service.sources.facts import Words
 
 
 class Known(Enum):
-    """What is told of a value beside the value itself."""
+    """Markers for values that are not known exactly."""
 
     UNKNOWN = "unknown"
     EMPTY = "empty"
@@ -38,7 +38,7 @@ _SEARCHES: Mapping[str, Callable[[str, str], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class StaticCondition:
-    """A condition: its tree, the node that is asked, where it stands, what it calls a task."""
+    """A condition: its tree, the node to evaluate, its place, and its name for the task."""
 
     tree: Tree
     node: Any
@@ -53,7 +53,7 @@ class StaticCondition:
 
 @dataclass(frozen=True, slots=True)
 class StaticCause:
-    """A field that decides what comes out, and what it was compared with if its words matter."""
+    """A field that decides the result, and the word it was compared with, if its words matter."""
 
     name: str
     node: Any
@@ -62,9 +62,9 @@ class StaticCause:
 
 @dataclass(slots=True)
 class PartialEvaluator:
-    """Works out conditions from what is `told` of a field by its name.
+    """Evaluates conditions; `told` returns what is known of a field, by its name.
 
-    That is a value, `Words`, `EMPTY` or `UNKNOWN`. `causes` collects what was told.
+    That is a value, `Words`, `EMPTY` or `UNKNOWN`. `causes` collects the fields that decided.
     """
 
     told: Field
@@ -148,7 +148,7 @@ class PartialEvaluator:
         return False
 
     def _loop(self, loop: Any) -> Any:
-        """`exists` and `all` of nothing come out as they begin."""
+        """`exists` and `all` of an empty list have their initial value."""
         is_empty = self.of(loop.iter_range) is EMPTY
         begins = _constant(loop.accu_init) if node_kind(loop.accu_init) == "const" else UNKNOWN
         return begins if is_empty and isinstance(begins, bool) else UNKNOWN
@@ -165,7 +165,7 @@ def _agreed(values: list[Any]) -> Any:
 
 
 def _applied(function: str, values: list[Any]) -> Any:
-    """A comparison or a search; what is empty is neither before nor after anything."""
+    """A comparison or a search; an empty value is neither before nor after another."""
     if EMPTY in values:
         return False
     if len(values) != 2 or not all(isinstance(one, str | int | float) for one in values):  # noqa: PLR2004

@@ -1,11 +1,10 @@
 """Finds reads of fields that may be missing and are not guarded by `has(…)` or `in`.
 
-CEL reads a date that is not set as 1 January 1970, so that `task.due < now` is true of a task
-without a due date; and reading a custom field that a task does not have is an error. Of a
-task that was not known `before`, it reads everything as empty. So a rule must ask for them before
-it reads them. What asks for a date may stand elsewhere, in another
-condition or in the trigger, and can be wrong: so an unguarded date is evaluated by a text that
-fails where the date is not set.
+CEL reads an unset date as 1 January 1970, so that `task.due < now` is true of a task without a due
+date; and reading a custom field that a task does not have is an error. For a task without a state
+`before`, it reads everything as empty. So a rule must check them before it reads them. The check
+for a date may be in another condition or in the trigger, and can be wrong: so an unguarded date is
+evaluated by an expression that fails if the date is not set.
 """
 
 import re
@@ -24,7 +23,7 @@ _DOT = r"\.(\s|//[^\n]*\n)*"
 class Unguarded:
     """A read of `name`, which may be missing, at this offset in characters.
 
-    Where `proof` is there, so is what is read.
+    If `proof` exists, `name` exists, too.
     """
 
     name: str
@@ -33,7 +32,7 @@ class Unguarded:
 
 
 def unguarded(tree: Tree, known: Iterable[str]) -> list[Unguarded]:
-    """The unguarded reads; `known` are names sure to exist."""
+    """The unguarded reads; `known` are names that surely exist."""
     return [
         Unguarded(name, name if _may_be_missing(node) else f"{BEFORE}.id", tree.offset(node))
         for node in _reads(tree.root, frozenset(known))
@@ -42,7 +41,7 @@ def unguarded(tree: Tree, known: Iterable[str]) -> list[Unguarded]:
 
 
 def strict(text: str, tree: Tree) -> str:
-    """The expression in which every unguarded date fails where it is not set.
+    """The expression in which every unguarded date fails if it is not set.
 
     CEL's optional values do that: `task.due` becomes `task.?due.value()`.
     """
@@ -55,7 +54,7 @@ def strict(text: str, tree: Tree) -> str:
 
 
 def proven(node: Any, *, truth: bool) -> frozenset[str]:
-    """The names that must exist if the expression came out as `truth`."""
+    """The names that must exist if the value of the expression is `truth`."""
     call = node.call if node_kind(node) == "call" else None
     if call is None:
         checked = node_kind(node) == "select" and node.select.test_only and truth
@@ -70,7 +69,7 @@ def proven(node: Any, *, truth: bool) -> frozenset[str]:
 
 
 def _reads(root: Any, known: frozenset[str]) -> list[Any]:
-    """The nodes that read what may be missing, each once."""
+    """The nodes that read a field that may be missing, each once."""
     return list({node.id: node for node in _found(root, known, root)}.values())
 
 
@@ -86,9 +85,9 @@ def _found(node: Any, known: frozenset[str], path: Any) -> Iterator[Any]:
 
 
 def _with_knowledge(node: Any) -> Iterator[tuple[Any, frozenset[str]]]:
-    """Each part of an expression, and the names that the parts beside it prove to exist.
+    """Each part of an expression, and the names whose existence the parts beside it prove.
 
-    In `a && b`, `a` only matters where `b` is true, whichever stands first.
+    In `a && b`, `a` only matters where `b` is true, whichever comes first.
     """
     function = node.call.function if node_kind(node) == "call" else None
     if function in {"_&&_", "_||_"}:
@@ -108,7 +107,7 @@ def _with_knowledge(node: Any) -> Iterator[tuple[Any, frozenset[str]]]:
 
 
 def _asks_about(node: Any, child: Any) -> bool:
-    """Whether `node` asks if something is in `child`, and is false where nothing is there."""
+    """Whether `node` tests if something is in `child`, and is false if `child` is empty."""
     if node_kind(node) == "select":
         return bool(node.select.test_only)
     function = node.call.function if node_kind(node) == "call" else None

@@ -1,4 +1,4 @@
-"""The values that expressions and templates see for one event: built once for all rules."""
+"""The values of one event for expressions and templates: built once for all rules."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -16,7 +16,7 @@ from service.rules.verdict import FAILURE
 
 
 class Scope:
-    """An event, the moment at which rules are asked (UTC), and the account's zone.
+    """An event, the time at which rules are evaluated (UTC), and the account's zone.
 
     `reads` are the fields that any of the rules reads. `group` has the tasks of a digest.
     """
@@ -50,7 +50,7 @@ class Scope:
         return {**self._values, "failure": FAILURE} if "failure" in wanted else self._values
 
     def _noun(self, name: str) -> Task | Event | Group:
-        """What a name stands for; where there was no task before, one that nothing is known of."""
+        """The value of a name; without a task `before`, an empty one."""
         if name == "event":
             return self.event
         if name == "task":
@@ -61,6 +61,6 @@ class Scope:
 
 
 def lasting(task: Task, now: datetime, reads: ByNoun) -> Activation:
-    """What is still known of a task after its event: what `until` is asked with."""
+    """The scope for `until`: what is still known of a task after its event."""
     data = {noun: as_message(task, read) for noun, read in reads.items()}
     return environment(UTC_ZONE).Activation({**data, "now": now})

@@ -1,7 +1,7 @@
 """Finds the part of an expression's text that a node of its syntax tree was parsed from.
 
 CEL gives the position of each node's operator or bracket, but not where the node begins and ends.
-That follows from the text: what stands before an operator, after it, or between two commas.
+That follows from the text: before an operator, after it, or between two commas.
 """
 
 import re
@@ -33,12 +33,12 @@ class Span:
 
     @property
     def function(self) -> str:
-        """The name of the function or operator, such as `_&&_`; empty if the node is no call."""
+        """The name of the function or operator, such as `_&&_`; empty if the node is not a call."""
         return str(self.node.call.function) if node_kind(self.node) == "call" else ""
 
 
 class SpanFinder:
-    """Cuts the text of an expression into the pieces of its syntax tree."""
+    """Divides the text of an expression into the spans of its syntax tree."""
 
     def __init__(self, text: str, tree: Tree) -> None:
         self._text = text
@@ -48,11 +48,11 @@ class SpanFinder:
         return self._piece(self._tree.root, 0, len(self._text))
 
     def text(self, piece: Span) -> str:
-        """The text of a piece."""
+        """The text of a span."""
         return self._text[piece.begin : piece.end]
 
     def inside(self, piece: Span) -> list[Span]:
-        """The pieces directly inside; none where the text cannot be cut any further."""
+        """The spans directly inside; none if the text cannot be divided further."""
         function, at = piece.function, self._tree.position(piece.node)
         if function in _BINARY:
             one, other = piece.node.call.args
@@ -77,7 +77,7 @@ class SpanFinder:
         ]
 
     def _target(self, piece: Span, at: int) -> Iterator[Span]:
-        """What a method is called on; for a macro such as `exists`, the list it runs over."""
+        """The target of a method call; for a macro such as `exists`, the list it runs over."""
         is_loop = node_kind(piece.node) == "comprehension"
         if is_loop or (piece.function and piece.node.call.HasField("target")):
             dot = self._text.rfind(".", piece.begin, at)
@@ -111,7 +111,7 @@ class SpanFinder:
             yield found.start(), word, depth
 
     def _piece(self, node: Any, begin: int, end: int) -> Span:
-        """A piece without the spaces and brackets around it."""
+        """A span without the spaces and brackets around it."""
         while True:
             shown = self._text[begin:end]
             begin += len(shown) - len(shown.lstrip())

@@ -1,6 +1,6 @@
 """The syntax tree of a checked CEL expression, as far as it is needed here.
 
-CEL hands its tree out as the bytes of `cel.expr.CheckedExpr` (github.com/google/cel-spec,
+CEL returns its tree as the bytes of `cel.expr.CheckedExpr` (github.com/google/cel-spec,
 proto/cel/expr/checked.proto and syntax.proto); the messages are declared here by those numbers.
 """
 
@@ -97,7 +97,7 @@ def node_kind(node: Any) -> str | None:
 
 
 def dotted(node: Any) -> str | None:
-    """`task.due` for the selection or the index it is, None for any other node."""
+    """`task.due` for a selection or an index, None for any other node."""
     match node_kind(node):
         case "ident":
             return str(node.ident.name)

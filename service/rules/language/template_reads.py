@@ -1,7 +1,7 @@
-"""What a template reads: every value by the noun that it comes from, also under a name of its own.
+"""The variables that a template reads, including those read through aliases.
 
-`{% for t in group.tasks %}{{ t.title }}{% endfor %}` reads the title of a task, and so does what
-`assign` gives another name.
+`{% for t in group.tasks %}{{ t.title }}{% endfor %}` reads the title of a task, and so does a name
+that `assign` gives to it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,11 +27,11 @@ _ELEMENT = 0
 
 @dataclass(frozen=True, slots=True)
 class TextRead:
-    """A value that is read: its way from a noun (what is no text in it is a place in a list).
+    """A value that is read: its path from a noun (a part that is not text is a list index).
 
-    `text` is how it is written and `offset` where, in characters. `is_asked` is set where it is
-    asked for, or something is said in its place, so that it may be missing. `words` are those it
-    is compared with.
+    `text` is how it is written and `offset` where, in characters. `is_asked` is set if the template
+    tests for it, or has a default, so that it may be missing. `words` are those it is compared
+    with.
     """
 
     segments: Segments
@@ -50,7 +50,7 @@ class TextRead:
 
 
 def template_reads(template: BoundTemplate) -> tuple[TextRead, ...]:
-    """Everything that the template reads, in its order."""
+    """All reads of the template, in its order."""
     context = RenderContext(template)
     aliases: dict[str, Segments | None] = {}
     return tuple(one for node in template.nodes for one in _in_node(node, aliases, context))
@@ -98,14 +98,14 @@ def _in_expression(
 
 
 def _written(path: Path) -> str:
-    """A path as a person writes it; places that are worked out are left open."""
+    """A path as a person writes it; computed indexes are left open."""
     first, *rest = ("…" if isinstance(one, Path) else one for one in path.path)
     behind = (f".{one}" if isinstance(one, str) and one != "…" else f"[{one}]" for one in rest)
     return f"{first}{''.join(behind)}"
 
 
 def _words_of(node: Node, context: RenderContext) -> tuple[str, ...]:
-    """The words behind the `when` of a `case`."""
+    """The words after the `when` of a `case`."""
     if not isinstance(node, CaseNode):
         return ()
     cases = node.children(context, include_partials=False)
@@ -119,7 +119,7 @@ def _has_default(expression: Expression) -> bool:
 
 
 def _assigned(node: AssignNode, aliases: _Aliases) -> Segments | None:
-    """What an assigned name stands for; None where it is not simply another name."""
+    """The value of an assigned name; None if it is not simply an alias."""
     expression = node.expression
     if not isinstance(expression, FilteredExpression) or expression.filters:
         return None
@@ -127,7 +127,7 @@ def _assigned(node: AssignNode, aliases: _Aliases) -> Segments | None:
 
 
 def _resolved(expression: Any, aliases: _Aliases) -> Segments | None:
-    """The way from a noun that a path stands for; None where that is not known."""
+    """The path from a noun that a path stands for; None if that is not known."""
     if not isinstance(expression, Path):
         return None
     first, *rest = expression.path

@@ -1,7 +1,7 @@
-"""Texts with values in them: Liquid, strict about its syntax, bounded in what it does.
+"""Liquid templates, with strict syntax and limited work.
 
-A value that is not there renders as nothing. Nothing here asks the machine for the time: `now`
-is a value like any other, and `local` shows a date in the account's zone.
+A missing value renders as nothing. No template reads the system clock: `now` is a value like any
+other, and `local` shows a date in the account's zone.
 """
 
 import re
@@ -24,7 +24,7 @@ from service.rules.language.vocabulary import NOUNS, unknown_name
 
 _SHORT = 60
 _NAMES = frozenset({*NOUNS, "tasks", "now", "zone"})
-# What Python says where Liquid's filters and conditions do not look at what they are given.
+# Python's errors from Liquid filters and conditions that do not check their input.
 _UNFIT = (ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
 
 
@@ -34,9 +34,9 @@ class RenderError(Exception):
 
 @with_context
 def local(moment: Any, form: str = DATE_FORMAT, *, context: RenderContext) -> Any:
-    """A date as the account's own clock and calendar show it; anything else as it is.
+    """A date in the account's time zone; any other value unchanged.
 
-    A day is shown without a time, whatever the format has.
+    A day is shown without a time, even if the format has one.
     """
     zone = context.globals["zone"]
     if not isinstance(moment, datetime) or not isinstance(zone, tzinfo):
@@ -59,7 +59,7 @@ _LIQUID = _language()
 
 
 class Template:
-    """A text that was found to be sound; `nouns` are the names that it reads from, `reads` what."""
+    """A valid text; `nouns` are the names that it reads from, `reads` the values."""
 
     def __init__(
         self, text: str, parsed: BoundTemplate, nouns: Iterable[str], reads: Iterable[TextRead]
@@ -71,9 +71,9 @@ class Template:
         self._is_plain = "{{" not in text and "{%" not in text
 
     def render(self, values: Mapping[str, Any]) -> str:
-        """The text with its values; raises RenderError where they do not fit.
+        """The text with its values; raises RenderError if they do not fit.
 
-        Decoding can bring forth a NUL, which PostgreSQL cannot hold: it is left out.
+        Decoding can produce a NUL, which PostgreSQL cannot store: it is removed.
         """
         if self._is_plain:
             return self.text
@@ -88,10 +88,10 @@ class Template:
 def template(
     text: str, path: Path, subjects: frozenset[str] = CHANGED_TASK
 ) -> tuple[Template | None, list[Issue]]:
-    """A template made of `text`, or None; and what is wrong with it.
+    """A template made of `text`, or None; and its problems.
 
-    `subjects` are the names that it may read from. It is made although it reads what no task has:
-    that renders as nothing.
+    `subjects` are the names that it may read from. A template that reads a field that no task has
+    is made all the same: the field renders as nothing.
     """
     if refusal := unreadable(text):
         message, offset = refusal
@@ -120,7 +120,7 @@ def _unknown_filters(analysis: TemplateAnalysis, path: Path) -> Iterator[Issue]:
 
 
 def _alien(read: Iterable[TextRead], subjects: frozenset[str], path: Path) -> Iterator[Issue]:
-    """The problems with names that can be used in other places only."""
+    """The problems with names that can only be used elsewhere."""
     for one in read:
         name = str(one.segments[0])
         if one.text.startswith(name) and name in _NAMES - {"zone"} - subjects:

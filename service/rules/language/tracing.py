@@ -1,7 +1,7 @@
-"""Why an expression came out as it did: the value of everything in it.
+"""Explains the result of an expression by the values of all its parts.
 
-Each part is evaluated by itself on what the rule saw, by the same code as the whole. A part that
-did not count, because the parts before it had decided, is said to be not needed.
+Each part is evaluated by itself on the rule's input, by the same code as the whole. A part that did
+not count, because the parts before it had decided, is marked as not needed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ _OPTIONAL = {"_?._", "_[?_]"}
 
 
 class TraceStatus(StrEnum):
-    """How an expression, or a part of one, came out."""
+    """The result of an expression or a part of one."""
 
     KNOWN = "known"
     MISSING = "missing"
@@ -38,8 +38,8 @@ class TraceStatus(StrEnum):
 class Trace:
     """A part of an expression, its `value`, and the parts inside.
 
-    Dates are aware, lengths of time are timedeltas. What is not known has no value; `reason` says
-    why it `FAILED`.
+    Dates are aware, durations are timedeltas. An unknown part has no value; `reason` says why it
+    `FAILED`.
     """
 
     text: str
@@ -50,13 +50,13 @@ class Trace:
 
 
 def trace(expression: Expression, scope: Scope) -> Trace:
-    """The whole expression and all its parts, on what a rule sees in `scope`."""
+    """The whole expression and all its parts, evaluated in `scope`."""
     tracer = _Tracer(SpanFinder(expression.text, syntax(expression.text)), scope)
     return tracer.look(tracer.cutter.whole())
 
 
 def traces(conditions: Sequence[Expression], scope: Scope) -> Iterator[Trace]:
-    """The conditions of a rule, of which all must hold: none is asked behind one that does not."""
+    """The conditions of a rule, which must all be true; those after a false one are skipped."""
     holds = True
     for one in conditions:
         found = trace(one, scope) if holds else Trace(one.text, TraceStatus.NOT_NEEDED)
@@ -87,7 +87,7 @@ class _Tracer:
         return (self.look(one) for one in self.cutter.inside(piece) if _tells(one.node))
 
     def _links(self, piece: Span, function: str) -> Iterator[Span]:
-        """`a && b && c` has three parts of one rank, however CEL has paired them."""
+        """`a && b && c` has three parts of equal rank, however CEL has paired them."""
         if piece.function != function:
             yield piece
             return
@@ -95,7 +95,7 @@ class _Tracer:
             yield from self._links(one, function)
 
     def _chain(self, links: list[Span], decisive: bool) -> Iterator[Trace]:  # noqa: FBT001
-        """One after the other, up to the first that decides."""
+        """One part after the other, up to the first that decides."""
         decided = False
         for one in links:
             if decided:
@@ -120,7 +120,7 @@ class _Tracer:
         return MessageToDict(value, preserving_proto_field_name=True) if _is_noun(value) else value
 
     def _is_missing(self, piece: Span, text: str) -> bool:
-        """Whether CEL would read something that stands for nothing: "" or 1970."""
+        """Whether CEL would read a placeholder for a missing value: "" or 1970."""
         if node_kind(piece.node) != "select" or piece.node.select.test_only:
             return False
         if piece.node.select.field in TIMES:
@@ -137,7 +137,7 @@ def _is_noun(value: Any) -> bool:
 
 
 def _tells(node: Any) -> bool:
-    """Whether a part depends on the task, and is no noun as a whole, of which all else is part."""
+    """Whether a part depends on the task, and is not a whole noun, which has too many values."""
     if node_kind(node) == "call" and node.call.function in _OPTIONAL:
         return False
     return dotted(node) not in NOUNS and any(node_kind(one) == "ident" for one in walk(node))

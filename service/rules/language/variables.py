@@ -1,4 +1,4 @@
-"""The names that each part of a rule can use, and the problem for one that it cannot."""
+"""The names that each part of a rule can use, and the error for one that it cannot."""
 
 from service.diagnostics import Issue, Path
 from service.rules.language.cel_errors import WORDS
@@ -23,7 +23,7 @@ _HINTS = {
 
 
 def misplaced(name: str, subjects: frozenset[str], path: Path, offset: int | None = None) -> Issue:
-    """The problem of a name that cannot be used where only these `subjects` can."""
+    """The error for a name where only these `subjects` can be used."""
     is_about_one = "group" in subjects and name in {"task", "before"}
     hint = _SEVERAL if is_about_one else _HINTS.get(name)
     return Issue(path, f"{name} cannot be used here", hint, offset)

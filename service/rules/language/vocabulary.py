@@ -1,7 +1,8 @@
-"""What rules can speak of: a task, the task before, the event, each with its fields and kinds.
+"""The names that rules can use: a task, the task before, the event, with fields and types.
 
-Read off the nouns of `domain.model`, so that a field added there is in the language. The same names
-serve conditions, as messages that CEL can check types by, and templates, as plain values.
+They are derived from `domain.model`, so that a field added there is in the language. The same names
+are used in conditions, as protobuf messages that CEL can type-check, and in templates, as plain
+values.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,7 +45,7 @@ _GIVEN = {
 
 @cache
 def names(noun: type) -> Mapping[str, Any]:
-    """The fields of a noun that rules can read, and what each holds."""
+    """The fields of a noun that rules can read, and the type of each."""
     hints = get_type_hints(noun)
     hidden = _HIDDEN.get(noun, frozenset())
     return {field.name: hints[field.name] for field in fields(noun) if field.name not in hidden}
@@ -56,7 +57,7 @@ def field_names(noun: str) -> set[str]:
 
 
 def field_holds(noun: type, name: str, inner: str = "") -> Any:
-    """The kind of a field, or of one inside of it; None if there is none of that name."""
+    """The type of a field, or of one inside of it; None if there is no field of that name."""
     if name not in names(noun):
         return None
     kind, _, several = _inner(names(noun)[name])
@@ -66,9 +67,9 @@ def field_holds(noun: type, name: str, inner: str = "") -> Any:
 
 
 def unknown_name(path: Sequence[Any]) -> tuple[str | None, frozenset[str]]:
-    """The first name of a path that means nothing, and what could stand there; or None.
+    """The first unknown name of a path, and the names that are possible there; or None.
 
-    What is no text in the path is a place in a list.
+    A part of the path that is not text is a list index.
     """
     noun: Any = NOUNS.get(path[0])
     is_list = False
@@ -103,10 +104,10 @@ def as_values(noun: Any, zone: ZoneInfo) -> dict[str, Any]:
 
 
 def as_message(noun: Any, read: frozenset[str]) -> Message:
-    """A noun as the message that conditions are typed by, with the fields that are `read`.
+    """A noun as a protobuf message for conditions, with the fields that are `read`.
 
-    What is empty is left out, and what is longer than `LONGEST_TEXT` cut off there, so that no
-    condition can search through a large text again and again.
+    Empty values are left out, and texts longer than `LONGEST_TEXT` are truncated, so that no
+    condition can search a large text again and again.
     """
     kind: type = type(noun)
     return _MESSAGES[kind](**_present(noun, _parts(kind, read)))
@@ -145,7 +146,7 @@ def _parts(noun: type, only: frozenset[str]) -> _Parts:
 
 
 def _inner(hint: Any) -> tuple[Any, bool, bool]:
-    """What a field holds, whether it may be missing, and whether it holds several."""
+    """The type of a field, whether it may be missing, and whether it is a list."""
     if get_origin(hint) in {Union, UnionType}:
         return next(one for one in get_args(hint) if one is not type(None)), True, False
     if get_origin(hint) is tuple:

@@ -16,6 +16,6 @@ class MemoryAccounts:
         return {name: self._states[name] for name in names if name in self._states}
 
     async def stale(self, names: Collection[str], now: datetime) -> frozenset[str]:
-        """Return none: in a simulation what is known is always what is."""
+        """Return none: in a simulation no account is outdated."""
         del names, now
         return frozenset()

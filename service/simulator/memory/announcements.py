@@ -1,4 +1,4 @@
-"""What is announced in a simulation: nothing that is not seen at once."""
+"""The announcements of a simulation: none, as every change is visible at once."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""A delivery in memory: an order, and what has become of it."""
+"""A delivery in memory: a request, and its outcome."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,11 +21,15 @@ NOT_COUNTED = frozenset({State.SKIPPED, State.CANCELLED, State.EXPIRED})
 
 @dataclass(slots=True)
 class Delivery:
-    """A request and what has become of it. `due` is when it is to go out, while it is pending.
+    """A request and its outcome. `due` is when it is to be sent, while it is pending.
 
-    `event` is what it is about, `updates` the delivery whose message it rewrites, `approves` the
-    one that it asks an approver about. What a person has asked for `is_exempt` from all that may
-    hold back others, what they have let go `is_past_storm`. All times are UTC.
+    - `event`: the event that it is about
+    - `updates`: the delivery whose message it updates
+    - `approves`: the delivery for which it requests approval
+    - `is_exempt`: a person requested it, so it is exempt from most gates
+    - `is_past_storm`: a person released it from a storm
+
+    All times are UTC.
     """
 
     id: int
@@ -48,13 +52,13 @@ class Delivery:
 
     @property
     def flood(self) -> StormScope | None:
-        """What it counts for with the storm guard, if it does."""
+        """The group in which the storm guard counts it, if any."""
         is_let_go = self.updates is not None or self.is_exempt or self.is_past_storm
         return None if is_let_go else self.request.flood
 
     @property
     def candidate(self) -> Candidate:
-        """It as the gates see it once its time has come."""
+        """The delivery as the gates see it once it is due."""
         plan, event = self.request.plan, self.request.event
         return Candidate(
             id=self.id,
@@ -77,7 +81,7 @@ class Delivery:
 
     @property
     def grounds(self) -> MessageBasis | None:
-        """What it rests on, if it reaches the customer of its task, or of several."""
+        """The facts that it depends on, if it reaches the customer of its task, or of several."""
         plan = self.request.plan
         if self.updates is not None or self.approves is not None or not self._reaches_customer:
             return None
@@ -104,7 +108,7 @@ class Delivery:
 
     @property
     def visit(self) -> Visit | None:
-        """What it tells of a visit, if that is told once; its rewriting tells nothing."""
+        """The visit that it is about, if that is announced once; an update announces nothing."""
         return self.request.plan.visit if self.updates is None else None
 
     @property
@@ -113,19 +117,19 @@ class Delivery:
 
     @property
     def counts(self) -> bool:
-        """Whether it was announced, or on trial would have been."""
+        """Whether it was announced, or would have been without `enabled: shadow`."""
         is_on_trial = self.request.shadow and self.state is State.SKIPPED
         return self.state not in NOT_COUNTED or is_on_trial
 
     def is_ended_by(self, event: Event) -> bool:
-        """Whether it is pointless by now, if it has not gone out; its rewriting never is."""
+        """Whether the event cancels it while it is not sent; never for an update."""
         plan, cause = self.request.plan, self.request.event
         if self.updates is not None or cause.id >= event.id:
             return False
         return not event.words.isdisjoint(plan.withdraw_on)
 
     def is_undone_by(self, event: Event) -> bool:
-        """Whether its message is out, is to be taken back, and its cause holds no longer."""
+        """Whether its message was sent, has `on_undo`, and the event undoes its cause."""
         cause = self.request.event
         if self.request.plan.on_undo is None or self.updates is not None:
             return False

@@ -10,7 +10,7 @@ from service.simulator.memory.tasks import MemoryTasks
 
 @dataclass(slots=True)
 class OpenDigest:
-    """A digest that the first of its members has opened, until it `closes_at`."""
+    """A digest that its first member has opened, until it `closes_at`."""
 
     first: Join
     closes_at: datetime
@@ -29,11 +29,11 @@ class MemoryDigests:
         self._open: list[OpenDigest] = []
 
     def next_moment(self) -> datetime | None:
-        """When the next digest is over."""
+        """When the next digest is due."""
         return min((one.closes_at for one in self._open), default=None)
 
     def resume(self, join: Join, closes_at: datetime) -> None:
-        """Take over what has joined a digest elsewhere."""
+        """Load the members of digests from the database."""
         self._join(join, closes_at)
 
     async def join(self, joins: Sequence[Join], now: datetime) -> None:

@@ -13,7 +13,7 @@ _TURNS = frozenset({Kind.COMPLETED, Kind.REOPENED})
 class MemoryEvents:
     """`EventRepository` in memory; they are `recorded` in the order in which they happened.
 
-    `last_id` is the last id that was allotted.
+    `last_id` is the last assigned id.
     """
 
     def __init__(self) -> None:
@@ -22,14 +22,14 @@ class MemoryEvents:
         self._turns: dict[Key, list[Event]] = defaultdict(list)
 
     def is_done_again(self, cause: Event, news: Event) -> bool:
-        """Whether a recurring task was completed once more between these events of it."""
+        """Whether a recurring task was completed again between these events of it."""
         return any(
             one.kind is Kind.COMPLETED and cause.id < one.id < news.id
             for one in self._turns[cause.account, cause.task_id]
         )
 
     def was_reopened(self, completed: Event) -> bool:
-        """Whether a completion was undone since: what is reopened later was completed once more."""
+        """Whether a completion was undone since: a later reopening undoes a later completion."""
         turns = self._turns[completed.account, completed.task_id]
         then = next((one.kind for one in turns if one.id > completed.id), None)
         return then is Kind.REOPENED

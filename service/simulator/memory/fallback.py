@@ -1,4 +1,4 @@
-"""What goes out instead of a delivery that has failed for good, in a simulation."""
+"""`on_fail`: the fallback delivery after a permanent failure, in a simulation."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
@@ -13,12 +13,12 @@ _REASON = "{0} fails, as the test says"
 
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """What is sent by these ways fails for good: channels, or addresses such as `slack:#office`."""
+    """Channels, or addresses such as `slack:#office`, that fail permanently in the simulation."""
 
     ways: Collection[str] = ()
 
     def reason(self, request: DeliveryRequest) -> str | None:
-        """Why this one fails; None where it does not."""
+        """Why this request fails; None if it does not."""
         plan = request.plan
         way = next((one for one in (plan.receiver, plan.channel) if one in self.ways), None)
         return None if way is None else _REASON.format(way)
@@ -27,9 +27,9 @@ class Failing:
 def instead(
     failed: DeliveryRequest, number: int, reason: str, now: datetime
 ) -> Iterator[DeliveryRequest]:
-    """What is wanted now by `on_fail` of this order, the delivery with this number.
+    """The `on_fail` requests of this failed one, the delivery with this number.
 
-    As `service.outbox.fallback` plans it.
+    As `service.outbox.fallback` plans them.
     """
     for request in failed.on_fail:
         plan = request.plan

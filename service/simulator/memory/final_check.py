@@ -1,4 +1,4 @@
-"""The last look of a simulation at what is to reach a customer, as the worker takes it."""
+"""The final check of customer messages in a simulation, as in the worker."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,16 +12,16 @@ from service.simulator.memory.deliveries import Delivery
 
 @dataclass(frozen=True, slots=True)
 class MemoryFinalCheck:
-    """Asks once more whether a delivery stands.
+    """Checks whether a delivery is still valid.
 
-    `revision` says what speaks against it, `rebuild_digest` makes the message of what is left.
+    `revision` returns the objection, `rebuild_digest` the message for the remaining tasks.
     """
 
     revision: Callable[[Delivery], RevisedMessage | None]
     rebuild_digest: Callable[[DigestRebuild], Plan | str]
 
     def at(self, one: Delivery) -> tuple[Rejection, DeliveryRequest | None] | None:
-        """Why it is not sent, and the order that takes its place, if any; None if it is sent."""
+        """Why it is not sent, and the request that replaces it, if any; None if it is sent."""
         revised, grounds = self.revision(one), one.grounds
         if revised is None or grounds is None:
             return None

@@ -1,4 +1,4 @@
-"""The lookups of a simulation: none, as there is no system to ask."""
+"""The lookups of a simulation: none, as there is no system to read from."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -8,7 +8,7 @@ from service.store.tasks import Key
 
 
 class MemoryLookups:
-    """`LookupRepository` in memory; every look is right, and nothing is read again."""
+    """`LookupRepository` in memory; every observation is right, and nothing is read again."""
 
     async def ask(self, keys: Sequence[Key], cause: Cause, now: datetime) -> None:
         del keys, cause, now

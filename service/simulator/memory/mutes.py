@@ -1,4 +1,4 @@
-"""What mutes what in a simulation."""
+"""The mutes of a simulation."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from service.store.tasks import Key
 
 
 class MemoryMuting:
-    """What rules have said of tasks and still holds, by the keys under which it mutes others."""
+    """The active messages of rules about tasks, by the keys that they mute."""
 
     def __init__(self, known: Iterable[Mute] = ()) -> None:
         self._by_key: dict[str, list[Mute]] = defaultdict(list)
@@ -19,7 +19,7 @@ class MemoryMuting:
             self._add(one)
 
     def note(self, request: DeliveryRequest) -> None:
-        """Something was placed."""
+        """Add the mute of a delivery that was placed."""
         plan, event = request.plan, request.event
         if not plan.mutes or request.is_over or plan.shadow:
             return
@@ -29,7 +29,7 @@ class MemoryMuting:
             self._add(Mute(one, request.rule, title, key, event.id, plan.withdraw_on))
 
     def end(self, event: Event) -> None:
-        """Something happened to a task, of which less may hold now."""
+        """End the mutes that this event of a task ends."""
         key = (event.account, event.task_id)
         for one in self._of_task.pop(key, ()):
             if one.event < event.id and not event.words.isdisjoint(one.ends_on):
@@ -38,7 +38,7 @@ class MemoryMuting:
                 self._of_task[key].append(one)
 
     def muting(self, key: str) -> tuple[str, str] | None:
-        """By which rule, and by the title of which task, this key is muted now."""
+        """The rule, and the title of the task, by which this key is muted now."""
         holding = self._by_key.get(key)
         return (holding[0].rule, holding[0].title) if holding else None
 

@@ -1,4 +1,4 @@
-"""An outbox in memory, of which nothing ever leaves: what would be sent is marked as sent."""
+"""An outbox in memory that sends nothing: a delivery that would be sent is marked as sent."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
@@ -28,9 +28,9 @@ from service.store.tasks import Key
 
 
 class MemoryOutbox:
-    """`OutboxRepository` in memory, and what becomes of the deliveries there.
+    """`OutboxRepository` in memory, and the outcome of the deliveries there.
 
-    What is `failing` does not go out; what its steps have under `on_fail` does instead.
+    Deliveries to `failing` targets fail; their `on_fail` is planned instead.
     """
 
     def __init__(self, events: MemoryEvents, silenced: Sequence[Silence] = ()) -> None:
@@ -51,34 +51,34 @@ class MemoryOutbox:
 
     @property
     def changes(self) -> int:
-        """How often a delivery was planned, held or skipped, or has come to an end."""
+        """How often a delivery was planned, held or skipped, or has ended."""
         return len(self._log)
 
     def news(self, since: int) -> Iterator[Delivery]:
-        """The deliveries that were held or have come to an end after so many changes.
+        """The deliveries that were held or have ended after this number of changes.
 
-        Each as it was then, in that order.
+        Each in its state then, in that order.
         """
         return (one for one in self._log[since:] if one.state is not State.PLANNED)
 
     def remember(self, placed: Iterable[tuple[Identity, bool]]) -> None:
-        """Count these as placed long ago, on trial or not: the same is not placed again."""
+        """Count these as placed long ago, by a shadow rule or not: they are not placed again."""
         self._placed_before.update(placed)
 
     def remember_storms(self, known: Lately) -> None:
-        """Take over what the storm guard knows."""
+        """Load the state of the storm guard."""
         self._storms = MemoryStorms(known)
 
     def remember_mutes(self, known: Iterable[Mute]) -> None:
-        """Take over what rules have said of tasks."""
+        """Load the active mutes."""
         self._muting = MemoryMuting(known)
 
     def remember_told(self, known: Mapping[str, Told]) -> None:
-        """Take over what customers have been told of visits."""
+        """Load what customers were told about visits."""
         self._told.update(known)
 
     def resume(self, one: PendingOrder, now: datetime) -> None:
-        """Take over what was planned elsewhere."""
+        """Load deliveries that were planned in the database."""
         delivery = self._add(one.request, one.state, one.reason, one.due or now, now)
         delivery.due = one.due
         delivery.is_exempt, delivery.is_past_storm = one.is_exempt, one.is_past_storm
@@ -155,11 +155,11 @@ class MemoryOutbox:
         return frozenset(lanes)
 
     def _was_done_again(self, one: Delivery, news: Event) -> bool:
-        """Whether the news reopen a recurring task that was completed once more since then."""
+        """Whether the event reopens a recurring task that was completed again since then."""
         return news.kind is Kind.REOPENED and self._events.is_done_again(one.request.event, news)
 
     def next_due(self) -> datetime | None:
-        """When something is to go out next."""
+        """When the next delivery is due."""
         while self._due and not self._is_due(*self._due[0]):
             heappop(self._due)
         return self._due[0][0] if self._due else None
@@ -171,7 +171,7 @@ class MemoryOutbox:
         present: Callable[[Key], Task | None],
         now: datetime,
     ) -> GateFacts:
-        """What the gates are asked with at this moment (UTC)."""
+        """The facts for the gates at this time (UTC)."""
         return GateFacts(
             now=now,
             rules=rules,
@@ -184,10 +184,10 @@ class MemoryOutbox:
         )
 
     async def send(self, facts: GateFacts, last_look: MemoryFinalCheck) -> None:
-        """Mark what is due as sent, or as what keeps it from being sent.
+        """Mark due deliveries as sent, or with the state in which a gate stops them.
 
-        What no gate stops is asked about once more: `last_look` says what speaks against it, and
-        what takes its place.
+        Those that no gate stops get the final check: `last_look` returns the objection, and the
+        replacement.
         """
         while due := self._take_due(facts.now):
             stopped = gates.stops([one.candidate for one in due], facts)
@@ -219,7 +219,7 @@ class MemoryOutbox:
     async def _replace(
         self, one: Delivery, against: Rejection, request: DeliveryRequest | None, now: datetime
     ) -> None:
-        """It does not stand: another request takes its place, if something is left of it."""
+        """Cancel it after the final check, and place its replacement, if there is one."""
         self._end(one, against.state, against.reason, now)
         if request is not None:
             await self.place([request], now)
@@ -236,7 +236,7 @@ class MemoryOutbox:
         return self.failing.reason(one.request) if is_own else None
 
     def _fail(self, one: Delivery, reason: str, now: datetime) -> None:
-        """It is over; what goes out instead is planned, unless it was before."""
+        """Mark it as failed, and plan its fallback, unless that was planned before."""
         self._end(one, State.FAILED, reason, now)
         for request in instead(one.request, one.id, reason, now):
             if not self._was_announced(request):
@@ -244,7 +244,7 @@ class MemoryOutbox:
                 self._placed[request.identity, request.shadow] = added
 
     def _was_announced(self, request: DeliveryRequest) -> bool:
-        """Whether it has been before, or on trial would have been."""
+        """Whether it was announced before, or would have been without `enabled: shadow`."""
         before = self._placed.get((request.identity, request.shadow))
         if before is None:
             return (request.identity, request.shadow) in self._placed_before
@@ -272,7 +272,7 @@ class MemoryOutbox:
             self._end(one, State.SKIPPED, reason, now)
 
     def _ask(self, one: Delivery, now: datetime) -> None:
-        """Place the question to whoever has to approve this. Nobody answers in a simulation."""
+        """Place the question to the approver. There are no answers in a simulation."""
         if (asks := question(one.request, one.id)) is not None:
             self._add(asks, asks.plan.state, None, now, now).approves = one.id
 

@@ -1,4 +1,4 @@
-"""What in a simulation is Taskbell's own doing."""
+"""The tasks and changes in a simulation that Taskbell made."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -8,9 +8,9 @@ from service.store.tasks import Key
 
 
 class MemoryProvenance:
-    """`ProvenanceRepository` in memory. Nothing is really made or written.
+    """`ProvenanceRepository` in memory. Nothing is really created or written.
 
-    `written` are the fields that Taskbell is taken to be writing, by the tasks.
+    `written` are the fields that Taskbell is assumed to be writing, by task.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""When the schedule of each rule comes next in a simulation, in memory."""
+"""When the schedule of each rule is due next in a simulation, in memory."""
 
 from datetime import datetime
 
@@ -19,7 +19,7 @@ class MemorySchedules:
         self._next = {key: schedule.after(now) for key, schedule in wanted.items()}
 
     def next_moment(self) -> datetime | None:
-        """When the next of them comes."""
+        """When the next of them is due."""
         return min((at for at in self._next.values() if at is not None), default=None)
 
     async def take(self, wanted: Schedules, now: datetime) -> Slot | None:

@@ -1,4 +1,4 @@
-"""The storm guard of a simulation. Nobody is there to decide, so what a storm holds stays held."""
+"""The storm guard of a simulation. Nobody decides, so messages in a storm stay held."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from service.domain.storms import LOOK_BACK, Lately, StormGuard, StormScope, usu
 
 
 class MemoryStorms:
-    """Which floods are a storm, and when messages of each have gone out."""
+    """The open storms, and the send times of messages by storm group."""
 
     def __init__(self, known: Lately | None = None) -> None:
         known = known or Lately()
@@ -26,7 +26,7 @@ class MemoryStorms:
 
 @dataclass(frozen=True, slots=True)
 class CountedFloods:
-    """What a simulation knows of floods `now` (UTC); see `gates.StormCounts`."""
+    """The message counts of a simulation `now` (UTC); see `gates.StormCounts`."""
 
     storms: MemoryStorms
     guard: StormGuard

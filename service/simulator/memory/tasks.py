@@ -10,7 +10,7 @@ from service.store.tasks import Key, TaskState, TaskUpdate
 
 
 class MemoryTasks:
-    """`TaskRepository` in memory: the state of each task, and when its next alarm rings."""
+    """`TaskRepository` in memory: the state of each task, and when its next alarm is due."""
 
     def __init__(self) -> None:
         self._known: dict[Key, TaskState] = {}
@@ -18,12 +18,12 @@ class MemoryTasks:
         self._alarms: list[tuple[datetime, Key]] = []
 
     def current(self, key: Key) -> Task | None:
-        """The task as it is now; None where there is none."""
+        """The task as it is now; None if there is none."""
         known = self._known.get(key)
         return None if known is None else known.present
 
     def next_moment(self) -> datetime | None:
-        """When the next alarm rings."""
+        """When the next alarm is due."""
         while self._alarms and self._alarm_of.get(self._alarms[0][1]) != self._alarms[0][0]:
             heappop(self._alarms)
         return self._alarms[0][0] if self._alarms else None

@@ -30,7 +30,7 @@ from service.store.accounts import AccountState
 class MemoryTransaction:
     """Storage for one simulation. `states` are the accounts.
 
-    Limits on how much is taken at once are ignored: there is nobody else to be fair to.
+    Batch limits are ignored: a simulation has no other work that could be delayed.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class MemoryTransaction:
         self.provenance = MemoryProvenance()
 
     async def send(self, rules: Ruleset, zones: Mapping[str, ZoneInfo], now: datetime) -> None:
-        """Send what is due and no gate stops, in these zones of the accounts."""
+        """Send due deliveries that no gate stops, in these zones of the accounts."""
 
         def last_look(one: Delivery) -> RevisedMessage | None:
             grounds, zone = one.grounds, zones.get(one.key[0])
@@ -66,7 +66,7 @@ class MemoryTransaction:
         await self.outbox.send(facts, MemoryFinalCheck(last_look, rebuild_digest))
 
     def _spoken_of(self, event: Event) -> Task | None:
-        """The task of a message as it is now; of what recurs that which was completed."""
+        """The task of a message as it is now; a recurring one as it was completed."""
         task = self.tasks.current((event.account, event.task_id))
         if task is None or event.kind is not Kind.COMPLETED:
             return task
@@ -74,7 +74,7 @@ class MemoryTransaction:
         return task if completed is None or self.events.was_reopened(event) else completed
 
     def next_moment(self) -> datetime | None:
-        """When the next thing is due: an alarm, the end of a wait, a digest, a delivery … (UTC)."""
+        """When anything is due next: an alarm, the end of a wait, a digest, a delivery … (UTC)."""
         moments = (
             self.tasks.next_moment(),
             self.waits.next_moment(),

@@ -13,7 +13,7 @@ from service.store.waits import Wait
 
 @dataclass(slots=True)
 class OpenWait:
-    """The event with which a wait began, when that was, and when it is over."""
+    """The first event of a wait, when the wait began, and when it is over."""
 
     first: Event
     started_at: datetime
@@ -21,7 +21,7 @@ class OpenWait:
 
 
 class MemoryWaits:
-    """`WaitRepository` in memory: the rules that wait, by the tasks that they wait about."""
+    """`WaitRepository` in memory: the rules that wait, by task."""
 
     def __init__(self) -> None:
         self._open: dict[Key, dict[str, OpenWait]] = defaultdict(dict)
@@ -39,7 +39,7 @@ class MemoryWaits:
         heappush(self._ends, (wait.ends_at, key, rule))
 
     def resume(self, wait: Wait, started_at: datetime, ends_at: datetime) -> None:
-        """Go on with a wait that has begun elsewhere."""
+        """Load a wait that has begun in the database."""
         self._open[wait.key][wait.rule] = OpenWait(wait.first, started_at, ends_at)
         heappush(self._ends, (ends_at, wait.key, wait.rule))
 

@@ -1,1 +1,1 @@
-"""Running the tests that stand beside the rules."""
+"""Running the rule tests of a configuration."""

@@ -1,4 +1,4 @@
-"""What has come of the rules, in the words in which tests say what they expect."""
+"""The results of the rules, in the terms in which tests state their expectations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ _LOUD = frozenset({"notify", "updated", *WRITES})
 
 @dataclass(frozen=True, slots=True)
 class Actual:
-    """One thing that has come of a rule, to be compared with an `Expected`.
+    """One result of a rule, to be compared with an `Expected`.
 
-    `event` is what the rule was about, and when that was; `why` the reason of a delivery that was
-    not simply sent.
+    `event` is the event that the rule decided on, and its time; `why` the reason of a delivery that
+    was not simply sent.
     """
 
     verb: str
@@ -47,11 +47,11 @@ class Actual:
 
     @property
     def grounds(self) -> list[str]:
-        """Which rule it comes of, and why: a line each."""
+        """The rule and its reason, a line each."""
         return [f"by {self.rule}: {self.event}", *([self.why] if self.why else [])]
 
     def meets(self, wanted: Expected) -> bool:
-        """Whether this is what was expected."""
+        """Whether this is the expected result."""
         return (
             wanted.verb == self.verb
             and wanted.what == self.what
@@ -62,18 +62,18 @@ class Actual:
 
 
 def _is(found: Any, wanted: Any) -> bool:
-    """Whether a field is as expected; a day is any moment of it."""
+    """Whether a field is as expected; an expected day matches any time of that day."""
     is_day = isinstance(wanted, date) and not isinstance(wanted, datetime)
     return bool((found.date() if is_day and isinstance(found, datetime) else found) == wanted)
 
 
 def is_loud(one: Actual) -> bool:
-    """Whether somebody outside notices it: then a test has to expect it."""
+    """Whether it is visible to anyone else: then a test has to expect it."""
     return one.verb in _LOUD
 
 
 def actual(one: Delivery, zone: ZoneInfo) -> Actual:
-    """What has become of a delivery; dates are in `zone`."""
+    """The result for a delivery; dates are in `zone`."""
     plan = one.request.plan
     verb, what = _VERBS.get(one.state, "notify"), _address(plan.channel, plan.target)
     if one.state is State.SENT and one.updates is not None:
@@ -94,7 +94,7 @@ def actual(one: Delivery, zone: ZoneInfo) -> Actual:
 
 
 def named(event: Event, zone: ZoneInfo) -> str:
-    """An event as people call it, with its time in `zone`."""
+    """The displayed name of an event, with its time in `zone`."""
     at = event.at.astimezone(zone).strftime(DATE_FORMAT)
     what = f"{event.task_id} {event.kind.replace('_', ' ')}".strip()
     return f"{what}, {at}"

@@ -1,4 +1,4 @@
-"""Why a test failed: what happened to its tasks, and what each rule made of that."""
+"""Why a test failed: the events of its tasks, and what each rule decided."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from service.store.decisions import RecordedDecision
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What happened to a task and when, and what a rule said about it.
+    """An event of a task, its time, and the decision of a rule on it.
 
-    `values` has the conditions that were not met, part by part, each with its value.
+    `values` has the conditions that were false, part by part, each with its value.
     """
 
     event: str
@@ -29,7 +29,7 @@ class Reason:
 
 
 class Reasons:
-    """Reads them from memory, each of them once; times are in `zone`."""
+    """Reads the reasons from memory, each of them once; times are in `zone`."""
 
     def __init__(
         self, tx: MemoryTransaction, rules: Ruleset, zones: Mapping[str, ZoneInfo], zone: ZoneInfo
@@ -50,7 +50,7 @@ class Reasons:
         return [reason for _, reason in sorted(found, key=lambda pair: pair[0])]
 
     def _of_event(self, event: Event) -> Iterator[Reason]:
-        """Rules that did not match left nothing behind: they are asked again."""
+        """Rules that did not match have no recorded decision: they are evaluated again."""
         what = named(event, self._zone)
         verdicts = self._rules.decide(event, event.at, self._zones[event.account])
         if not verdicts and event.cause is not Cause.CLOCK:

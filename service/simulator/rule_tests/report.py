@@ -16,7 +16,7 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 def lines(result: RuleTestResult) -> Iterator[str]:
-    """One line for a test that passed; for another, what was expected and what came, and why."""
+    """One line for a test that passed; otherwise the expected and the actual results, and why."""
     trial = result.trial
     if not result.failures:
         yield f"✓ {trial.name}"

@@ -1,4 +1,4 @@
-"""Runs a rule test: after each step, what has come of the rules is compared with what should."""
+"""Runs a rule test: after each step, compares the results of the rules with the expected ones."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ from service.simulator.rule_tests.reasons import Reason, Reasons
 
 @dataclass(frozen=True, slots=True)
 class RuleTestStage:
-    """What tests are run on: the rules, the accounts' time zones and systems, and the channels.
+    """The environment of tests: rules, time zones and systems of accounts, and channels.
 
     `zone` is that of the tests themselves. `zones` and `systems` are by account, `ways` has every
-    channel that rules can send by, by its name. `people` is the directory.
+    channel that rules can use, by its name. `people` is the directory.
     """
 
     rules: Ruleset
@@ -35,11 +35,10 @@ class RuleTestStage:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A step that did not go as expected: what is missing, and what came unexpectedly.
+    """A step with other results than expected: missing ones and unexpected ones.
 
-    `besides` is what came and needs not be expected: something was held, for instance, or
-    withdrawn. `reasons` say what happened to the tasks since the step before, and what the rules
-    made of it.
+    `besides` are results that need not be expected: something was held, for instance, or cancelled.
+    `reasons` are the events of the tasks since the previous step, and the decisions of the rules.
     """
 
     place: str
@@ -52,14 +51,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class RuleTestResult:
-    """How a test went; without failures it passed."""
+    """The result of a test; without failures it passed."""
 
     trial: RuleTest
     failures: Sequence[Failure]
 
 
 async def run(trial: RuleTest, stage: RuleTestStage) -> RuleTestResult:
-    """Go through the steps of a test."""
+    """Run the steps of a test."""
     return await _Run(trial, stage).result()
 
 
@@ -100,7 +99,7 @@ class _Run:
         return Failure(step.place, step.at, missing, unexpected, besides, reasons)
 
     def _dated(self, task_id: str, values: Values | None) -> Values | None:
-        """With the dates that a system would give to a new or changed task."""
+        """With the dates that a system would set for a new or changed task."""
         if values is None:
             return None
         now = self._simulator.clock.now()
@@ -117,7 +116,7 @@ class _Run:
         return Observation(account, task_id, self._tasks.get(task_id), now, Cause.WEBHOOK)
 
     def _came(self) -> list[Actual]:
-        """What has come of the rules since the last call."""
+        """The results of the rules since the last call."""
         outbox = self._simulator.tx.outbox
         news = [actual(one, self._stage.zone) for one in outbox.news(self._told)]
         self._told = outbox.changes
@@ -127,7 +126,7 @@ class _Run:
 def compared(
     expected: Iterable[Expected], came: Iterable[Actual]
 ) -> tuple[list[Expected], list[Actual]]:
-    """What was expected and did not come, and what came and was not expected."""
+    """The expected results that are missing, and the unexpected ones."""
     left = list(came)
     missing = []
     # The most detailed first: else a vague expectation takes what an exact one needs.

@@ -1,8 +1,8 @@
-"""Kickserv: field service; a window of dates is polled, and customers are told through it.
+"""Kickserv: field service; a window of dates is polled, and it sends messages to customers.
 
-Sources: the page on /tasks.json in the user's hands (it names no product), and other public
-notes on the same API. The field names of a task stand nowhere: what was inferred is an option
-of `KickservAccount`. A list from one day to another leaves out what has no date, so that the whole
+Sources: the page on /tasks.json, provided by the user (it names no product), and other public notes
+on the same API. The field names of a task are not documented: inferred ones are options of
+`KickservAccount`. A list for a range of days leaves out tasks without a date, so that the whole
 account is read as well, less often.
 """
 
@@ -167,7 +167,7 @@ class Kickserv(KickservReader, Source):
         )
 
     def _listed(self, window: Mapping[str, str]) -> AsyncIterator[Page]:
-        """The tasks that the account is to list, if their fields are called what it says."""
+        """The tasks in the account's lists, if their fields have the configured names."""
         pages = self._pages({**self.account.filters, **window})
         doubt = misnamed(self.account, is_whole=not window)
         return vouched(self.account.name, pages, doubt)
@@ -195,13 +195,13 @@ class Kickserv(KickservReader, Source):
         *,
         params: Mapping[str, str | int] | None = None,
     ) -> Any:
-        """Whatever is not a GET has an effect; a notification reaches a real person."""
+        """Any call that is not a GET has an effect; a notification reaches a real person."""
         path = f"/{quote(self.account.slug, safe='')}/{path}"
         effect = method != "GET"
         return await self.upstream.request(method, path, params=params, json=json, effect=effect)
 
     def _body(self, fields: Mapping[str, Any]) -> Raw:
-        """What the rule language calls by its own words, in Kickserv's."""
+        """The fields of the rule language under Kickserv's names."""
         names = self._names
         body = translated("kickserv", fields, self.account.words)
         for name in filter(None, (names.start, names.end, names.due)):

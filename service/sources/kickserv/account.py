@@ -1,7 +1,7 @@
-"""What a Kickserv account calls things: the options of the account, and its names for fields.
+"""Options and field names of Kickserv accounts.
 
-The names of a task's fields stand in no document, and an account may have others: each is an
-option here, and the source reads and writes by these.
+The names of a task's fields are not documented, and an account may use others: each is an option
+here, and the source reads and writes by these.
 """
 
 from base64 import b64encode
@@ -93,17 +93,17 @@ class KickservAccount(Account):
 
     @property
     def done_field(self) -> str:
-        """What says that a task is done."""
+        """The field that says that a task is done."""
         return self.fields.done or self.completed_field
 
     @property
     def is_done_field_told(self) -> bool:
-        """Whether somebody has written down what says that, so that it is no guess."""
+        """Whether the account configures that field, so that it is not a guess."""
         return self.fields.done is not None or "completed_field" in self.model_fields_set
 
     @property
     def filters(self) -> Mapping[str, str | int]:
-        """What every list is asked for."""
+        """The query parameters of every list."""
         asked: dict[str, str | int] = {}
         if self.job_id is not None:
             asked["job_id"] = self.job_id
@@ -113,19 +113,19 @@ class KickservAccount(Account):
 
     @property
     def kept(self) -> tuple[str, ...]:
-        """The fields of a task that are kept, but for what it is connected with."""
+        """The fields of a task that are stored, except for its relations."""
         names = self.fields
         told = (names.title, names.description, names.type, names.start, names.end, names.due)
         return ("id", *filter(None, told), self.done_field, names.created_at, names.updated_at)
 
     @property
     def of_people(self) -> tuple[str, ...]:
-        """What is kept of employees."""
+        """The fields of employees that are stored."""
         return (*_OF_PEOPLE, self.fields.email, self.fields.number)
 
     @property
     def of_connected(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """What is kept of a task's job, customer and contact, each by its name."""
+        """The fields of a task's job, customer and contact that are stored, each by its name."""
         names = self.fields
         reached = (*_OF_PEOPLE, names.email, names.phone)
         flagged = reached if self.opted_out_field is None else (*reached, self.opted_out_field)
@@ -134,7 +134,7 @@ class KickservAccount(Account):
 
     @property
     def words(self) -> Mapping[str, str]:
-        """What a write calls by other names than a rule."""
+        """The names in writes that differ from those of the rule language."""
         names = self.fields
         return {
             "title": names.title,

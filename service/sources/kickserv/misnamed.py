@@ -1,4 +1,4 @@
-"""An account whose fields are called otherwise than is thought: noticed before it is believed."""
+"""Detects wrong field names in an account's configuration."""
 
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
@@ -20,7 +20,7 @@ _MANY = 100  # tasks, of which one would be done
 
 @dataclass(slots=True)
 class Seen:
-    """In how many of the tasks read a field was there, and in how many it had a value."""
+    """The numbers of tasks in which a field exists, and in which it has a value."""
 
     read: int = 0
     is_over: bool = False
@@ -39,9 +39,9 @@ Doubt: TypeAlias = Callable[[Seen], str | None]
 
 
 async def vouched(account: str, pages: AsyncIterator[Page], doubt: Doubt) -> AsyncGenerator[Page]:
-    """The same pages, none of them before their tasks have what tasks have.
+    """The same pages, held back until their tasks have the fields that tasks have.
 
-    Raises SourceBroken if enough of them have not, and says what to configure.
+    Raises SourceBroken if enough tasks lack them, with the options to set.
     """
     seen, held, is_vouched = Seen(), list[Page](), False
     async with aclosing(pages) as reading:  # type: ignore[type-var]
@@ -64,7 +64,7 @@ async def vouched(account: str, pages: AsyncIterator[Page], doubt: Doubt) -> Asy
 
 
 def misnamed(account: KickservAccount, *, is_whole: bool) -> Doubt:
-    """What the account calls otherwise, if of enough tasks none has it."""
+    """A field that probably has another name, because it is missing from enough tasks."""
     names = account.fields
     dates = (names.start, names.end, *filter(None, [names.due]))
 
@@ -79,9 +79,9 @@ def misnamed(account: KickservAccount, *, is_whole: bool) -> Doubt:
 
 
 def _never_done(account: KickservAccount, seen: Seen) -> str | None:
-    """Whether no task has the field of its completion; it takes more where a person named it.
+    """Whether no task has the completion field; a configured name needs more tasks as evidence.
 
-    One that is there and empty is named right: nothing was ever done.
+    If the field exists and is empty, the name is right: no task was ever done.
     """
     name, is_told = account.done_field, account.is_done_field_told
     if seen.named[name] or (is_told and seen.read < _MANY):
@@ -90,7 +90,7 @@ def _never_done(account: KickservAccount, seen: Seen) -> str | None:
 
 
 def _unnamed(names: Sequence[str], word: str, seen: Seen) -> str:
-    """That none of these fields of the system has a value, of which one should give the `word`."""
+    """The error that none of these fields, one of which should be `word`, has a value."""
     quoted = " and ".join(f'"{name}"' for name in names)
     are = f"the field {quoted} is" if len(names) == 1 else f"the fields {quoted} are"
     return (

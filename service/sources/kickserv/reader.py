@@ -1,4 +1,4 @@
-"""What Kickserv's JSON means, whose fields have the names that the account says."""
+"""Parses Kickserv's JSON, with the field names of the account."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -81,7 +81,7 @@ class KickservReader(TaskReader):
 
     @property
     def _consent(self) -> Form:
-        """Whether a customer wants no messages; what cannot be read counts as yes."""
+        """Whether a customer has opted out; an unreadable value counts as yes."""
         name = self.account.opted_out_field or ""
 
         def said(value: Any) -> Any:
@@ -131,7 +131,7 @@ class KickservReader(TaskReader):
 
     @cached_property
     def _tells(self) -> Mapping[str, tuple[str, ...]]:
-        """What stays as it was where a task comes without one of its fields, as it may."""
+        """Task fields that are kept when their JSON field is missing, as it may be."""
         names = self._names
         return {
             names.title: ("title",),
@@ -152,7 +152,7 @@ class KickservReader(TaskReader):
         return frozenset(f"fields.{word}" for word in untold) if job else frozenset()
 
     def _is_consent_told(self, raw: Raw) -> bool:
-        """Whether it says if the customer wants messages, if there is a field for that."""
+        """Whether it includes the customer's opt-out, if there is a field for that."""
         name, names = self.account.opted_out_field, (self._names.customer, self._names.contact)
         return not name or any(name in first_reference(raw.get(glue)) for glue in names)
 
@@ -168,7 +168,7 @@ class KickservReader(TaskReader):
         return None if number is None else self.account.task_types.get(number, number)
 
     def _customer(self, raw: Raw) -> Customer | None:
-        """The customer, reached where their own primary contact can be reached."""
+        """The customer, with the addresses of their own primary contact, if there is one."""
         customer, contact = self._reached(raw)
         if customer is None or contact is None:
             return customer
@@ -200,7 +200,7 @@ class KickservReader(TaskReader):
             name=_name(raw),
             email=self._email(raw),
             phone=text(raw.get(self._names.phone)) or text(raw.get("phone_number")),
-            # A word that nobody knows must not bring a message to somebody who wants none.
+            # An unknown value must not cause a message to a customer who has opted out.
             opted_out=bool(raw) and name is not None and flag(raw.get(name)) is not False,
         )
 
@@ -216,7 +216,7 @@ class KickservReader(TaskReader):
         return text(raw.get(self._names.email)) or text(raw.get("email_address"))
 
     def _job_fields(self, job: Mapping[str, Any]) -> dict[str, Any]:
-        """The job's number, which is not its id, and where the job stands."""
+        """The job's number, which is not its id, and its status."""
         fields = {word: scalar(job.get(name)) for word, name in self._of_job.items()}
         return {word: value for word, value in fields.items() if value is not None}
 

@@ -1,7 +1,7 @@
-"""LetsLigo: a CRM on API Platform; its tasks can be read only, and its lists show part of them.
+"""LetsLigo: a CRM on API Platform; its tasks are read-only, and its lists show part of them.
 
-Sources: the vendor's page on /api/contact_tasks in the user's hands, its public pages on contacts
-and workspaces, and API Platform's documentation on paging. What is inferred is an option of
+Sources: the vendor's page on /api/contact_tasks, provided by the user, its public pages on contacts
+and workspaces, and API Platform's documentation on paging. Inferred details are options of
 `LetsLigoAccount`.
 """
 
@@ -93,11 +93,12 @@ class LetsLigo(LetsLigoReader, Source):
     def _following(
         self, answer: Mapping[str, Any], number: int, read: int, rows: int, *, is_again: bool
     ) -> dict[str, str | int] | None:
-        """What to ask for next; None at the end. Raises SourceBroken if that came too early.
+        """The next request; None at the end. Raises SourceBroken if the list ended too early.
 
-        A link tells, where there is one, but for one on an empty page or a short one that comes
-        again: some servers never leave it out. Else the total tells, if more than a page came: some
-        count the page, or what the token does not see.
+        A link to the next page decides, if there is one, except on an empty page, or on a short
+        page that is repeated: some servers always include it. Otherwise the total decides, if it is
+        more than a page: some servers count only the page, or include tasks that the token cannot
+        see.
         """
         view, total = mapping(hydra(answer, "view")), tally(hydra(answer, "totalItems"))
         is_full = rows == self._page_size
@@ -114,9 +115,9 @@ class LetsLigo(LetsLigoReader, Source):
         return None
 
     def _demand_whole(self, read: int, total: int) -> None:
-        """Raise SourceBroken for a list that ended too early behind a full page, or an empty one.
+        """Raise SourceBroken for a list that ended too early after a full page, or an empty one.
 
-        One that ends there again counts what the token does not see.
+        If it ends there again, the total includes tasks that the token cannot see.
         """
         is_known, self._ended = self._ended == (read, total), (read, total)
         if read < total and read % self._page_size == 0 and not (read and is_known):
@@ -127,9 +128,9 @@ class LetsLigo(LetsLigoReader, Source):
 
 
 def _asked_by(link: Any) -> dict[str, str | int]:
-    """What a link to the next page asks for; nothing if it is none.
+    """The query parameters of a link to the next page; empty if it has none.
 
-    Where it leads does not matter: behind a proxy, a system knows neither its scheme nor its port.
+    Its host does not matter: behind a proxy, a system knows neither its scheme nor its port.
     """
     try:
         return dict(httpx.URL(link).params)

@@ -1,4 +1,4 @@
-"""What an account of LetsLigo can be told."""
+"""Options of LetsLigo accounts."""
 
 from collections.abc import Mapping
 from typing import ClassVar

@@ -31,10 +31,10 @@ class _Kept:
 
 
 class Contacts:
-    """An account's contacts by id: remembered for a while, and never worth losing a task for.
+    """An account's contacts by id: cached for a while, and optional for their tasks.
 
-    One that cannot be read is left alone for a minute, and all of them once several in a row could
-    not: they must not cost every task a time-out.
+    A contact that cannot be read is not requested again for a minute, and neither are all contacts
+    after several failures in a row: otherwise every task would cost a time-out.
     """
 
     def __init__(self, upstream: SystemClient) -> None:
@@ -45,7 +45,7 @@ class Contacts:
         self._ask_again_at = upstream.clock.now()
 
     async def read(self, number: str) -> Raw | None:
-        """The contact, of which only the id may be known; None if it cannot be read just now."""
+        """The contact, which may have only its id; None if it cannot be read now."""
         kept, now = self._kept.get(number), self._upstream.clock.now()
         is_fresh = kept is not None and now - kept.read_at < CONTACT_KEPT_FOR
         if not is_fresh and now >= max(self._ask_again_at, self._failed.get(number, now)):

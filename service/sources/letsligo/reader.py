@@ -1,4 +1,4 @@
-"""What LetsLigo's JSON means: that of API Platform, in which a task's contact is an IRI."""
+"""Parses LetsLigo's JSON: that of API Platform, in which a task's contact is an IRI."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -40,9 +40,9 @@ _FORMS = {
 
 
 class LetsLigoReader(TaskReader):
-    """Reads the tasks of one LetsLigo account.
+    """Parses the tasks of one LetsLigo account.
 
-    What `payload` holds for its kind of task is kept among the task's own fields.
+    The fields in `payload`, which depend on the kind of task, become fields of the task.
     """
 
     revision: ClassVar[int] = 2
@@ -65,7 +65,7 @@ class LetsLigoReader(TaskReader):
     def list_view(self, raw: Raw) -> Raw:
         shown = {name: raw[name] for name in ("id", *self._shown) if name in raw}
         contact = mapping(raw.get("contact"))
-        # One that could not be read makes the task look changed: the next scan tries again.
+        # If it could not be read, the task counts as changed: the next scan tries again.
         return {**shown, "contact": contact if "unread" in contact else contact.get("id")}
 
     @cached_property
@@ -113,12 +113,12 @@ class LetsLigoReader(TaskReader):
 
 
 def hydra(answer: Mapping[str, Any], name: str) -> Any:
-    """A property of Hydra's; API Platform 4 has dropped the prefix that earlier ones write."""
+    """A property of Hydra's; API Platform 4 has dropped the prefix that earlier versions write."""
     return answer.get(f"hydra:{name}", answer.get(name))
 
 
 def _id(value: Any, collection: str) -> str | None:
-    """The id in an IRI of that collection; None for one of another. An id alone is itself."""
+    """The id in an IRI of that collection; None for one of another. A plain id is unchanged."""
     if isinstance(value, str):
         value = value.rpartition(f"{collection}/")[2].rstrip("/")
         if "/" in value:
@@ -127,13 +127,13 @@ def _id(value: Any, collection: str) -> str | None:
 
 
 def _first_id(raw: Mapping[str, Any], collection: str) -> str | None:
-    """What of an object's ids is one of that collection: its IRI may be one of none."""
+    """The first of an object's ids that is in that collection: its IRI may be in none."""
     found = (_id(raw.get(name), collection) for name in ("@id", "id", "uuid"))
     return next((one for one in found if one is not None), None)
 
 
 def _contact(value: Any) -> Raw | None:
-    """A contact as far as it is kept, given by its IRI or as an object."""
+    """The stored details of a contact, given by its IRI or as an object."""
     raw = mapping(value)
     number = _first_id(raw, CONTACTS) if raw else _id(value, CONTACTS)
     return None if number is None else {**kept_of_contact(raw), "id": number}

@@ -1,7 +1,7 @@
 """Plannr: an advisers' CRM with signed webhooks and a list that can be sorted by change.
 
-Sources: the vendor's page for GET /api/v1/task, and its public pages for the writes and for
-webhook subscriptions. What the vendor leaves open is an option of `PlannrAccount`.
+Sources: the vendor's page for GET /api/v1/task, and its public pages for the writes and for webhook
+subscriptions. Undocumented details are options of `PlannrAccount`.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -129,7 +129,7 @@ class Plannr(PlannrReader, Source):
             total = tally(mapping(mapping(answer).get("meta")).get("total"))
             is_again = reading.is_again(rows) and len(rows) != params["per_page"]
             is_last = _is_last(answer, number)
-            # Where nothing tells what follows, a page that comes again tells that nothing does.
+            # Without links and totals, a repeated page shows that no page follows.
             if is_last is None and is_again:
                 return
             yield Page(await reading.tasks(rows), requested_at, reading.nameless, total)
@@ -144,7 +144,7 @@ class Plannr(PlannrReader, Source):
         return {f"filter[{name}]": value for name, value in filters.items()}
 
     def _body(self, fields: Mapping[str, Any]) -> Raw:
-        """What the rule language calls by its own words, in Plannr's."""
+        """The fields of the rule language under Plannr's names."""
         body = translated("plannr", fields, _WORDS)
         if body.get("priority") == "normal":
             body["priority"] = "medium"
@@ -160,9 +160,9 @@ def _path(task_id: str) -> str:
 
 
 def _is_last(answer: Any, number: int) -> bool | None:
-    """Whether Laravel's `links` or `meta` say that no page follows; None where neither tells.
+    """Whether Laravel's `links` or `meta` say that no page follows; None if neither exists.
 
-    A link to the next page counts more than a number of pages that is wrong.
+    A link to the next page takes precedence over a wrong number of pages.
     """
     links = mapping(mapping(answer).get("links"))
     last = mapping(mapping(answer).get("meta")).get("last_page")

@@ -1,4 +1,4 @@
-"""What an account of Plannr can be told."""
+"""Options of Plannr accounts."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal

@@ -1,4 +1,4 @@
-"""What Plannr's JSON means: its tasks, their people, and what a case is worth."""
+"""Parses Plannr's JSON: tasks, their people, and the value of a case."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,7 +28,7 @@ from service.sources.values import (
 
 
 def _done_flag(status: Any) -> Any:
-    """What a status says of whether the task is done, or all of what is no status."""
+    """The status field that says whether the task is done, or all of a value that is no status."""
     return status.get("is_type_completed") if isinstance(status, dict) else status
 
 
@@ -205,7 +205,7 @@ def _project(taskable: Mapping[str, Any]) -> Project | None:
 
 
 def _worth(taskable: Mapping[str, Any]) -> dict[str, Any]:
-    """What the case is worth, in the currency's smallest unit, and as it is written."""
+    """The value of the case, in the currency's smallest unit, and as it is written."""
     value = mapping(taskable.get("value"))
     if not value:
         return {}
@@ -215,7 +215,7 @@ def _worth(taskable: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _amount(value: Any) -> int | float | None:
-    """An amount, which may come as text."""
+    """An amount, which may be given as text."""
     is_written = isinstance(value, str) and value.isascii() and value.isdigit()
     found = int(value) if is_written and len(value) <= _LONGEST_AMOUNT else value
     return found if isinstance(found, int | float) and not isinstance(found, bool) else None

@@ -1,4 +1,4 @@
-"""Lists to read: what was seen, decided and sent, in pages, the newest first."""
+"""Lists for reading: observations, decisions and deliveries, in pages, newest first."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,8 +23,8 @@ Mark: TypeAlias = tuple[str | int, ...]
 class Listing:
     """One kind of row. `filters` are conditions with {} for the value, by the filter's name.
 
-    `key` orders the rows and is unique, its columns with their types. `choices` are the values
-    that a filter knows; `hides` is a condition that holds unless a state is asked for.
+    `key` orders the rows and is unique, its columns with their types. `choices` are the possible
+    values of a filter; `hides` is a condition that applies unless a state is requested.
     """
 
     select: str
@@ -183,9 +183,10 @@ async def read_page(
     after: Mark | None = None,
     largest: int | None = None,
 ) -> ListPage:
-    """The next `limit` rows for which every filter in `values` holds.
+    """The next `limit` rows that match every filter in `values`.
 
-    With `largest` they end before their texts are longer together, but with the first at least.
+    With `largest` the page ends before its texts exceed that length together, but has at least one
+    row.
     """
     conditions = [listing.filters[name].format(f"${n}") for n, name in enumerate(values, 1)]
     arguments = list(values.values())
@@ -215,7 +216,7 @@ async def read_one(pool: Pool, listing: Listing, key: int) -> Row | None:
 
 
 async def read_task(pool: Pool, task: str, account: str | None) -> list[Row]:
-    """The tasks of this id; there can be one in each account. Deleted ones are there too."""
+    """The tasks with this id; there can be one in each account. Deleted ones are included."""
     rows = await pool.fetch(
         """
         SELECT account, id, snapshot FROM tasks
@@ -228,14 +229,17 @@ async def read_task(pool: Pool, task: str, account: str | None) -> list[Row]:
 
 
 async def read_accounts(pool: Pool, now: datetime, names: Sequence[str] | None = None) -> list[Row]:
-    """How the accounts of these names (default: all) are.
+    """The state of the accounts of these names (default: all).
 
-    They are ok, failing, paused, or still at their baseline, the first sync. One that is paused
-    has no next poll. `absent` are the tasks that may be gone, so many at once that this is held,
-    `appeared` those that came into sight at once and were taken up silently, in the last day.
-    `alone_since` is when a worker was last seen to look after it, if none does. `reread_since` is
-    since when it waits to be read as a whole, after an outage (`away_since`), a pause or a long
-    failure; its alarms wait `alarms_wait_until` then, or until it can be read again.
+    It is ok, failing, paused, or baseline (the first sync). A paused account has no next poll.
+
+    - `absent`: the number of tasks whose deletion is held, because so many are missing at once
+    - `appeared`: the number of tasks that appeared at once in the last day and were imported
+      silently
+    - `alone_since`: when a worker last handled the account, if none does
+    - `reread_since`: since when it waits for a full scan after an outage (`away_since`), a pause or
+      a long failure
+    - `alarms_wait_until`: until when its alarms wait then, or until it can be read again
     """
     rows = await pool.fetch(
         _ACCOUNTS,
@@ -262,13 +266,13 @@ def _mark(listing: Listing, row: asyncpg.Record) -> Mark:
 
 
 def _fitting(rows: Sequence[asyncpg.Record], largest: int) -> Sequence[asyncpg.Record]:
-    """The first of these rows, until their texts are longer than that."""
+    """The first of these rows, until their texts exceed that length."""
     sizes = accumulate(sum(len(one) for one in row if isinstance(one, str)) for row in rows)
     return rows[: max(1, sum(size <= largest for size in sizes))]
 
 
 def _shape(row: asyncpg.Record) -> Row:
-    """A row as the API shows it. Snapshots were written in its very format: they go through."""
+    """A row as the API shows it. Snapshots are stored in the API's format already."""
     if "snapshot" in row:
         task: Row = orjson.loads(row["snapshot"])
         return task

@@ -1,4 +1,4 @@
-"""What the operator page shows: the few things a person wants to know, each with its cause."""
+"""Queries for the operator page."""
 
 import asyncpg
 
@@ -22,9 +22,9 @@ _DELIVERY = f"""
 
 
 async def failed_deliveries(pool: Pool, limit: int) -> list[asyncpg.Record]:
-    """Deliveries that failed or of which nobody knows, and that nobody has left as they are.
+    """Deliveries that failed or have an unknown outcome, and were not acknowledged.
 
-    The newest first.
+    Newest first.
     """
     return await pool.fetch(
         f"{_DELIVERY} WHERE state IN ('failed', 'unknown') AND acknowledged_at IS NULL"
@@ -34,7 +34,7 @@ async def failed_deliveries(pool: Pool, limit: int) -> list[asyncpg.Record]:
 
 
 async def waiting(pool: Pool, limit: int) -> list[asyncpg.Record]:
-    """Deliveries that go out by themselves when their time has come, the next first."""
+    """Deliveries that will be sent without further action when they are due, the next first."""
     return await pool.fetch(
         f"{_DELIVERY} WHERE state = 'planned' OR state = 'held' AND storm IS NULL"
         " AND (approver IS NULL OR approved_by IS NOT NULL)"
@@ -44,7 +44,7 @@ async def waiting(pool: Pool, limit: int) -> list[asyncpg.Record]:
 
 
 async def asking(pool: Pool, limit: int) -> list[asyncpg.Record]:
-    """Deliveries that only go out if somebody approves them; those with the least time first."""
+    """Deliveries that need approval; those that expire first on top."""
     return await pool.fetch(
         f"{_DELIVERY} WHERE state = 'held' AND storm IS NULL"
         " AND approver IS NOT NULL AND approved_by IS NULL"
@@ -54,7 +54,7 @@ async def asking(pool: Pool, limit: int) -> list[asyncpg.Record]:
 
 
 async def held(pool: Pool, storm: int, limit: int) -> list[asyncpg.Record]:
-    """Deliveries that this storm holds, in the order in which they came."""
+    """Deliveries that this storm holds, in the order in which they were planned."""
     return await pool.fetch(
         f"{_DELIVERY} WHERE state = 'held' AND storm = $1 ORDER BY deliveries.id LIMIT $2",
         storm,
@@ -63,10 +63,10 @@ async def held(pool: Pool, storm: int, limit: int) -> list[asyncpg.Record]:
 
 
 async def lately(pool: Pool, limit: int) -> list[asyncpg.Record]:
-    """Deliveries that went out or were let go, with the reason; the latest to end first.
+    """Deliveries that were recently sent or ended otherwise, with the reason; the latest first.
 
-    What was held back overnight has an old number and a late end, so more are looked through
-    than are shown.
+    A delivery that was held overnight has an old number and a late end, so more rows are read than
+    are shown.
     """
     return await pool.fetch(
         f"""
@@ -81,7 +81,7 @@ async def lately(pool: Pool, limit: int) -> list[asyncpg.Record]:
 
 
 async def last_events(pool: Pool, limit: int) -> list[asyncpg.Record]:
-    """What happened to tasks, the latest first; an old alarm may have got a late number."""
+    """The latest events, newest first; an alarm that fired late may have a recent number."""
     return await pool.fetch(
         """
         SELECT id, account, task, kind, at, cause, signal, alarm,

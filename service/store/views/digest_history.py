@@ -1,4 +1,4 @@
-"""What is on record about several tasks at once: digests, and schedules that have come."""
+"""Recorded history of digests and of schedules that have fired."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -26,8 +26,8 @@ class Named:
 class PastDigest:
     """A digest, and the decision by which it was `opened`.
 
-    If it was sent it has the decision by which it was `told`, and its `deliveries`. If it is still
-    open it has `closes_at` (UTC) and the `tasks` that it holds so far.
+    If it was sent, it has the decision by which it was `told`, and its `deliveries`. If it is still
+    open, it has `closes_at` (UTC) and the `tasks` that it contains so far.
     """
 
     opened: RecordedDecision
@@ -39,10 +39,10 @@ class PastDigest:
 
 @dataclass(frozen=True, slots=True)
 class PastSlot:
-    """A rule's schedule that has come: its `event`, decided on at `at` (UTC) by these rules.
+    """A slot of a rule's schedule: its `event`, decided on at `at` (UTC) by these rules.
 
-    `chosen` has an event for each task that the rule was asked about. `decisions` are its decisions
-    about the slot and about each of those tasks.
+    `chosen` has an event for each task that the rule was evaluated for. `decisions` are its
+    decisions on the slot and on each of those tasks.
     """
 
     event: Event
@@ -74,9 +74,9 @@ async def read(
     crons: Mapping[str, str],
     until: datetime | None,
 ) -> DigestHistory:
-    """What concerns one task that these rules have gathered.
+    """The digests of these rules that concern one task, and the last slot of each schedule.
 
-    `crons` are the schedules of rules; of each the last slot `until` then is read.
+    `crons` are the schedules of rules; of each the last slot up to `until` is read.
     """
     slots = {
         rule: slot
@@ -154,10 +154,11 @@ async def _open(connection: Connection, key: Key) -> list[PastDigest]:
 async def _last_slot(
     connection: Connection, rule: str, account: str, cron: str, until: datetime | None
 ) -> PastSlot | None:
-    """The last time that the schedule of a rule came in an account; None if it never did.
+    """The last slot of a rule's schedule in an account; None if there was none.
 
-    Rules with the same schedule have slots of their own, told apart by their decisions. A rule
-    without `for_each` that does not match leaves none: so a slot without any decision counts too.
+    Rules with the same schedule have separate slots, distinguished by their decisions. A rule
+    without `for_each` that does not match has no decision: so a slot without any decision counts,
+    too.
     """
     row = await connection.fetchrow(
         """
@@ -191,7 +192,7 @@ async def _last_slot(
 
 
 async def _chosen(connection: Connection, moment: asyncpg.Record) -> list[Event]:
-    """The events of the tasks chosen for a slot: they follow it, up to the slot of another rule."""
+    """The events of tasks selected for a slot: they follow it, up to the slot of another rule."""
     rows = await connection.fetch(
         """
         SELECT *, id AS event FROM events

@@ -1,4 +1,4 @@
-"""Messages that are not there any more: sent, and removed because what they told was undone."""
+"""Messages that were removed after sending, because their cause was undone (`on_undo`)."""
 
 # Columns for a statement over `deliveries`. A message and its removal are two deliveries, the one
 # marked, the other named after it (`service.outbox.repository`): both are found by an index.

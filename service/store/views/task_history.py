@@ -1,4 +1,4 @@
-"""Everything on record about one task: events, decisions, deliveries."""
+"""The recorded history of one task: events, decisions, deliveries."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -29,12 +29,13 @@ class RecordedWait:
 
 @dataclass(frozen=True, slots=True)
 class TaskHistory:
-    """Everything on record about one task, each kind in the order in which it came.
+    """The recorded history of one task, each kind in chronological order.
 
-    `texts` has the rules (JSON) of every version that decided something here. `later` are events
-    after the moment up to which rules are explained (`--at`). `account_waits` says why what is due
-    of the account does not come yet, `absent_since` since when the system says that there is no
-    such task and is not believed, as it says so of many.
+    - `texts`: the rules (JSON) of every version that made decisions here
+    - `later`: events after the time up to which rules are explained (`--at`)
+    - `account_waits`: why the account's due messages are not sent yet
+    - `absent_since`: since when the system has reported the task as missing while its deletion is
+      held, because many are missing
     """
 
     key: Key
@@ -52,11 +53,11 @@ class TaskHistory:
 
     @property
     def events(self) -> list[Event]:
-        """What happened to the task."""
+        """The events of the task."""
         return [one.event for one in self.recorded]
 
     def at(self, moment: datetime) -> Task | None:
-        """The task as it was known then; None where it was gone, or not known yet."""
+        """The task as it was known then; None if it was deleted, or not known yet."""
         everything = [*self.recorded, *self.later]
         before = [one for one in everything if one.decided_at <= moment]
         if before:
@@ -66,7 +67,7 @@ class TaskHistory:
         return self.known.present if first is None else first.before
 
     def until(self, moment: datetime) -> Self:
-        """The dossier up to a moment; what became of deliveries by now is kept."""
+        """The history up to that time; the current outcome of deliveries is kept."""
         recorded = [one for one in self.recorded if one.event.at <= moment]
         numbers = {one.event.id for one in recorded}
         return replace(
@@ -81,7 +82,7 @@ class TaskHistory:
 async def find(
     connection: Connection, named: str, account: str | None
 ) -> list[tuple[str, str, str]]:
-    """The tasks of this id, or else of this title: (account, id, title); deleted ones too."""
+    """The tasks with this id, or else with this title: (account, id, title); deleted ones too."""
     for condition in ("id = $1", "lower(snapshot ->> 'title') = lower($1)"):
         rows = await connection.fetch(
             f"""
@@ -103,9 +104,9 @@ async def read(
     crons: Mapping[str, str] = MappingProxyType({}),
     until: datetime | None = None,
 ) -> TaskHistory:
-    """The dossier of a task that is known.
+    """The history of a task that is known.
 
-    `crons` are the schedules of rules by their ids; the last slot of each `until` then is read.
+    `crons` are the schedules of rules by their ids; of each the last slot up to `until` is read.
     """
     recorded = await events_of(connection, key)
     numbers = [one.event.id for one in recorded]
