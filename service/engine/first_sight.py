@@ -1,4 +1,4 @@
-"""A task that is seen for the first time: what of it is news."""
+"""Decides whether the first observation of a task is an event."""
 
 from datetime import datetime, timedelta
 
@@ -12,10 +12,10 @@ _A_DAY = timedelta(days=1)
 
 
 def is_news(kind: Kind, seen: Observation, account: AccountState) -> bool:
-    """Whether what is first seen of a task has just happened, or is only seen for the first time.
+    """Whether the first observation of a task is an event, or only a first observation.
 
-    Whichever road mentions it first, what is older than the account's entry in Taskbell is taken up
-    silently. Until the baseline is complete, only a webhook can bring news.
+    Whatever source reports it first, a change from before the account was added is imported
+    silently. Until the baseline is complete, only a webhook causes events.
     """
     if kind in seen.announced:
         return True
@@ -32,10 +32,11 @@ def _is_creation_news(seen: Observation, account: AccountState) -> bool:
 
 
 def _is_completion_news(seen: Observation, account: AccountState) -> bool:
-    """Whether a task that nobody knew, and is done, has been completed since there is Taskbell.
+    """Whether an unknown task that is done was completed since Taskbell watches its account.
 
-    Where the system does not say when, one that is new was, and one that was pushed. Of a
-    completion on the baseline's day nobody knows: then a task made later decides.
+    If the system does not report the time of completion, this holds for a new task and for one from
+    a webhook. A completion on the day of the baseline is ambiguous: then the task must have been
+    created later.
     """
     if seen.task is None or _is_silent(seen, account):
         return False
@@ -45,7 +46,7 @@ def _is_completion_news(seen: Observation, account: AccountState) -> bool:
         return (seen.pushed and is_known_whole) or _is_creation_news(seen, account)
     if _is_since(seen.completed_from or done_at, begun):
         return True
-    # What is told as new without a date of its own was made since, as far as anybody knows.
+    # A task that is reported as new, without a date of creation, counts as created since.
     is_made_since = (
         seen.completed_from is not None if created is None else _is_since(created, begun)
     )
@@ -53,12 +54,12 @@ def _is_completion_news(seen: Observation, account: AccountState) -> bool:
 
 
 def _is_silent(seen: Observation, account: AccountState) -> bool:
-    """Whether the account's first reading goes on, of which only a webhook is no part."""
+    """Whether the account's first sync is in progress and this observation is part of it."""
     return account.baseline_at is None and seen.cause is not Cause.WEBHOOK
 
 
 def _begun(account: AccountState) -> datetime:
-    """What was completed before then the baseline has as done, or does not list at all."""
+    """The baseline: tasks completed before it are stored as done, or are not listed at all."""
     return account.baseline_at or account.added_at
 
 

@@ -1,7 +1,7 @@
-"""How one look at a task changes what is known of it: pure functions, the same for every road.
+"""Updates the known state of a task by one observation: pure functions, for every source.
 
-Decided here, from what is known and what was seen: whether a look is stale, whether a task that
-nobody knew is new or only seen for the first time, and what has happened to it.
+They decide from the known state and the observation: whether the observation is stale, whether an
+unknown task is new or only observed for the first time, and which changes happened.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ _LAG = timedelta(minutes=3)
 
 @dataclass(frozen=True, slots=True)
 class Tracked:
-    """What is known after a look, and the transitions since the look before."""
+    """The state of a task after an observation, and its transitions since the previous one."""
 
     known: TaskState
     transitions: list[Transition]
@@ -45,11 +45,11 @@ def track(
     now: datetime,
     heard: ConfirmedCompletions = _NOTHING_HEARD,
 ) -> Tracked | None:
-    """Take in one look; None if it is stale.
+    """Process one observation; None if it is stale.
 
-    `dates` are those whose alarms the clock watches. Of a task that is taken up silently, the
-    alarms that are past count as rung, and all that are counted from a date that is past. `heard`
-    are completions of a recurring task, which is open again in this look.
+    `dates` are the dates that alarms count from. For a task that is imported silently, past alarms
+    count as announced, and so do all alarms that count from a past date. `heard` are completions of
+    a recurring task, which is open again in this observation.
     """
     if is_stale(known, seen):
         return None
@@ -80,7 +80,7 @@ def track(
 
 
 def _untold(known: TaskState, seen: Observation, found: list[Transition]) -> list[Transition]:
-    """Without a completion that was told when the task was still shown as open, and moved on."""
+    """The transitions, without a completion that was reported when the task was still open."""
     before, after = known.present, seen.task
     if before is None or after is None or not after.done or before.done:
         return found
@@ -93,16 +93,17 @@ def _untold(known: TaskState, seen: Observation, found: list[Transition]) -> lis
 
 
 def shown(seen: Observation) -> frozenset[Kind]:
-    """What a look shows to have happened, if it was announced: each is so for good or is news."""
+    """The announced changes that this observation confirms, as a permanent state or a new event."""
     if seen.task is None:
         return frozenset({Kind.DELETED})
     return frozenset({Kind.CREATED, Kind.COMPLETED} if seen.task.done else {Kind.CREATED})
 
 
 def _still_gone(known: TaskState, seen: Observation, now: datetime) -> TaskState:
-    """A task that does not exist: remembered, so that an older look does not bring it back.
+    """The state of a task that does not exist, kept so that no older observation restores it.
 
-    One that was never seen, too: a look from before it was deleted may still be on its way.
+    A task that was never observed is kept, too: an observation from before its deletion may still
+    arrive.
     """
     return replace(known, deleted_at=known.deleted_at or now, observed_at=seen.observed_at)
 
@@ -110,11 +111,11 @@ def _still_gone(known: TaskState, seen: Observation, now: datetime) -> TaskState
 def with_known_fields(
     known: TaskState, seen: Observation, people: Directory = NOBODY
 ) -> Observation:
-    """The same look, completed by what was last known, and by the directory.
+    """The observation, with its missing fields filled from the known state and the directory.
 
-    From what was known come the fields that it calls `untold`, and what it does not say of people
-    who are known: what was pushed or answers a write often has only their id. What their system
-    has never told of them comes from the directory.
+    The known state provides the fields in `untold`, and missing details of known people: a webhook,
+    or the response to a write, often has only their ids. Details that the system has never reported
+    come from the directory.
     """
     if seen.task is None:
         return seen
@@ -136,9 +137,9 @@ def _recognised(known: Task, seen: Observation, task: Task) -> Task:
 
 
 def _with_parts(known: Task, task: Task, untold: AbstractSet[str]) -> Task:
-    """The task with what is left open of its fields, and of its customer, as it was known.
+    """The task, with missing values of `fields` and of the customer's opt-out from the known state.
 
-    What was known of another project or customer says nothing.
+    The values of another project or customer are not used.
     """
     kept: Mapping[str, Any] = {}
     if "fields" in untold:
@@ -154,10 +155,11 @@ def _with_parts(known: Task, task: Task, untold: AbstractSet[str]) -> Task:
 
 
 def on_its_day(known: TaskState, seen: Observation, zone: ZoneInfo) -> Observation:
-    """The same look, at a task of whose completion only the day is told, with a moment of that day.
+    """The observation, with a time for a completion of which the system reports only the day.
 
-    That is when it was first seen to be done, if that was on the day. But what is done on the day
-    on which it is due is not late, and nothing is done before it was made.
+    That is the time when the task was first observed as completed, if that was on this day. But a
+    task that is completed on its due day is not late, and it is not completed before it was
+    created.
     """
     task = seen.task
     if task is None or task.completed_at is None or not task.completed_at_is_day:
@@ -171,7 +173,7 @@ def on_its_day(known: TaskState, seen: Observation, zone: ZoneInfo) -> Observati
 
 
 def _completion_known(before: Task | None, day: date, calendar: Calendar) -> datetime | None:
-    """The moment that was found for a completion on that day; None if it is news."""
+    """The time that was set for a completion on that day; None if the completion is new."""
     if before is None or before.completed_at is None or not before.completed_at_is_day:
         return None
     return before.completed_at if calendar.day_of(before.completed_at) == day else None
@@ -185,14 +187,14 @@ def _completion_seen(task: Task, day: date, seen_at: datetime, calendar: Calenda
 
 
 def needs_reread(known: TaskState, seen: Observation, account: AccountState) -> bool:
-    """Whether only the system itself can say which is newer: what is known, or what was seen.
+    """Whether the task must be re-read to decide which state is newer, the known or the observed.
 
-    What was pushed may have been on its way for long. What was asked for before the last complete
-    scan is older than what that confirmed, if it covers the task. Where no newer version decides,
-    and for a task that is gone, both are only a reason to read the task. So it is if they agree
-    with what is known: taken as looks of their own, they would make another one stale that is under
-    way and sees more. A newer version that was pushed decides nothing where an older one was read
-    after it came: that may be a copy that lags, or a backup.
+    A webhook may have been delayed for long. An observation that was requested before the last
+    complete scan is older than the scan's result, if the scan covers the task. If no newer version
+    decides, and for a deleted task, both only cause a re-read. That also holds if they agree with
+    the known state: stored as observations, they would make another one stale that is in progress
+    and more recent. A newer version from a webhook does not decide if an older one was read after
+    the webhook came: the system may lag behind, or was restored from a backup.
     """
     if not seen.pushed and not _is_overtaken(known, seen, account):
         return False
@@ -207,11 +209,11 @@ def needs_reread(known: TaskState, seen: Observation, account: AccountState) -> 
 
 
 def has_version_conflict(known: TaskState, seen: Observation) -> bool:
-    """Whether a later look shows an older version of the task, in which it is another.
+    """Whether a later observation shows an older version of the task with different content.
 
-    A system that was restored from a backup does so, or one that writes local time in the hour that
-    comes twice; but a copy of its database that lags behind too. So the task is read once more
-    after a pause, and what that shows counts.
+    This happens if a system was restored from a backup, or writes local time in the repeated hour
+    of a clock change; but also if a replica of its database lags behind. So the task is read again
+    after a pause, and the result of that is accepted.
     """
     if seen.pushed or known.observed_at is None or not _is_older(known, seen):
         return False
@@ -223,7 +225,7 @@ def has_version_conflict(known: TaskState, seen: Observation) -> bool:
 
 
 def counts_from(known: TaskState, now: datetime) -> datetime:
-    """From when on it counts that the system shows an older version than is known."""
+    """From when on an older version than the known one is accepted."""
     return now if known.observed_at is None else known.observed_at + _LAG
 
 
@@ -234,11 +236,11 @@ def _is_overtaken(known: TaskState, seen: Observation, account: AccountState) ->
 
 
 def is_stale(known: TaskState, seen: Observation) -> bool:
-    """Whether something newer is known already.
+    """Whether a newer state is already known.
 
-    A newer version of the system's own is newer, whenever it was asked for. Otherwise it is decided
-    by when the look was asked for. An older version counts only if nobody contests it: not one that
-    was pushed, of which nobody knows how long it was on its way.
+    A newer version number of the system is newer, whenever it was requested. Otherwise the time of
+    the request decides. An older version is accepted only if it is uncontested: not from a webhook,
+    which may have been delayed for an unknown time.
     """
     if known.observed_at is None:
         return False
@@ -260,14 +262,14 @@ def _is_older(known: TaskState, seen: Observation) -> bool:
 
 
 def _version(known: TaskState) -> datetime | None:
-    """The version that is known; not one a day ahead, which would hide all changes until then."""
+    """The known version; None if it is a day ahead, as it would hide all changes until then."""
     if known.version is None or known.observed_at is None:
         return known.version
     return None if known.version >= known.observed_at + _ZONES_DIFFER else known.version
 
 
 def _newest(known: TaskState, seen: Observation) -> datetime | None:
-    """The newest version that there was: where an older one counts, what shows this is outdated."""
+    """The newest version so far: when an older one is accepted, this one is outdated data."""
     versions = [one for one in (_version(known), seen.version) if one is not None]
     return max(versions, default=None)
 
@@ -275,7 +277,7 @@ def _newest(known: TaskState, seen: Observation) -> datetime | None:
 def _announced_until(
     known: TaskState, seen: Observation, dates: WatchedDates, now: datetime, *, silent: bool
 ) -> AnnouncedUntil:
-    """What stays announced; of a task that is there, or in use, again also all that is past."""
+    """The new `announced_until`; for a task that is restored or unarchived, past alarms count."""
     if seen.task is None:
         return known.announced_until
     if silent:

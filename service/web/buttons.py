@@ -1,4 +1,4 @@
-"""What the buttons of the screens do; each leads back to the screen on which it was pressed."""
+"""The buttons of the screens; each leads back to its screen."""
 
 from collections.abc import Awaitable, Mapping
 from http import HTTPStatus
@@ -24,7 +24,7 @@ _DIGITS = 9  # of a number in a form
 
 
 class Buttons:
-    """Decisions about messages, webhooks, storms and silences."""
+    """Operator actions on messages, webhooks, storms and silences."""
 
     def __init__(self, office: Office) -> None:
         self._office = office
@@ -60,14 +60,14 @@ class Buttons:
         return await self._decided(ended, form)
 
     def _protected(self, endpoint: Endpoint) -> Endpoint:
-        """The endpoint for those who are signed in; a browser that is not is led to the login."""
+        """The endpoint for logged-in users; another browser is redirected to the login."""
         return self._office.pages.for_people(self._office.guard.protects(endpoint))
 
     async def _decided(self, action: Awaitable[None], form: Mapping[str, str]) -> Response:
         return await self._office.unless_away(self._back(action, _place(form)))
 
     async def _back(self, action: Awaitable[None], place: str) -> Response:
-        """Back to the screen; it says so where somebody else had decided before."""
+        """Back to the screen; it says so if the action had already been taken."""
         try:
             await action
         except Problem as problem:
@@ -79,7 +79,7 @@ class Buttons:
 
 
 def _said(form: Mapping[str, str]) -> dict[str, Any]:
-    """What a form says beside the button, for `OperatorActions.act`."""
+    """The other fields of the form, for `OperatorActions.act`."""
     said: dict[str, Any] = {}
     if "arrived" in form:
         said["arrived"] = form["arrived"] == "yes"
@@ -91,7 +91,7 @@ def _said(form: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _place(form: Mapping[str, str]) -> str:
-    """The screen of ours that the button was on; what leads elsewhere is not followed."""
+    """The screen of the button; an address outside Taskbell is not followed."""
     back = form.get("back", "/")
     parts = urlsplit(back)
     is_ours = back.startswith("/") and not back.startswith(("//", "/\\")) and not parts.netloc

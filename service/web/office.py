@@ -1,4 +1,4 @@
-"""What all screens of the office share: the parts that they ask, and the frame around them."""
+"""Common parts of all office screens: their resources, and the frame around them."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence
@@ -23,16 +23,16 @@ from service.web.problems import RETRY_AFTER, Problem
 log = structlog.get_logger()
 
 _PATIENCE = 5.0  # seconds, with a database that does not answer
-# All who sign in have the one token: who of them it was, nobody can say.
+# All users share one token: it does not identify them.
 BY = "someone on the Taskbell page"
 
 
 @dataclass(frozen=True)
 class Office:
-    """The parts of one web process that its screens need.
+    """The resources of one web process that its screens need.
 
-    `faults` keep another configuration from being in force. `sections` are the screens that the
-    navigation has: words and path.
+    `faults` are the errors that keep a changed configuration from being activated. `sections` are
+    the screens in the navigation: words and path.
     """
 
     pool: Pool
@@ -48,7 +48,7 @@ class Office:
     def render(
         self, template: str, status: int = HTTPStatus.OK, *, path: str = "", **values: Any
     ) -> HTMLResponse:
-        """A page within the frame; `path` is the section that it belongs to."""
+        """A page in the frame; `path` is the section that it belongs to."""
         frame = {
             "now": self.clock.now(),
             "zone": self.config.timezone,
@@ -60,9 +60,9 @@ class Office:
         return self.pages.render(template, status, **{**frame, **values})
 
     def shown(self, endpoint: Endpoint) -> Endpoint:
-        """The endpoint of a screen, for those who are signed in; the others are sent to the login.
+        """The endpoint of a screen, for logged-in users; others are redirected to the login.
 
-        Where the database does not answer, a page says so.
+        If the database is unavailable, it shows a page that says so.
         """
 
         async def admitted(request: Request) -> Response:
@@ -80,7 +80,7 @@ class Office:
         return self.pages.for_people(answered)
 
     async def unless_away(self, answer: Coroutine[Any, Any, Response]) -> Response:
-        """The answer, or a page for people that says that the database is away."""
+        """The response, or an error page if the database is unavailable."""
         asked = asyncio.create_task(answer)
         try:
             # Shielded, as a connection cannot be given back before its database answers.

@@ -1,4 +1,4 @@
-"""Signing in with the admin token, and out again."""
+"""Login with the admin token, and logout."""
 
 from http import HTTPStatus
 
@@ -18,7 +18,7 @@ _ENDED = "Your session has ended. Sign in again."
 
 
 class SignIn:
-    """The form for the token, where there is one."""
+    """The login form, if there is a token."""
 
     def __init__(self, office: Office) -> None:
         self._office = office

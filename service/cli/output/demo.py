@@ -83,7 +83,7 @@ def _print(row: asyncpg.Record) -> None:
 
 
 def _outcome(row: asyncpg.Record) -> str:
-    """How what was sent became known; else the state and the reason, which may begin with it."""
+    """How the cause of a sent message became known; otherwise the state and the reason."""
     if row["state"] == "sent":
         return CAUSES[row["cause"]]
     state = f"{row['state']}: "

@@ -1,4 +1,4 @@
-"""The screens of the office, one module each; what is added here is found by itself."""
+"""The screens of the office, one module each; new modules are discovered automatically."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from service.web.office import Office
 
 
 class Screen(ABC):
-    """One screen of the office, and what belongs to it.
+    """One screen of the office.
 
-    `path` is where it begins; `words` are its words in the navigation, `place` where they stand
-    there (0: it is not in the navigation).
+    `path` is the beginning of its addresses; `words` are its words in the navigation, `place` is
+    its position there (0: not in the navigation).
     """
 
     path: ClassVar[str]
@@ -29,7 +29,7 @@ class Screen(ABC):
 
     @abstractmethod
     def routes(self) -> list[Route]:
-        """Its addresses; each endpoint is wrapped by `office.shown`."""
+        """Its routes; each endpoint is wrapped by `office.shown`."""
 
     def render(self, request: Request, template: str, **values: Any) -> Response:
         """The screen. `here` is its address, to which its buttons lead back."""
@@ -40,7 +40,7 @@ class Screen(ABC):
 
 @cache
 def screens() -> Sequence[type[Screen]]:
-    """Every screen that there is a module for, in the order of the navigation."""
+    """Every screen module, in the order of the navigation."""
     found = [one for _, one in plugins.find(__name__, Screen)]
     return sorted(found, key=lambda one: (one.place == 0, one.place, one.path))
 

@@ -1,4 +1,4 @@
-"""Today: how things are, what needs attention, what was sent and what waits."""
+"""Today: state of the accounts, problems, sent messages and pending ones."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ class Today(Screen):
         }
 
     async def _storms(self) -> list[dict[str, Any]]:
-        """Those that are shown with the first of the messages that they hold."""
+        """The storms on the page, each with the first of its messages."""
         found = await storms.read(self.office.pool)
         shown = [
             {**storm, "messages": await dashboard.held(self.office.pool, storm["id"], _FEW)}
