@@ -113,7 +113,7 @@ def _is_same(one: str, other: str) -> bool:
 
 
 def employee_refusal(task: Task | None, channel: str) -> str | None:
-    """Why nobody can be told about this task; None if somebody can, or by another channel."""
+    """Why no employee can be notified about this task; None if one can, or for other channels."""
     if channel != EMPLOYEE or task is None or task.assignee is not None or task.assignees:
         return None
     return "no recipient: no one is assigned to the task"

@@ -211,7 +211,7 @@ def _sentence(fault: ErrorDetails) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can be reached by a host's name or address."""
+    """Whether a host's name or address is a loopback address."""
     if host == "localhost":
         return True
     try:

@@ -193,9 +193,9 @@ async def read_through(
 
 
 def column(values: Sequence[Value | None]) -> Sequence[Value | None]:
-    """These values; none at all where every one is None.
+    """These values; an empty list if all are None.
 
-    `unnest` fills a shorter array up with NULL, and the driver takes long to look at each None.
-    Some other array has to be as long as there are rows.
+    `unnest` pads a shorter array with NULL, and the driver is slow for lists of None. At least one
+    other array must have the full length.
     """
     return () if values.count(None) == len(values) else values
