@@ -1,7 +1,9 @@
 """Texts of the operator page: plain words, local times."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from service.domain.system_actions import BUILT_IN, NOTIFICATIONS
@@ -104,6 +106,15 @@ def many(count: int, noun: str) -> str:
 def progress(read: int, total: int | None) -> str:
     """Such as `12,400 tasks`, or `12,400 of 200,000 tasks`."""
     return many(read, "task") if total is None else f"{read:,} of {many(total, 'task')}"
+
+
+def state_of(one: Mapping[str, Any]) -> str:
+    """The state of a delivery in words, with what it waits for if that is a person."""
+    if one["taken_back"]:
+        return "withdrawn after sending"
+    if one["on_hold"]:
+        return "on hold"
+    return "waiting for approval" if one["asks"] else STATES[one["state"]]
 
 
 def goes_by_account(channel: str) -> bool:

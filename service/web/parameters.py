@@ -133,16 +133,21 @@ def _limit(text: str) -> int:
 
 
 def _mark(text: str, listing: Listing) -> Mark:
+    mark = read_cursor(text, list(listing.key.values()))
+    if mark is None:
+        raise wrong("cursor", "what an earlier page gave as next")
+    return mark
+
+
+def read_cursor(text: str, kinds: Sequence[type]) -> Mark | None:
+    """The mark with parts of these types that `cursor` made text of; None if there is none."""
     try:
         mark = orjson.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except ValueError:
-        mark = None
-    kinds = list(listing.key.values())
-    if not isinstance(mark, list) or [type(part) for part in mark] != kinds:
-        raise wrong("cursor", "what an earlier page gave as next")
-    if not all(_can_be_key(part) for part in mark):
-        raise wrong("cursor", "what an earlier page gave as next")
-    return tuple(mark)
+        return None
+    if not isinstance(mark, list) or [type(part) for part in mark] != list(kinds):
+        return None
+    return tuple(mark) if all(_can_be_key(part) for part in mark) else None
 
 
 def _can_be_key(part: str | int) -> bool:

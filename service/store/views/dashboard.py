@@ -14,6 +14,9 @@ _DELIVERY = f"""
            next_attempt_at,
            coalesce(acknowledged_at, settled_at, created_at) AS ended_at,
            withdraw_on <> '{{}}' AND updates IS NULL AS may_be_withdrawn,
+           state = 'held' AND storm IS NOT NULL AS on_hold,
+           state = 'held' AND storm IS NULL AND approver IS NOT NULL AND approved_by IS NULL
+               AS asks,
            events.kind, events.cause,
            coalesce(events.after, events.before) ->> 'title' AS title,
            coalesce(events.after, events.before) #>> '{{customer,name}}' AS customer
@@ -77,6 +80,14 @@ async def lately(pool: Pool, limit: int) -> list[asyncpg.Record]:
         ORDER BY ended_at DESC, id DESC LIMIT $1
         """,
         limit,
+    )
+
+
+async def numbered(pool: Pool, numbers: list[int]) -> list[asyncpg.Record]:
+    """The deliveries of these numbers, in this order."""
+    return await pool.fetch(
+        f"{_DELIVERY} WHERE deliveries.id = ANY ($1) ORDER BY array_position($1, deliveries.id)",
+        numbers,
     )
 
 

@@ -1,9 +1,18 @@
 // Brings the page up to date in place, unless somebody is about to press a button.
 const EVERY = 5000;
 
+// Whether there is something in the page that would be lost: a form, a selection, what was opened.
+function isInUse() {
+  const filled = [...document.querySelectorAll("#overview input")];
+  return document.activeElement?.closest("form, summary") || !getSelection().isCollapsed
+    || document.querySelector("#overview details[open]")
+    || filled.some((one) => one.value !== one.defaultValue);
+}
+
 async function refresh() {
-  if (document.hidden || document.activeElement?.closest("form")) return;
-  const answer = await fetch(location.pathname, { redirect: "manual" });
+  if (!document.getElementById("overview")) return;
+  if (document.hidden || isInUse()) return;
+  const answer = await fetch(location.pathname + location.search, { redirect: "manual" });
   // The session has ended: the form for the token is there.
   if (answer.type === "opaqueredirect") return location.reload();
   if (!answer.ok) throw new Error(answer.statusText);

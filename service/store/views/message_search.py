@@ -1,0 +1,286 @@
+"""Messages to look through, the newest first.
+
+A message is a delivery. Each search has one condition that an index answers in the order of the
+list; the others are checked on at most `_WINDOW` rows of that, so that a search takes no longer,
+however few messages it matches. If a page is not full then, it says how far it has looked.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from service.store import Pool
+from service.store.views import dashboard
+
+_WINDOW = 10_000
+_FEW_TASKS = 2_000  # so many are looked up one by one; a word that more of them have is common
+_WINDOW_OF_WORDS = 2_000  # messages whose tasks are read to look for a common word
+_MOST_WORDS = 8
+_LONGEST_RECEIVER = 200  # as in the index deliveries_to
+_PREFIXES = ("", "#", "@")  # a receiver may be named without it
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+# As in the index tasks_words.
+_WORDS = """to_tsvector('simple',
+    left(coalesce(snapshot ->> 'title', ''), 500) || ' '
+    || left(coalesce(snapshot #>> '{customer,name}', ''), 200) || ' '
+    || left(coalesce(snapshot #>> '{assignee,name}', ''), 200))"""
+_PENDING = "state IN ('planned', 'held', 'sending')"
+_ASKS = "(approver IS NOT NULL AND approved_by IS NULL)"
+STATES: Mapping[str, str] = {
+    "waiting": f"{_PENDING} AND NOT (state = 'held' AND (storm IS NOT NULL OR {_ASKS}))",
+    "on_hold": "state = 'held' AND storm IS NOT NULL",
+    "approval": f"state = 'held' AND storm IS NULL AND {_ASKS}",
+    "sent": "state = 'sent'",
+    "failed": "state = 'failed'",
+    "unknown": "state = 'unknown'",
+    "skipped": "state = 'skipped'",
+    "cancelled": "state = 'cancelled'",
+    "expired": "state = 'expired'",
+}
+"""Conditions by the state that a person may ask for."""
+_PENDING_STATES = frozenset({"waiting", "on_hold", "approval"})
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in the list: when the message there was planned (UTC), and its number."""
+
+    at: datetime
+    id: int
+
+    @property
+    def parts(self) -> tuple[int, int]:
+        return (self.at - _EPOCH) // timedelta(microseconds=1), self.id
+
+    @classmethod
+    def of(cls, microseconds: int, number: int) -> "Mark":
+        """Raises OverflowError if there is no such time."""
+        return cls(_EPOCH + timedelta(microseconds=microseconds), number)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is asked for; what is empty is not.
+
+    `words` are beginnings of words of the task, or its id. The list begins at `since`, and ends
+    before `until` (UTC).
+    """
+
+    words: str = ""
+    receiver: str = ""
+    rule: str = ""
+    state: str = ""
+    channel: str = ""
+    account: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of messages. `newer` and `older` are where the next pages begin, None if none do.
+
+    `looked_until` is how far back Taskbell has looked, where a page is not full for that reason.
+    """
+
+    rows: Sequence[asyncpg.Record] = ()
+    newer: Mark | None = None
+    older: Mark | None = None
+    looked_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    """A condition with {} for each of its values."""
+
+    sql: str
+    values: Sequence[object] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """`driving` are answered by an index in the order of the list, `others` are checked by row."""
+
+    driving: Sequence[_Condition]
+    others: Sequence[_Condition]
+    limit: int
+    forward: bool = False
+    window: int = _WINDOW
+
+    @property
+    def order(self) -> str:
+        return "created_at, id" if self.forward else "created_at DESC, id DESC"
+
+
+def _put(conditions: Iterable[_Condition], values: list[Any]) -> str:
+    """The conditions as SQL; their values are added to the others."""
+    parts = ["true"]
+    for condition in conditions:
+        sql = condition.sql
+        for value in condition.values:
+            values.append(value)
+            sql = sql.replace("{}", f"${len(values)}", 1)
+        parts.append(sql)
+    return " AND ".join(parts)
+
+
+async def find(
+    pool: Pool, search: Search, limit: int, mark: Mark | None = None, *, forward: bool = False
+) -> Found:
+    """The next messages that match, older than the mark, or newer ones if `forward`."""
+    times = _times(search, mark, forward=forward)
+    conditions = await _conditions(pool, search)
+    exact = [_Condition(STATES[search.state])] if search.state else []
+    tasks = await _tasks(pool, search.words) if search.words else None
+    if tasks is not None:
+        query = _Query(times, [*conditions, *exact], limit, forward)
+        return await _page(pool, query, await _of_tasks(pool, query, tasks), mark)
+    others = [*conditions[1:], *exact, *([_has_words(search.words)] if search.words else ())]
+    window = _WINDOW_OF_WORDS if search.words else _WINDOW
+    query = _Query([*times, *conditions[:1]], others, limit, forward, window)
+    marks = await _in_window(pool, query)
+    end = await _end_of_window(pool, query) if others and len(marks) <= limit else None
+    return await _page(pool, query, marks, mark, end)
+
+
+def _times(search: Search, mark: Mark | None, *, forward: bool) -> list[_Condition]:
+    found = []
+    if mark is not None:
+        beyond = f"(created_at, id) {'>' if forward else '<'} ({{}}::timestamptz, {{}}::bigint)"
+        found.append(_Condition(beyond, (mark.at, mark.id)))
+    if search.since is not None:
+        found.append(_Condition("created_at >= {}", (search.since,)))
+    if search.until is not None:
+        found.append(_Condition("created_at < {}", (search.until,)))
+    return found
+
+
+async def _conditions(pool: Pool, search: Search) -> list[_Condition]:
+    """What an index of its own answers, the one with the fewest rows first."""
+    found = []
+    if search.receiver:
+        name = await _receiver(pool, search.receiver)
+        found.append(_Condition("left(lower(target), 200) = {}", (name,)))
+    if search.state in _PENDING_STATES:
+        found.append(_Condition(_PENDING))
+    elif search.state and search.state != "sent":
+        found.append(_Condition(STATES[search.state]))
+    columns = {"rule": search.rule, "account": search.account, "channel": search.channel}
+    found += [
+        _Condition(f"{column} = {{}}", (value,)) for column, value in columns.items() if value
+    ]
+    return found
+
+
+async def _receiver(pool: Pool, named: str) -> str:
+    """The receiver of this name, which may lack the first character, such as `office`."""
+    names = [f"{prefix}{named.lower()}"[:_LONGEST_RECEIVER] for prefix in _PREFIXES]
+    found: str | None = await pool.fetchval(
+        """
+        SELECT name FROM unnest($1::text[]) WITH ORDINALITY AS names (name, place)
+        WHERE EXISTS (SELECT FROM deliveries WHERE left(lower(target), 200) = name)
+        ORDER BY place LIMIT 1
+        """,
+        names,
+    )
+    return names[0] if found is None else found
+
+
+def _tsquery(words: str) -> str:
+    """Every word quoted, so that it is text and no operator, and may go on."""
+    quoted = (word.replace("\\", "\\\\").replace("'", "''") for word in words.split()[:_MOST_WORDS])
+    return " & ".join(f"'{word}':*" for word in quoted)
+
+
+async def _tasks(pool: Pool, words: str) -> list[tuple[str, str]] | None:
+    """The tasks with this id or with all of these words; None if they are too many."""
+    rows = await pool.fetch(
+        f"""
+        SELECT account, id FROM tasks
+        WHERE account = ANY (ARRAY(SELECT name FROM accounts)) AND id = $1
+        UNION ALL
+        (SELECT account, id FROM tasks WHERE {_WORDS} @@ to_tsquery('simple', $2) LIMIT $3)
+        """,
+        words,
+        _tsquery(words),
+        _FEW_TASKS + 1,
+    )
+    return None if len(rows) > _FEW_TASKS else list({(row["account"], row["id"]) for row in rows})
+
+
+def _has_words(words: str) -> _Condition:
+    """Asked row by row: a join might read all tasks that have a common word."""
+    return _Condition(
+        f"""
+        (SELECT {_WORDS} @@ to_tsquery('simple', {{}}) FROM tasks
+         WHERE tasks.account = deliveries.account AND tasks.id = deliveries.task)
+        """,
+        (_tsquery(words),),
+    )
+
+
+async def _of_tasks(pool: Pool, query: _Query, tasks: Sequence[tuple[str, str]]) -> list[Mark]:
+    values: list[Any] = [[account for account, _ in tasks], [number for _, number in tasks]]
+    within = _put([*query.driving, *query.others], values)
+    rows = await pool.fetch(
+        f"""
+        SELECT found.created_at, found.id
+        FROM unnest($1::text[], $2::text[]) AS named (of_account, of_task), LATERAL (
+            SELECT created_at, id FROM deliveries
+            WHERE account = of_account AND task = of_task AND {within}
+            ORDER BY {query.order} LIMIT {query.limit + 1}) AS found
+        ORDER BY {query.order} LIMIT {query.limit + 1}
+        """,
+        *values,
+    )
+    return [Mark(*row) for row in rows]
+
+
+async def _in_window(pool: Pool, query: _Query) -> list[Mark]:
+    values: list[Any] = []
+    within, checked = _put(query.driving, values), _put(query.others, values)
+    rows = await pool.fetch(
+        f"""
+        SELECT created_at, id FROM (
+            SELECT * FROM deliveries WHERE {within}
+            ORDER BY {query.order} LIMIT {query.window}) AS deliveries
+        WHERE {checked} ORDER BY {query.order} LIMIT {query.limit + 1}
+        """,
+        *values,
+    )
+    return [Mark(*row) for row in rows]
+
+
+async def _end_of_window(pool: Pool, query: _Query) -> Mark | None:
+    """Where the looking has ended; None if there was no more to look at."""
+    values: list[Any] = []
+    row = await pool.fetchrow(
+        f"""
+        SELECT created_at, id FROM deliveries WHERE {_put(query.driving, values)}
+        ORDER BY {query.order} OFFSET {query.window - 1} LIMIT 1
+        """,
+        *values,
+    )
+    return None if row is None else Mark(*row)
+
+
+async def _page(
+    pool: Pool, query: _Query, marks: Sequence[Mark], came: Mark | None, end: Mark | None = None
+) -> Found:
+    """The page of these messages, which was reached from the mark `came`."""
+    shown = list(marks[: query.limit])
+    beyond = shown[-1] if len(marks) > query.limit else end
+    back = None if came is None else shown[0] if shown else _just_at(came, query)
+    rows = await dashboard.numbered(pool, [mark.id for mark in shown])
+    newer, older = (beyond, back) if query.forward else (back, beyond)
+    ordered = rows[::-1] if query.forward else rows
+    return Found(ordered, newer, older, looked_until=None if end is None else end.at)
+
+
+def _just_at(came: Mark, query: _Query) -> Mark:
+    """The mark from which the way back begins with the message at `came` itself."""
+    return Mark(came.at, came.id + (1 if query.forward else -1))

@@ -1,0 +1,60 @@
+"""Everything about a single message, which is a delivery, and the event behind it."""
+
+import asyncpg
+
+from service.domain.model import Event
+from service.store import Pool
+from service.store.events import event_from
+from service.store.tasks import read_task
+from service.store.views.taken_back import TAKEN_BACK
+
+_MESSAGE = f"""
+    SELECT deliveries.id, deliveries.account, deliveries.task, deliveries.rule, channel, target,
+           state, {TAKEN_BACK} AS taken_back, deliveries.reason, attempts, text, subject,
+           fields::text AS fields, updates, approves, shadow, approver, approve_by, approved_by,
+           send_at, deliveries.created_at, next_attempt_at, expires_at, settled_at,
+           acknowledged_at,
+           coalesce(acknowledged_at, settled_at, deliveries.created_at) AS ended_at,
+           withdraw_on <> '{{}}' AND updates IS NULL AS may_be_withdrawn,
+           state = 'held' AND storm IS NOT NULL AS on_hold,
+           state = 'held' AND storm IS NULL AND approver IS NOT NULL AND approved_by IS NULL
+               AS asks,
+           storms.reason AS storm_reason, receipt ->> 'task' AS made,
+           events.kind, events.cause,
+           coalesce(events.after, events.before) ->> 'title' AS title,
+           coalesce(events.after, events.before) #>> '{{customer,name}}' AS customer
+    FROM deliveries LEFT JOIN events ON events.id = event LEFT JOIN storms ON storms.id = storm
+"""
+
+
+async def read(pool: Pool, number: int) -> asyncpg.Record | None:
+    """Everything about a message; None if there is none of this number."""
+    return await pool.fetchrow(f"{_MESSAGE} WHERE deliveries.id = $1", number)
+
+
+async def read_event(pool: Pool, number: int) -> Event | None:
+    """The event behind a message, if there is one."""
+    row = await pool.fetchrow(
+        """
+        SELECT events.id AS event, events.account, events.task, kind, at, cause, changed, alarm,
+               signal, before, after
+        FROM deliveries JOIN events ON events.id = event WHERE deliveries.id = $1
+        """,
+        number,
+    )
+    if row is None:
+        return None
+    return event_from(row, read_task(row["before"]), read_task(row["after"]))
+
+
+async def beside(pool: Pool, number: int, limit: int) -> list[asyncpg.Record]:
+    """The other messages because of the same event, in the order in which they were planned."""
+    return await pool.fetch(
+        """
+        SELECT id, rule, channel, target, state, shadow FROM deliveries
+        WHERE event = (SELECT event FROM deliveries WHERE id = $1) AND id <> $1
+        ORDER BY id LIMIT $2
+        """,
+        number,
+        limit,
+    )

@@ -1,0 +1,99 @@
+"""Messages: what was sent, is still to be sent or was not, to look through; and each by itself."""
+
+from http import HTTPStatus
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service.channels import ways
+from service.store.views import message_search, messages
+from service.store.views.message_search import Found
+from service.web import labels
+from service.web.field_changes import changes
+from service.web.message_form import STATES, MessageForm, read_message_form
+from service.web.parameters import LARGEST_ID
+from service.web.screens import Screen
+
+_SHOWN = 25
+_BESIDE = 20  # other messages because of the same event
+
+
+class Messages(Screen):
+    """The list with its form, and the screen of one message."""
+
+    path, words, place = "/messages", "Messages", 3
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(self.path, self.office.shown(self.show)),
+            Route(f"{self.path}/{{id}}", self.office.shown(self.show_one)),
+        ]
+
+    async def show(self, request: Request) -> Response:
+        config = self.office.config
+        form = read_message_form(request.query_params, config.timezone, config.zones)
+        return self.office.render(
+            "messages.html",
+            HTTPStatus.BAD_REQUEST if form.faults else HTTPStatus.OK,
+            path=self.path,
+            here=form.here,
+            too_late="too_late" in request.query_params,
+            form=form,
+            states=STATES,
+            channels=self._channels(form),
+            accounts=self._accounts(form),
+            rules=sorted(config.rules.ids),
+            found=Found() if form.faults else await self._found(form),
+        )
+
+    async def show_one(self, request: Request) -> Response:
+        """A message; of a number that none has, a page that says so."""
+        named = request.path_params["id"]
+        number = _number(named)
+        one = None if number is None else await messages.read(self.office.pool, number)
+        if one is None:
+            page = {"path": self.path, "here": self.path, "named": named}
+            return self.office.render("no_message.html", HTTPStatus.NOT_FOUND, **page)
+        return self.office.render(
+            "message.html",
+            path=self.path,
+            here=f"{self.path}/{one['id']}",
+            too_late="too_late" in request.query_params,
+            one=one,
+            **await self._behind(one["id"], one["account"]),
+        )
+
+    async def _found(self, form: MessageForm) -> Found:
+        return await message_search.find(
+            self.office.pool, form.search, _SHOWN, form.mark, forward=form.forward
+        )
+
+    async def _behind(self, number: int, account: str) -> dict[str, Any]:
+        """The event behind a message, and what else came of it."""
+        pool, config = self.office.pool, self.office.config
+        zone = config.zones.get(account, config.timezone)
+        event = await messages.read_event(pool, number)
+        told = labels.teller(zone, config.timezone)
+        return {
+            "event": event,
+            "changes": [] if event is None else changes(event, zone, told),
+            "beside": await messages.beside(pool, number, _BESIDE),
+            "has_rule": lambda rule: rule in config.rules,
+        }
+
+    def _channels(self, form: MessageForm) -> list[str]:
+        """Those to choose from, and one that is asked for and not configured any more."""
+        asked = form.fields["channel"]
+        return sorted({*ways(self.office.config.kinds), *([asked] if asked else ())})
+
+    def _accounts(self, form: MessageForm) -> list[str]:
+        asked = form.fields["account"]
+        return sorted({*self.office.config.accounts, *([asked] if asked else ())})
+
+
+def _number(text: str) -> int | None:
+    """The number of a message, if it can be one."""
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_ID))
+    return int(text) if is_number and int(text) <= LARGEST_ID else None
