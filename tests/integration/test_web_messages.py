@@ -200,7 +200,7 @@ async def test_a_long_search_says_how_far_it_has_looked(
         await pool.execute("UPDATE deliveries SET rule = 'rare' WHERE id = $1", number)
     page = (await web.client.get("/messages", params=asked)).text
     assert numbers(page) == []
-    assert "No message like this was found back to Fri 6 Mar, 12:03" in page
+    assert "Taskbell has looked back to Fri 6 Mar, 12:03, and found no message like this" in page
     assert "Look further back" in page
     assert numbers((await web.client.get(unescape(_linked(page, "next")))).text) == [found]
 

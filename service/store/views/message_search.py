@@ -16,10 +16,12 @@ from service.store import Pool
 from service.store.views import dashboard
 
 _WINDOW = 10_000
-_FEW_TASKS = 2_000  # so many are looked up one by one; a word that more of them have is common
-_WINDOW_OF_WORDS = 2_000  # messages whose tasks are read to look for a common word
+_FEW_TASKS = 1_000  # so many are looked up one by one; a word that more of them have is common
+_WINDOW_OF_WORDS = 1_000  # messages whose tasks are read to look for a common word
 _MOST_WORDS = 8
-_LONGEST_RECEIVER = 200  # as in the index deliveries_to
+_LONGEST_RECEIVER = 200
+_RECEIVER = "left(lower(target), 200)"  # as in the index deliveries_to
+_KEY = ("created_at", "id")
 _PREFIXES = ("", "#", "@")  # a receiver may be named without it
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -28,6 +30,7 @@ _WORDS = """to_tsvector('simple',
     left(coalesce(snapshot ->> 'title', ''), 500) || ' '
     || left(coalesce(snapshot #>> '{customer,name}', ''), 200) || ' '
     || left(coalesce(snapshot #>> '{assignee,name}', ''), 200))"""
+_UNSENT = "state NOT IN ('sent', 'planned', 'held', 'sending')"
 _PENDING = "state IN ('planned', 'held', 'sending')"
 _ASKS = "(approver IS NOT NULL AND approved_by IS NULL)"
 STATES: Mapping[str, str] = {
@@ -103,17 +106,20 @@ class _Condition:
 
 @dataclass(frozen=True, slots=True)
 class _Query:
-    """`driving` are answered by an index in the order of the list, `others` are checked by row."""
+    """`driving` are answered by an index with this `key`, `others` are checked row by row.
+
+    Rows that are found have the same in all of the key before `created_at`.
+    """
 
     driving: Sequence[_Condition]
     others: Sequence[_Condition]
     limit: int
     forward: bool = False
     window: int = _WINDOW
+    key: Sequence[str] = _KEY
 
-    @property
-    def order(self) -> str:
-        return "created_at, id" if self.forward else "created_at DESC, id DESC"
+    def order(self, *key: str) -> str:
+        return ", ".join(f"{column} {'ASC' if self.forward else 'DESC'}" for column in key)
 
 
 def _put(conditions: Iterable[_Condition], values: list[Any]) -> str:
@@ -132,57 +138,93 @@ async def find(
     pool: Pool, search: Search, limit: int, mark: Mark | None = None, *, forward: bool = False
 ) -> Found:
     """The next messages that match, older than the mark, or newer ones if `forward`."""
-    times = _times(search, mark, forward=forward)
-    conditions = await _conditions(pool, search)
+    equal = await _equal(pool, search)
     exact = [_Condition(STATES[search.state])] if search.state else []
     tasks = await _tasks(pool, search.words) if search.words else None
     if tasks is not None:
-        query = _Query(times, [*conditions, *exact], limit, forward)
+        others = [*map(_condition, equal.items()), *exact]
+        query = _Query(_bounds(search, mark, forward=forward), others, limit, forward)
         return await _page(pool, query, await _of_tasks(pool, query, tasks), mark)
-    others = [*conditions[1:], *exact, *([_has_words(search.words)] if search.words else ())]
-    window = _WINDOW_OF_WORDS if search.words else _WINDOW
-    query = _Query([*times, *conditions[:1]], others, limit, forward, window)
+    query = _windowed(search, equal, exact, limit, mark, forward=forward)
     marks = await _in_window(pool, query)
-    end = await _end_of_window(pool, query) if others and len(marks) <= limit else None
+    end = await _end_of_window(pool, query) if query.others and len(marks) <= limit else None
     return await _page(pool, query, marks, mark, end)
 
 
-def _times(search: Search, mark: Mark | None, *, forward: bool) -> list[_Condition]:
+def _windowed(
+    search: Search,
+    equal: Mapping[str, str],
+    exact: Sequence[_Condition],
+    limit: int,
+    mark: Mark | None,
+    *,
+    forward: bool,
+) -> _Query:
+    is_pending = search.state in _PENDING_STATES and not search.receiver
+    driver = None if is_pending else next(iter(equal.items()), None)
+    others = [*(_condition(one) for one in equal.items() if one != driver), *exact]
+    if search.words:
+        others.append(_has_words(search.words))
+    driving = _bounds(search, mark, driver, forward=forward)
+    if is_pending:
+        driving.append(_Condition(_PENDING))
+    elif driver is not None and driver[0] == "state":
+        driving.append(_Condition(_UNSENT))
+    key = _KEY if driver is None else (driver[0], *_KEY)
+    window = _WINDOW_OF_WORDS if search.words else _WINDOW
+    return _Query(driving, others, limit, forward, window, key)
+
+
+def _bounds(
+    search: Search, mark: Mark | None, driver: tuple[str, str] | None = None, *, forward: bool
+) -> list[_Condition]:
+    """The part of an index to read: of one value of the driving column, and of these times.
+
+    They are bounds of the whole key, and no equality: PostgreSQL could answer that by the index of
+    all times, and read a great many rows if this value is an old one.
+    """
+    columns, values = ("", ()) if driver is None else (f"{driver[0]}, ", (driver[1],))
+
+    def bound(operator: str, named: str, *ends: object) -> _Condition:
+        places = ", ".join(["{}"] * (len(values) + len(ends)))
+        return _Condition(f"({columns}{named}) {operator} ({places})", (*values, *ends))
+
     found = []
+    if driver is not None:
+        found.append(_Condition(f"{driver[0]} BETWEEN {{}} AND {{}}", (driver[1], driver[1])))
     if mark is not None:
-        beyond = f"(created_at, id) {'>' if forward else '<'} ({{}}::timestamptz, {{}}::bigint)"
-        found.append(_Condition(beyond, (mark.at, mark.id)))
+        found.append(bound(">" if forward else "<", "created_at, id", mark.at, mark.id))
     if search.since is not None:
-        found.append(_Condition("created_at >= {}", (search.since,)))
+        found.append(bound(">=", "created_at", search.since))
     if search.until is not None:
-        found.append(_Condition("created_at < {}", (search.until,)))
+        found.append(bound("<", "created_at", search.until))
     return found
 
 
-async def _conditions(pool: Pool, search: Search) -> list[_Condition]:
-    """What an index of its own answers, the one with the fewest rows first."""
-    found = []
-    if search.receiver:
-        name = await _receiver(pool, search.receiver)
-        found.append(_Condition("left(lower(target), 200) = {}", (name,)))
-    if search.state in _PENDING_STATES:
-        found.append(_Condition(_PENDING))
-    elif search.state and search.state != "sent":
-        found.append(_Condition(STATES[search.state]))
-    columns = {"rule": search.rule, "account": search.account, "channel": search.channel}
-    found += [
-        _Condition(f"{column} = {{}}", (value,)) for column, value in columns.items() if value
-    ]
-    return found
+async def _equal(pool: Pool, search: Search) -> dict[str, str]:
+    """Values by the columns of indexes, the one with the fewest rows first."""
+    asked = {
+        _RECEIVER: await _receiver(pool, search.receiver) if search.receiver else "",
+        "state": search.state if search.state not in {*_PENDING_STATES, "sent"} else "",
+        "rule": search.rule,
+        "account": search.account,
+        "channel": search.channel,
+    }
+    return {column: value for column, value in asked.items() if value}
+
+
+def _condition(equal: tuple[str, str]) -> _Condition:
+    column, value = equal
+    return _Condition(f"{column} = {{}}", (value,))
 
 
 async def _receiver(pool: Pool, named: str) -> str:
     """The receiver of this name, which may lack the first character, such as `office`."""
     names = [f"{prefix}{named.lower()}"[:_LONGEST_RECEIVER] for prefix in _PREFIXES]
     found: str | None = await pool.fetchval(
-        """
+        f"""
         SELECT name FROM unnest($1::text[]) WITH ORDINALITY AS names (name, place)
-        WHERE EXISTS (SELECT FROM deliveries WHERE left(lower(target), 200) = name)
+        WHERE EXISTS (SELECT FROM deliveries WHERE {_RECEIVER} = name)
         ORDER BY place LIMIT 1
         """,
         names,
@@ -232,8 +274,8 @@ async def _of_tasks(pool: Pool, query: _Query, tasks: Sequence[tuple[str, str]])
         FROM unnest($1::text[], $2::text[]) AS named (of_account, of_task), LATERAL (
             SELECT created_at, id FROM deliveries
             WHERE account = of_account AND task = of_task AND {within}
-            ORDER BY {query.order} LIMIT {query.limit + 1}) AS found
-        ORDER BY {query.order} LIMIT {query.limit + 1}
+            ORDER BY {query.order(*_KEY)} LIMIT {query.limit + 1}) AS found
+        ORDER BY {query.order(*_KEY)} LIMIT {query.limit + 1}
         """,
         *values,
     )
@@ -246,9 +288,10 @@ async def _in_window(pool: Pool, query: _Query) -> list[Mark]:
     rows = await pool.fetch(
         f"""
         SELECT created_at, id FROM (
-            SELECT * FROM deliveries WHERE {within}
-            ORDER BY {query.order} LIMIT {query.window}) AS deliveries
-        WHERE {checked} ORDER BY {query.order} LIMIT {query.limit + 1}
+            SELECT *, {query.key[0]} AS first FROM deliveries WHERE {within}
+            ORDER BY {query.order(*query.key)} LIMIT {query.window}) AS deliveries
+        WHERE {checked}
+        ORDER BY {query.order("first", *query.key[1:])} LIMIT {query.limit + 1}
         """,
         *values,
     )
@@ -261,7 +304,7 @@ async def _end_of_window(pool: Pool, query: _Query) -> Mark | None:
     row = await pool.fetchrow(
         f"""
         SELECT created_at, id FROM deliveries WHERE {_put(query.driving, values)}
-        ORDER BY {query.order} OFFSET {query.window - 1} LIMIT 1
+        ORDER BY {query.order(*query.key)} OFFSET {query.window - 1} LIMIT 1
         """,
         *values,
     )

@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -62,6 +63,7 @@ class Messages(Screen):
             here=f"{self.path}/{one['id']}",
             too_late="too_late" in request.query_params,
             one=one,
+            fields=_fields(one["fields"]),
             **await self._behind(one["id"], one["account"]),
         )
 
@@ -80,7 +82,6 @@ class Messages(Screen):
             "event": event,
             "changes": [] if event is None else changes(event, zone, told),
             "beside": await messages.beside(pool, number, _BESIDE),
-            "has_rule": lambda rule: rule in config.rules,
         }
 
     def _channels(self, form: MessageForm) -> list[str]:
@@ -97,3 +98,12 @@ def _number(text: str) -> int | None:
     """The number of a message, if it can be one."""
     is_number = text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_ID))
     return int(text) if is_number and int(text) <= LARGEST_ID else None
+
+
+def _fields(stored: str | None) -> dict[str, str]:
+    """What a message has beside its text, such as the fields of a task that it creates."""
+    fields = {} if stored is None else orjson.loads(stored)
+    return {
+        name: value if isinstance(value, str) else orjson.dumps(value).decode()
+        for name, value in fields.items()
+    }
