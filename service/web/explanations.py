@@ -13,6 +13,7 @@ from service.explain.account_status import Told
 from service.explain.wording import shown_value
 from service.rules import Ruleset
 from service.rules.language.tracing import Trace
+from service.rules.rule import TRIAL_ONLY
 from service.store.views.task_history import TaskHistory
 from service.web import labels
 
@@ -141,7 +142,7 @@ def _card(one: Explanation, papers: TaskHistory, zone: ZoneInfo, usual: ZoneInfo
 
 def _was_on_trial(one: Explanation) -> bool:
     reasons = [delivery.reason or "" for delivery in one.deliveries]
-    return bool(reasons) and all(reason.startswith("trial only") for reason in reasons)
+    return bool(reasons) and all(reason.startswith(TRIAL_ONLY) for reason in reasons)
 
 
 def _plainly(one: Explanation, event: Event | None) -> str:
