@@ -74,12 +74,13 @@ def told(moment: datetime, zone: ZoneInfo) -> str:
 
 def rows(trace: Trace, zone: ZoneInfo, depth: int = 0) -> Iterator[tuple[str, str]]:
     """Each part of a condition and its value, parts indented below the whole; dates in `zone`."""
-    yield f"{'  ' * depth}{' '.join(trace.text.split())}", _value(trace, zone)
+    yield f"{'  ' * depth}{' '.join(trace.text.split())}", shown_value(trace, zone)
     for part in trace.parts:
         yield from rows(part, zone, depth + 1)
 
 
-def _value(trace: Trace, zone: ZoneInfo) -> str:
+def shown_value(trace: Trace, zone: ZoneInfo) -> str:
+    """How a part of a condition came out; dates in `zone`."""
     match trace.finding:
         case TraceStatus.NOT_NEEDED:
             return "not needed"

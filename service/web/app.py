@@ -54,7 +54,18 @@ def build(
     actions = OperatorActions(pool, clock, doorbell)
     root = settings.root_path
     pages = Pages(root)
-    office = Office(pool, clock, guard, actions, config, doorbell, pages, tuple(faults), sections())
+    office = Office(
+        pool,
+        clock,
+        guard,
+        actions,
+        config,
+        doorbell,
+        pages,
+        faults=tuple(faults),
+        sections=sections(),
+        keep_events=settings.taskbell_keep_events,
+    )
     metrics.expect(config.accounts, ways(config.kinds))
 
     door = WebhookEndpoint(

@@ -35,6 +35,23 @@ HAPPENINGS = {
     "scheduled": "was chosen by a schedule",
 }
 
+MILESTONES = {
+    "created": "Created",
+    "completed": "Done",
+    "reopened": "Reopened",
+    "rescheduled": "Rescheduled",
+    "reassigned": "Reassigned",
+    "changed": "Changed",
+    "deleted": "Deleted",
+    "restored": "Restored",
+    "due_soon": "Due soon",
+    "overdue": "Overdue",
+    "starting_soon": "Starts soon",
+    "reminder": "Reminder due",
+    "signal": "Signal",
+    "scheduled": "Chosen by a schedule",
+}
+
 STATES = {
     "planned": "waiting",
     "held": "waiting",

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -32,7 +33,7 @@ class Office:
     """The resources of one web process that its screens need.
 
     `faults` are the errors that keep a changed configuration from being activated. `sections` are
-    the screens in the navigation: words and path.
+    the screens in the navigation: words and path. `keep_events` is for how long events are kept.
     """
 
     pool: Pool
@@ -44,6 +45,7 @@ class Office:
     pages: Pages
     faults: Sequence[Diagnostic] = ()
     sections: Sequence[tuple[str, str]] = ()
+    keep_events: timedelta = timedelta(days=395)
 
     def render(
         self, template: str, status: int = HTTPStatus.OK, *, path: str = "", **values: Any

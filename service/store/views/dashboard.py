@@ -1,5 +1,7 @@
 """Queries for the operator page."""
 
+from collections.abc import Sequence
+
 import asyncpg
 
 from service.store import Pool
@@ -101,4 +103,11 @@ async def last_events(pool: Pool, limit: int) -> list[asyncpg.Record]:
         FROM events ORDER BY at DESC, id DESC LIMIT $1
         """,
         limit,
+    )
+
+
+async def of_numbers(pool: Pool, numbers: Sequence[int]) -> list[asyncpg.Record]:
+    """These deliveries, the newest first."""
+    return await pool.fetch(
+        f"{_DELIVERY} WHERE deliveries.id = ANY ($1) ORDER BY deliveries.id DESC", numbers
     )

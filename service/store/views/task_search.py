@@ -1,0 +1,204 @@
+"""Tasks to choose from: found by words, an account and how they stand, the last seen first."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from service.domain.model import Task
+from service.store import Connection, Pool
+from service.store.tasks import Key
+from service.store.views.api_lists import Listing, Mark
+
+STANDINGS = ("open", "done", "archived", "deleted")
+
+TASKS = Listing(
+    "SELECT account, id, standing, observed_at, snapshot FROM tasks",
+    key={"observed_at": int, "id": str, "account": str},
+    filters={"q": "words @@ {}", "account": "account = {}", "state": "standing = {}"},
+    choices={"state": frozenset(STANDINGS)},
+)
+"""What a list may be asked for; `observed_at` is in microseconds since 1970."""
+
+_LOOKED_THROUGH = 2_000  # of the tasks last seen, before the index of words is asked
+_LOOKED_THROUGH_IN_PARTS = 24_000
+_MOST_WORDS, _LONGEST_WORD = 10, 100
+_BEGINNING = 3  # characters
+# What the column `words` takes for spaces.
+_PUNCTUATION = re.compile(r"[\s!-/:-@\[-`{-~]+")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTask:
+    """A task as it was last seen, and how it stands."""
+
+    task: Task
+    standing: str
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TaskQuery:
+    """What is looked for: the beginnings of words, and if given one account and one standing.
+
+    `after` is where the page before ended.
+    """
+
+    text: str = ""
+    account: str | None = None
+    standing: str | None = None
+    after: Mark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """Some tasks, and the mark after which the next ones begin; None if these are the last."""
+
+    tasks: Sequence[FoundTask]
+    next: Mark | None
+
+
+async def find(pool: Pool, query: TaskQuery, limit: int) -> TaskPage:
+    """The next `limit` tasks; none where the text has no word in it.
+
+    Raises OverflowError for a mark that is no moment.
+    """
+    words = _words(query.text)
+    if query.text and not words:
+        return TaskPage((), None)
+    mark = None if query.after is None else _moment(query.after)
+    async with pool.acquire() as connection, connection.transaction(readonly=True):
+        accounts = await _accounts(connection, query.account)
+        search = _Search(connection, accounts, _standings(query.standing), words, mark)
+        keys = await search.keys(limit + 1)
+        found = await _tasks(connection, keys[:limit])
+    return TaskPage(found, _mark(keys[limit - 1]) if len(keys) > limit else None)
+
+
+def _words(text: str) -> str | None:
+    """The text for `to_tsquery`: every word must be there, or one that begins with it.
+
+    What begins with one or two characters is much to read: only the last word may be as short.
+    """
+    found = [word[:_LONGEST_WORD] for word in _PUNCTUATION.split(text) if word][:_MOST_WORDS]
+    whole = [one if len(one) < _BEGINNING else f"{one}:*" for one in found[:-1]]
+    return " & ".join([*whole, *(f"{one}:*" for one in found[-1:])]) or None
+
+
+def _standings(wanted: str | None) -> list[str]:
+    """Those of deleted tasks are shown only to who asks for them."""
+    return [one for one in STANDINGS if one != "deleted"] if wanted is None else [wanted]
+
+
+def _moment(mark: Mark) -> tuple[datetime, str, str]:
+    microseconds, task, account = mark
+    return _EPOCH + timedelta(microseconds=int(microseconds)), str(task), str(account)
+
+
+def _mark(row: asyncpg.Record) -> Mark:
+    return (row["observed_at"] - _EPOCH) // timedelta(microseconds=1), row["id"], row["account"]
+
+
+async def _accounts(connection: Connection, wanted: str | None) -> list[str]:
+    if wanted is not None:
+        return [wanted]
+    return [row["name"] for row in await connection.fetch("SELECT name FROM accounts")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """One search. A common word is among the tasks that were last seen, a rare one in its index."""
+
+    connection: Connection
+    accounts: Sequence[str]
+    standings: Sequence[str]
+    words: str | None
+    after: tuple[datetime, str, str] | None
+
+    async def keys(self, limit: int) -> list[asyncpg.Record]:
+        """The keys of the next tasks, in their order."""
+        if self.words is None:
+            return await self._last_seen(limit)
+        most = self._looked_through(limit)
+        seen = await self._last_seen(most)
+        found = [row for row in seen if row["fits"]]
+        if len(found) >= limit or len(seen) < most:
+            return found[:limit]
+        return await self._by_words(limit)
+
+    def _looked_through(self, limit: int) -> int:
+        """How many are read of each account and standing, as all of them may be of one."""
+        parts = max(1, len(self.accounts) * len(self.standings))
+        return max(limit, min(_LOOKED_THROUGH, _LOOKED_THROUGH_IN_PARTS // parts))
+
+    async def _last_seen(self, limit: int) -> list[asyncpg.Record]:
+        """The keys of the tasks last seen, and whether each has the words."""
+        arguments: list[Any] = [self.accounts, self.standings, self.words, *(self.after or ())]
+        beyond = "true"
+        if self.after is not None:
+            beyond = "(observed_at, id) <= ($4, $5) AND (observed_at, id, account) < ($4, $5, $6)"
+        return await self.connection.fetch(
+            f"""
+            SELECT account, id, observed_at,
+                   $3::text IS NULL OR words @@ to_tsquery('simple', $3) AS fits
+            FROM (
+                SELECT last.* FROM unnest($1::text[]) AS one, unnest($2::text[]) AS stands,
+                LATERAL (
+                    SELECT account, id, observed_at FROM tasks
+                    WHERE account = one AND standing = stands AND {beyond}
+                    ORDER BY observed_at DESC, id DESC LIMIT {limit}) AS last
+                ORDER BY observed_at DESC, id DESC, account DESC LIMIT {limit}) AS keys
+            JOIN tasks USING (account, id, observed_at)
+            ORDER BY observed_at DESC, id DESC, account DESC
+            """,
+            *arguments,
+        )
+
+    async def _by_words(self, limit: int) -> list[asyncpg.Record]:
+        """The keys of the next tasks that have the words."""
+        arguments: list[Any] = [self.accounts, self.standings, self.words, *(self.after or ())]
+        beyond = "true" if self.after is None else "(observed_at, id, account) < ($4, $5, $6)"
+        # Else the bitmap of a common word is a rough one, and every row of its pages is tried.
+        await self.connection.execute("SET LOCAL work_mem = '32MB'")
+        return await self.connection.fetch(
+            f"""
+            SELECT account, id, observed_at FROM (
+                SELECT account, id, observed_at, standing FROM tasks
+                WHERE words @@ to_tsquery('simple', $3) OFFSET 0) AS found
+            WHERE account = ANY ($1) AND standing = ANY ($2) AND {beyond}
+            ORDER BY observed_at DESC, id DESC, account DESC LIMIT {limit}
+            """,
+            *arguments,
+        )
+
+
+async def _tasks(connection: Connection, keys: Sequence[asyncpg.Record]) -> list[FoundTask]:
+    rows = await connection.fetch(
+        """
+        SELECT snapshot, standing, observed_at
+        FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (account, id, place)
+        JOIN tasks USING (account, id) ORDER BY place
+        """,
+        [row["account"] for row in keys],
+        [row["id"] for row in keys],
+    )
+    return [
+        FoundTask(Task.from_json(row["snapshot"]), row["standing"], row["observed_at"])
+        for row in rows
+    ]
+
+
+async def is_known(connection: Connection, key: Key) -> bool:
+    """Whether anything is on record about the task."""
+    known: bool = await connection.fetchval(
+        """
+        SELECT EXISTS (SELECT FROM tasks JOIN accounts ON name = account
+                       WHERE account = $1 AND id = $2 AND observed_at IS NOT NULL)
+        """,
+        *key,
+    )
+    return known

@@ -1,0 +1,107 @@
+"""What an event has changed, as the page says it: each field before and after."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from service.domain.model import DAYS, Customer, Event, Person, Project, Task
+from service.web import labels
+
+FIELDS = {
+    "acknowledged": "acknowledged",
+    "archived": "archived",
+    "assignee": "assigned to",
+    "assignees": "people",
+    "author": "author",
+    "completed_at": "completed",
+    "completed_by": "completed by",
+    "contacts": "contacts",
+    "created_at": "created",
+    "customer": "customer",
+    "description": "description",
+    "done": "done",
+    "due": "due",
+    "end": "ends",
+    "not_started": "not started",
+    "priority": "priority",
+    "project": "project",
+    "start": "starts",
+    "status": "status",
+    "tags": "tags",
+    "title": "title",
+    "type": "type",
+    "updated_at": "last changed",
+    "url": "link",
+}
+"""The fields of a task in words."""
+
+NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field in words, as it was and as it became."""
+
+    name: str
+    before: str
+    after: str
+
+
+def changes(event: Event, zone: ZoneInfo, usual: ZoneInfo) -> list[FieldChange]:
+    """The fields that the event covers; none where there is only one state of the task."""
+    before, after = event.before, event.after
+    if before is None or after is None:
+        return []
+    return [
+        change
+        for name in event.changed
+        if not name.endswith("_is_day")
+        for change in _change(name, before, after, zone, usual)
+    ]
+
+
+def said(task: Task, name: str, zone: ZoneInfo, usual: ZoneInfo) -> str:
+    """A field of a task in words; `nothing` where it is empty."""
+    value = getattr(task, name, None)
+    if isinstance(value, datetime):
+        return _date(value, zone, usual, is_day=getattr(task, DAYS.get(name, ""), False))
+    return said_value(value)
+
+
+def _change(
+    name: str, before: Task, after: Task, zone: ZoneInfo, usual: ZoneInfo
+) -> Iterator[FieldChange]:
+    if name == "fields":
+        yield from _custom_changes(before.fields, after.fields)
+        return
+    old, new = said(before, name, zone, usual), said(after, name, zone, usual)
+    yield FieldChange(FIELDS.get(name, name.replace("_", " ")), old, new)
+
+
+def _custom_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[FieldChange]:
+    for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name):
+            yield FieldChange(name, said_value(old.get(name)), said_value(new.get(name)))
+
+
+def _date(moment: datetime, zone: ZoneInfo, usual: ZoneInfo, *, is_day: bool) -> str:
+    if not is_day:
+        return labels.teller(zone, usual)(moment)
+    there = moment.astimezone(zone)
+    return f"{there:%a} {there.day} {there:%b}"
+
+
+def said_value(value: Any) -> str:
+    """A value in words; `nothing` where it is empty."""
+    match value:
+        case None | "" | ():
+            return NOTHING
+        case bool():
+            return "yes" if value else "no"
+        case Person() | Customer() | Project():
+            return value.name or value.id or NOTHING
+        case list() | tuple():
+            return ", ".join(map(said_value, value))
+    return str(value)

@@ -1,0 +1,202 @@
+"""Tasks to search, and one task: how it stands, what happened, and what each rule made of it."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import asyncpg
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service.domain.model import Task
+from service.explain import Explanation, ExplanationStatus, account_status
+from service.explain.explainer import explain
+from service.explain.wording import standing
+from service.store.tasks import Key
+from service.store.views import api_lists, dashboard, task_history, task_search
+from service.store.views.task_history import TaskHistory
+from service.store.views.task_search import TaskPage, TaskQuery
+from service.web import changes, labels
+from service.web.explanations import PastRules, RuleCard, cards
+from service.web.office import Office
+from service.web.parameters import cursor, is_text, read_parameters, wrong
+from service.web.problems import Problem
+from service.web.screens import Screen
+
+_LATEST = 100  # of the events of a task
+_MOST_MESSAGES = 50
+_FACTS = (
+    *("customer", "contacts", "assignee", "assignees", "project", "due", "start", "end"),
+    *("completed_at", "completed_by", "status", "type", "priority", "tags", "author"),
+    *("created_at", "updated_at", "description"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What is on record about a task; `rules` and `messages` are what rules made of it.
+
+    There are `older` messages beside these.
+    """
+
+    papers: TaskHistory
+    rules: Sequence[RuleCard]
+    messages: Sequence[asyncpg.Record]
+    older: int
+
+
+class Tasks(Screen):
+    """The tasks, and each of them."""
+
+    path, words, place = "/tasks", "Tasks", 4
+
+    def __init__(self, office: Office) -> None:
+        super().__init__(office)
+        self._past = PastRules(office.config)
+        self._one_at_a_time = asyncio.Lock()  # of explanations, which are for the processor
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(self.path, self.office.shown(self.search)),
+            Route(f"{self.path}/{{account}}/{{id:path}}", self.office.shown(self.show)),
+        ]
+
+    async def search(self, request: Request) -> Response:
+        query = _filled(request.query_params)
+        try:
+            page = await self._found(query)
+        except Problem as problem:
+            return self._listed(request, query, TaskPage((), None), wrong=problem.detail)
+        return self._listed(request, query, page)
+
+    def _listed(
+        self, request: Request, query: QueryParams, page: TaskPage, wrong: str = ""
+    ) -> Response:
+        asked = {name: query.get(name, "") for name in ("q", "account", "state")}
+        response = self.render(
+            request,
+            "tasks.html",
+            asked=asked,
+            accounts=sorted(self.office.config.accounts),
+            standings=task_search.STANDINGS,
+            is_later="cursor" in query,
+            page=page,
+            next=cursor(page.next),
+            wrong=wrong,
+            said=changes.said,
+        )
+        response.status_code = HTTPStatus.BAD_REQUEST if wrong else HTTPStatus.OK
+        return response
+
+    async def _found(self, query: QueryParams) -> TaskPage:
+        """Raises a Problem that names the parameter that is wrong."""
+        asked = read_parameters(query, task_search.TASKS)
+        values = asked.values
+        wanted = TaskQuery(
+            values.get("q", ""), values.get("account"), values.get("state"), asked.after
+        )
+        try:
+            return await task_search.find(self.office.pool, wanted, asked.limit)
+        except OverflowError:
+            raise wrong("cursor", "what an earlier page gave as next") from None
+
+    async def show(self, request: Request) -> Response:
+        key: Key = request.path_params["account"], request.path_params["id"]
+        record = await self._record(key) if all(map(is_text, key)) else None
+        if record is None:
+            response = self.render(request, "task_unknown.html", account=key[0], task=key[1])
+            response.status_code = HTTPStatus.NOT_FOUND
+            return response
+        usual = self.office.config.timezone
+        there = self._zone(key)
+        return self.render(
+            request,
+            "task.html",
+            there=there,
+            key=key,
+            papers=record.papers,
+            task=record.papers.known.task,
+            stands=_stands(record.papers),
+            facts=_facts(record.papers.known.task, there, usual),
+            events=[
+                (one, changes.changes(one, there, usual))
+                for one in reversed(record.papers.events[-_LATEST:])
+            ],
+            earlier=max(0, len(record.papers.events) - _LATEST),
+            rules=record.rules,
+            messages=record.messages,
+            older=record.older,
+        )
+
+    def _zone(self, key: Key) -> ZoneInfo:
+        return self.office.config.zones.get(key[0], self.office.config.timezone)
+
+    async def _record(self, key: Key) -> _Record | None:
+        pool = self.office.pool
+        async with pool.acquire() as connection:
+            if not await task_search.is_known(connection, key):
+                return None
+            papers = await task_history.read(connection, key, self.office.config.rules.crons)
+        papers = replace(papers, account_waits=await self._account_waits(key))
+        found = await self._explained(papers)
+        numbers = _messages(papers, found)
+        messages = await dashboard.of_numbers(pool, numbers[-_MOST_MESSAGES:])
+        shown = cards(found, papers, self._zone(key), self.office.config.timezone)
+        return _Record(papers, shown, messages, max(0, len(numbers) - _MOST_MESSAGES))
+
+    async def _account_waits(self, key: Key) -> str | None:
+        """Why what is due of the account does not come yet."""
+        rows = await api_lists.read_accounts(self.office.pool, self.office.clock.now(), [key[0]])
+        tell = labels.teller(self._zone(key), self.office.config.timezone)
+        return account_status.what_waits(rows[0], tell) if rows else None
+
+    async def _explained(self, papers: TaskHistory) -> list[Explanation]:
+        """What each rule made of the task, worked out beside the loop."""
+        now = self.office.clock.now()
+        since = max(papers.added_at, now - self.office.keep_events)
+
+        def work_out() -> list[Explanation]:
+            versions = self._past.versions(papers.texts)
+            return explain(versions, papers, self._zone(papers.key), now, since)
+
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(work_out)
+
+
+def _filled(query: QueryParams) -> QueryParams:
+    """What is asked for; a form also sends what was left empty, and buttons lead back with more."""
+    known = {*task_search.TASKS.filters, "limit", "cursor"}
+    return QueryParams([(name, text) for name, text in query.items() if name in known and text])
+
+
+def _messages(papers: TaskHistory, found: Sequence[Explanation]) -> list[int]:
+    """The numbers of the messages about a task: its own, and the combined ones that it is in."""
+    combined = (
+        one
+        for each in found
+        if each.standing is not ExplanationStatus.NO_TASK
+        for one in each.deliveries
+    )
+    return sorted({one.id for one in (*papers.deliveries, *combined)})
+
+
+def _stands(papers: TaskHistory) -> str:
+    known = papers.known
+    return "deleted" if known.deleted_at else standing(known.task)
+
+
+def _facts(task: Task | None, zone: ZoneInfo, usual: ZoneInfo) -> Mapping[str, Any]:
+    """The fields of the task that are filled, in words."""
+    if task is None:
+        return {}
+    found = {changes.FIELDS[name]: changes.said(task, name, zone, usual) for name in _FACTS}
+    for alone, several in (("assignee", "assignees"), ("customer", "contacts")):
+        if found[changes.FIELDS[alone]] == found[changes.FIELDS[several]]:
+            del found[changes.FIELDS[several]]
+    own = {name.replace("_", " "): changes.said_value(value) for name, value in task.fields.items()}
+    return {name: text for name, text in (found | own).items() if text != changes.NOTHING}
