@@ -2,8 +2,9 @@
 const EVERY = 5000;
 
 async function refresh() {
+  if (!document.getElementById("overview")) return;
   if (document.hidden || document.activeElement?.closest("form")) return;
-  const answer = await fetch(location.pathname, { redirect: "manual" });
+  const answer = await fetch(location.pathname + location.search, { redirect: "manual" });
   // The session has ended: the form for the token is there.
   if (answer.type === "opaqueredirect") return location.reload();
   if (!answer.ok) throw new Error(answer.statusText);
