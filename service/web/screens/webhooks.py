@@ -51,7 +51,7 @@ class Webhooks(Screen):
         values = dict(asked.values)
         if "account" in values:
             demand_choice("account", values["account"], self.office.config.accounts)
-        before = None if asked.after is None else int(asked.after[0])
+        before = webhook_log.LARGEST if asked.after is None else int(asked.after[0])
         page = await webhook_log.page(self.office.pool, values, asked.limit, before)
         return self.render(
             request,
@@ -61,7 +61,7 @@ class Webhooks(Screen):
             states=STATES,
             asked=values,
             rows=page.rows,
-            is_first=before is None,
+            is_first=asked.after is None,
             newest=_address(values),
             older=None if page.next is None else _address(values, cursor=cursor(page.next)),
         )
