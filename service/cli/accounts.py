@@ -5,14 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.database import NoSuchAccount, with_pool
+from service.cli.database import with_pool
 from service.cli.output.account_waits import short_time, tell_waits
 from service.cli.output.console import AsJson, print_line, say, show_json, show_rows
 from service.cli.output.sync_progress import follow
 from service.clock import SystemClock
-from service.errors import TaskbellError
 from service.explain import account_status
-from service.store import Pool, accounts, canaries, rate_limits, tasks
+from service.store import Pool, account_actions, tasks
 from service.store.views import api_lists
 
 app = typer.Typer(
@@ -35,10 +34,6 @@ Believes = Annotated[
 Waits = Annotated[
     bool, typer.Option("--wait", help="Wait until it is done, and show the progress.")
 ]
-
-
-class AccountPaused(TaskbellError):
-    """The account is paused, and its system is not called."""
 
 
 @app.command("list")
@@ -91,15 +86,8 @@ def sync(
     """Read all tasks of an account now."""
 
     async def ask(pool: Pool) -> None:
-        if await _is_paused(pool, account):
-            raise AccountPaused(
-                f"{account} is paused. `taskbell accounts resume {account}` reads all its tasks."
-            )
-        if believe:
-            await canaries.believe(pool, account)
         now = _CLOCK.now()
-        await rate_limits.lift(pool, account, now)
-        await accounts.poll_now(pool, account, now)
+        await account_actions.sync(pool, account, now, believe=believe)
         if wait:
             await follow(pool, account, now)
 
@@ -117,8 +105,7 @@ def pause(account: Name, *, as_json: AsJson = False) -> None:
     """
 
     async def ask(pool: Pool) -> None:
-        await _is_paused(pool, account)
-        await accounts.pause(pool, account)
+        await account_actions.pause(pool, account)
 
     with_pool(ask)
     says = (
@@ -132,18 +119,8 @@ def resume(account: Name, *, as_json: AsJson = False) -> None:
     """Resume an account that was paused. Taskbell reads all its tasks first."""
 
     async def ask(pool: Pool) -> bool:
-        was_paused = await _is_paused(pool, account)
-        await accounts.resume(pool, account, _CLOCK.now())
-        return was_paused
+        return await account_actions.resume(pool, account, _CLOCK.now())
 
     was_paused = with_pool(ask)
     says = "is resumed. Taskbell reads all its tasks first." if was_paused else "was not paused"
     say(f"{account} {says}", {"account": account, "paused": False}, as_json=as_json)
-
-
-async def _is_paused(pool: Pool, account: str) -> bool:
-    """Whether the account is paused; raises NoSuchAccount."""
-    paused = await pool.fetchval("SELECT paused FROM accounts WHERE name = $1", account)
-    if paused is None:
-        raise NoSuchAccount(f"there is no account {account}; see `taskbell accounts list`")
-    return bool(paused)

@@ -10,7 +10,6 @@ import uvloop
 from service import store
 from service.cli.instance import NoInstance, find
 from service.cli.output.console import AsJson, say
-from service.errors import TaskbellError
 from service.processes import embedded
 from service.settings import Settings, read_settings
 from service.store import Pool
@@ -19,10 +18,6 @@ from service.telemetry import log
 Answer = TypeVar("Answer")
 
 app = typer.Typer()
-
-
-class NoSuchAccount(TaskbellError):
-    """There is no account with this name."""
 
 
 @app.command()

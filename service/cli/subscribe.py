@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-from service.cli.database import NoSuchAccount
 from service.cli.doctor.findings import Finding, fine, wrong
 from service.clock import SystemClock
 from service.config import Config
@@ -12,6 +11,7 @@ from service.http import open_client
 from service.http.throttle import Unthrottled
 from service.regular_file import read_regular
 from service.sources import systems
+from service.store.account_actions import NoSuchAccount
 
 _LARGEST_SECRET = 64 * 1024  # bytes
 

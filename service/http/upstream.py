@@ -34,6 +34,13 @@ from service.http.json_body import TooManyValues, decoded_aside, salvaged
 from service.http.rate_limit_headers import Allowance, allowance
 from service.http.throttle import Admission, Throttle
 
+# What an error says of a call, in these words; advice is given by them.
+CREDENTIALS_REFUSED = "refused the account's credentials"
+SLOW_DOWN = "asked Taskbell to slow down"
+NOT_REACHED = "could not be reached"
+SKIPPED = "was skipped for now"
+CHECK_ADDRESS = "check base_url"
+
 LARGEST_ANSWER = 64 * 1024 * 1024
 LONGEST_EXPLANATION = 4096
 LONGEST_EXCERPT = 160
@@ -128,7 +135,7 @@ class SystemClient:
         """Wait until the call may be made; raises SourceUnreachable or CallNotStarted."""
         admission = await self._throttle.admit()
         if (left := admission.refused_for) is not None:
-            call.fail(SourceUnreachable, f"was skipped for now, because {self._trouble}", left)
+            call.fail(SourceUnreachable, f"{SKIPPED}, because {self._trouble}", left)
         try:
             await self._sleep(admission.wait.total_seconds())
         except asyncio.CancelledError:
@@ -162,7 +169,7 @@ class SystemClient:
             call.fail_ambiguously(f"gave an answer that cannot be read: {error}")
         except httpx.RequestError as error:
             if never_sent(error):
-                call.fail(SourceUnreachable, f"could not be reached: {explain(error)}")
+                call.fail(SourceUnreachable, f"{NOT_REACHED}: {explain(error)}")
             call.fail_ambiguously(f"broke off: {explain(error)}")
         except TimeoutError:
             call.fail_ambiguously(f"took longer than {self._total.total_seconds():g} s")
@@ -193,14 +200,12 @@ class _Call:
     ) -> Any:
         """The JSON of a successful response; raises the matching SourceError otherwise."""
         if status == httpx.codes.TOO_MANY_REQUESTS:
-            self.fail(
-                SourceThrottled, "asked Taskbell to slow down (429)", pause or timedelta(minutes=1)
-            )
+            self.fail(SourceThrottled, f"{SLOW_DOWN} (429)", pause or timedelta(minutes=1))
         if status == httpx.codes.SERVICE_UNAVAILABLE and pause is not None and not self.effect:
-            self.fail(SourceThrottled, "asked Taskbell to slow down (503)", pause)
+            self.fail(SourceThrottled, f"{SLOW_DOWN} (503)", pause)
         said = _explanation(headers, body, self.secrets)
         if status in (401, 403):
-            self.fail(SourceUnauthorized, f"refused the account's credentials ({status}){said}")
+            self.fail(SourceUnauthorized, f"{CREDENTIALS_REFUSED} ({status}){said}")
         if httpx.codes.is_client_error(status):
             self._reject(status, headers, said)
         if httpx.codes.is_redirect(status):
@@ -222,7 +227,7 @@ class _Call:
         # A page instead of an answer comes from a proxy or a wrong base_url: nothing was done,
         # but it says nothing about the task either, least of all that it is gone.
         if _has(headers, "html") and not self.effect:
-            what = f"answered with a web page instead of data ({status}); check base_url"
+            what = f"answered with a web page instead of data ({status}); {CHECK_ADDRESS}"
             self.fail(SourceBroken, what)
         raise SourceRejected(
             f"{self.account}: {self.method} {self.path} was rejected ({status}){said}",
@@ -239,7 +244,7 @@ class _Call:
 
     def _decode(self, headers: Mapping[str, str], body: bytes) -> Any:
         if not _has(headers, "json"):
-            self.fail_ambiguously("answered with something other than JSON; check base_url")
+            self.fail_ambiguously(f"answered with something other than JSON; {CHECK_ADDRESS}")
         try:
             return salvaged(body)
         except orjson.JSONDecodeError:

@@ -19,6 +19,7 @@ LONGEST_PAUSE = timedelta(minutes=5)
 # A clock that was set back must not make calls wait for as long as it was wrong, nor a breaker.
 _LONGEST_WAIT = timedelta(minutes=1)
 _LONGEST_ASKED = timedelta(days=1, minutes=1)
+BURST = 20  # calls that may come at once
 _KEPT_BURST = 4  # calls: a message is two
 
 
@@ -29,6 +30,12 @@ async def lift(pool: Pool, account: str, now: datetime) -> None:
         account,
         now,
     )
+
+
+def calls_left(per_minute: int, next_call_at: datetime, now: datetime) -> int:
+    """How many calls an account may make at once, by its limit and its bucket; BURST at most."""
+    interval = timedelta(minutes=1) / Budget.of(per_minute).others
+    return max(0, min(BURST, (now - next_call_at) // interval))
 
 
 class AccountThrottle:
@@ -50,7 +57,7 @@ class AccountThrottle:
         clock: Clock,
         per_minute: float,
         *,
-        burst: int = 20,
+        burst: int = BURST,
         threshold: int = 5,
         pause: timedelta = timedelta(seconds=5),
     ) -> None:

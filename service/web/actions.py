@@ -21,7 +21,8 @@ from service.outbox import (
 )
 from service.outbox.silences import NoSuchSilence
 from service.outbox.storms import NoStorm
-from service.store import Pool, dead_letters
+from service.store import Pool, account_actions, dead_letters
+from service.store.account_actions import AccountPaused, NoSuchAccount
 from service.store.dead_letters import NotRejected
 from service.web.auth import Endpoint
 from service.web.parameters import LARGEST_ID, is_text, wrong
@@ -30,6 +31,7 @@ from service.web.problems import Problem
 DELIVERY_ACTIONS = ("retry", "cancel", "resolve", "approve", "decline")
 WEBHOOK_ACTIONS = ("retry", "cancel")
 STORM_ACTIONS = ("release", "drop")
+ACCOUNT_ACTIONS = ("pause", "resume", "sync")
 LONGEST_REASON = 500
 
 
@@ -66,6 +68,20 @@ class OperatorActions:
             else:
                 await dead_letters.leave(self._pool, receipt, by=by, now=self._clock.now())
         except NotRejected as error:
+            raise Problem(HTTPStatus.CONFLICT, str(error)) from error
+
+    async def act_on_account(self, action: str, account: str) -> None:
+        """Pause or resume an account, or have all its tasks read now."""
+        try:
+            if action == "pause":
+                await account_actions.pause(self._pool, account)
+            elif action == "resume":
+                await account_actions.resume(self._pool, account, self._clock.now())
+            else:
+                await account_actions.sync(self._pool, account, self._clock.now())
+        except NoSuchAccount as error:
+            raise Problem(HTTPStatus.NOT_FOUND, f"There is no account {account}") from error
+        except AccountPaused as error:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
 
     async def end_storm(self, action: str, storm: int, by: str) -> None:

@@ -24,6 +24,7 @@ from service.web.approvals import ApprovalPage
 from service.web.auth import Guard
 from service.web.buttons import Buttons
 from service.web.concurrency_limit import ConcurrencyLimit
+from service.web.connection_buttons import ConnectionButtons
 from service.web.health import Health
 from service.web.office import Office
 from service.web.pages import Pages
@@ -97,6 +98,7 @@ def _pages(office: Office) -> list[BaseRoute]:
     return [
         *SignIn(office).routes(),
         *Buttons(office).routes(),
+        *ConnectionButtons(office).routes(),
         *(route for screen in screens() for route in screen(office).routes()),
         Mount("/static", StaticFiles(packages=[("service.web", "static")])),
     ]

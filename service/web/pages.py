@@ -19,7 +19,14 @@ from service.web.request_body import read_body
 _FORM_BYTES = 4096
 _FORM_FIELDS = 20
 # What a person meets who only follows a link or presses a button.
-_MET_BY_PEOPLE = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
+_MET_BY_PEOPLE = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+    }
+)
 _LONGEST = 1_000  # characters of one value on a page
 # Nothing on a page comes from elsewhere, and nothing in it may run but our own script.
 _HEADERS = {

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,6 +12,8 @@ from starlette.routing import Route
 
 from service import plugins
 from service.web.office import Office
+
+_TOO_LATE = ("too_late", "")
 
 
 class Screen(ABC):
@@ -33,8 +36,9 @@ class Screen(ABC):
 
     def render(self, request: Request, template: str, **values: Any) -> Response:
         """The screen. `here` is its address, to which its buttons lead back."""
-        query = f"?{request.url.query}" if request.url.query else ""
-        here = f"{request.scope['path']}{query}"
+        # That somebody came too late is said once, not after the next button too.
+        query = urlencode([one for one in request.query_params.multi_items() if one != _TOO_LATE])
+        here = f"{request.scope['path']}{'?' if query else ''}{query}"
         return self.office.render(template, path=self.path, here=here, **values)
 
 

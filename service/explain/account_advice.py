@@ -1,0 +1,51 @@
+"""What a person does about an account that fails: in plain words, by the error that is stored."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from service.http.upstream import (
+    CHECK_ADDRESS,
+    CREDENTIALS_REFUSED,
+    NOT_REACHED,
+    SKIPPED,
+    SLOW_DOWN,
+)
+
+_ITSELF = "Taskbell tries again by itself."
+# By the words in the error; the first that is found counts.
+_ADVICE = {
+    CREDENTIALS_REFUSED: (
+        "The token was refused. Get a new token in {system} and ask whoever looks after Taskbell to"
+        " enter it as the token of {account}. Taskbell then reads the account again by itself."
+    ),
+    SLOW_DOWN: (
+        "{system} asked Taskbell to call less often. There is nothing to do: Taskbell waits as"
+        " long as it was asked to, and goes on by itself."
+    ),
+    CHECK_ADDRESS: (
+        "Something other than {system} answers at this address. Ask whoever looks after Taskbell"
+        f" to check the base_url of {{account}}. {_ITSELF}"
+    ),
+    NOT_REACHED: (
+        "Taskbell cannot reach {system}. Check whether you can open {system} yourself. If you can,"
+        " ask whoever looks after Taskbell to check its connection and the base_url of {account}."
+        f" {_ITSELF}"
+    ),
+    SKIPPED: (
+        "Calls to {system} have failed, so Taskbell makes none for a moment."
+        f" There is nothing to do unless this stays. {_ITSELF}"
+    ),
+}
+_OTHERWISE = (
+    f"{_ITSELF} If this stays for more than an hour, show this text to whoever looks after"
+    " Taskbell, or to the support of {system}."
+)
+
+
+def what_to_do(account: Mapping[str, Any]) -> str | None:
+    """What to do about an account that fails, as `api_lists.read_accounts` has it; else None."""
+    if account["state"] != "failing":
+        return None
+    error = account["error"] or ""
+    advice = next((says for words, says in _ADVICE.items() if words in error), _OTHERWISE)
+    return advice.format(system=account["system"].title(), account=account["id"])
