@@ -24,13 +24,14 @@ _LONGEST_PERIOD = timedelta(days=1)  # a limit is per minute, hour or day
 
 @dataclass(frozen=True, slots=True)
 class PendingOrder:
-    """A request as it stands in the outbox.
+    """A request as it stands in the outbox; `id` is the number of its delivery.
 
     `due` is when it goes out (UTC); None if it has gone out already, or waits until a person
     approves or releases it. `is_exempt` from all that may hold back others: a question to an
     approver, and a retry that a person asked for. `is_past_storm` what a storm has held before.
     """
 
+    id: int
     request: DeliveryRequest
     state: State
     due: datetime | None
@@ -58,6 +59,7 @@ async def read(connection: Connection, now: datetime, until: datetime) -> list[P
     )
     return [
         PendingOrder(
+            row["id"],
             _order(row),
             State(row["state"]),
             None if _waits_for_a_person(row) else row["next_attempt_at"],

@@ -25,7 +25,8 @@ class Delivery:
 
     `event` is what it is about, `updates` the delivery whose message it rewrites, `approves` the
     one that it asks an approver about. What a person has asked for `is_exempt` from all that may
-    hold back others, what they have let go `is_past_storm`. All times are UTC.
+    hold back others, what they have let go `is_past_storm`. All times are UTC. `stored` is the
+    number of the delivery in the database, if it was taken over from there.
     """
 
     id: int
@@ -41,6 +42,7 @@ class Delivery:
     approves: int | None = None
     is_exempt: bool = False
     is_past_storm: bool = False
+    stored: int | None = None
 
     @property
     def key(self) -> Key:
