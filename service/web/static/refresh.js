@@ -3,7 +3,9 @@ const EVERY = 5000;
 
 async function refresh() {
   if (document.hidden || document.activeElement?.closest("form")) return;
-  const answer = await fetch(location.pathname, { redirect: "manual" });
+  const query = new URLSearchParams(location.search);
+  query.delete("too_late");
+  const answer = await fetch(`${location.pathname}?${query}`, { redirect: "manual" });
   // The session has ended: the form for the token is there.
   if (answer.type === "opaqueredirect") return location.reload();
   if (!answer.ok) throw new Error(answer.statusText);
