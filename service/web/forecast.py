@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
 
+import structlog
+
 from service.channels import ways
 from service.clock import Clock
 from service.config import Config
 from service.simulator import foresight
 from service.simulator.foresight import Foresight
-from service.store import Pool
+from service.store import DATABASE_ERRORS, Pool
+
+log = structlog.get_logger()
 
 AHEAD = timedelta(days=7)
 LIMIT = 10.0  # seconds of computing
@@ -51,14 +55,17 @@ class Forecast:
         return self._clock.now() - self._kept.found.now < lasts
 
     async def _renew(self, patience: float) -> None:
-        """Have it computed; raises one of DATABASE_ERRORS."""
+        """Have it computed, and wait so long. If the database fails, what there was is kept."""
         running = self._running or asyncio.create_task(asyncio.to_thread(self._compute))
         self._running = running
         await asyncio.wait({running}, timeout=patience)
         if running.done():
             if self._running is running:
                 self._running = None
-            self._kept = running.result()
+            try:
+                self._kept = running.result()
+            except DATABASE_ERRORS as error:
+                log.warning("forecast.failed", kind=type(error).__name__)
 
     def _compute(self) -> _Kept:
         began = monotonic()

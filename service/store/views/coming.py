@@ -50,7 +50,7 @@ async def planned(
 async def has_more_tasks(connection: Connection, accounts: Sequence[str], than: int) -> bool:
     """Whether these accounts have more tasks than that."""
     found: int = await connection.fetchval(
-        "SELECT count(*) FROM (SELECT FROM tasks WHERE account = ANY ($1) LIMIT $2) AS some",
+        "SELECT count(*) FROM (SELECT FROM tasks WHERE account = ANY ($1) LIMIT $2) AS found",
         accounts,
         than + 1,
     )
