@@ -24,6 +24,8 @@ from service.store.tasks import TaskState
 from service.store.views import coming
 
 MOST_TASKS = 50_000
+MOST_TO_CHOOSE = 10_000  # tasks for a schedule with `for_each`
+_MOST_MESSAGES = 5_000
 _PASSES = 4
 
 
@@ -96,7 +98,7 @@ async def _read(setting: Setting, connection: Connection, now: datetime, until: 
     silenced = await silences.still_on(connection, now)
     rules, accounts = setting.rules, list(setting.zones)
     if chooses := _choosing(setting, now, until):
-        if await coming.has_more_tasks(connection, accounts, MOST_TASKS):
+        if await coming.has_more_tasks(connection, accounts, MOST_TO_CHOOSE):
             rules = rules.only({one.id for one in rules} - set(chooses))
         else:
             tasks = await coming.all_tasks(connection, accounts)
@@ -126,7 +128,7 @@ async def _play(
     simulator.tx.outbox.remember_told(known.told)
     await take_over(simulator, start.tasks, start.begun)
     while (moment := simulator.tx.next_moment()) is not None and moment <= start.until:
-        if not has_time():
+        if not has_time() or len(simulator.tx.outbox.deliveries) > _MOST_MESSAGES:
             return simulator
         await simulator.go_on(moment)
     await simulator.go_on(start.until)

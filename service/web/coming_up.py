@@ -1,9 +1,10 @@
 """Messages that are coming up, as the page and the calendar show them."""
 
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -58,20 +59,48 @@ class Message:
         return self.mark[0]
 
 
-def planned(rows: Iterable[asyncpg.Record], found: Foresight | None) -> list[Message]:
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What comes if nothing changes, worked out at `now` and complete up to `until` (UTC).
+
+    `expected` are messages that nobody has planned yet, in order. `fates` is what becomes of those
+    that are planned, by their numbers. `unasked` are rules that had too many tasks to choose from.
+    """
+
+    now: datetime
+    until: datetime
+    expected: Sequence[Message]
+    fates: Mapping[int, Delivery]
+    unasked: Sequence[str]
+
+    @classmethod
+    def of(cls, found: Foresight, rules: Ruleset) -> "Outlook":
+        expected = [
+            _expected(one, rules.get(one.request.rule), at)
+            for one in found.deliveries
+            if one.stored is None and one.state is State.SENT
+            if (at := one.settled_at) is not None
+        ]
+        fates = {one.stored: one for one in found.deliveries if one.stored is not None}
+        in_order = sorted(expected, key=_mark)
+        return cls(found.now, found.until, in_order, fates, found.unasked)
+
+    def between(self, now: datetime, until: datetime, after: Mark | None) -> Iterator[Message]:
+        """What is expected from now until then, after a mark if one is given."""
+        first = bisect_left(self.expected, (now, 0, 0), key=_mark)
+        if after is not None:
+            first = max(first, bisect_right(self.expected, after, key=_mark))
+        return takewhile(lambda one: one.at <= until, self.expected[first:])
+
+
+def planned(rows: Iterable[asyncpg.Record], outlook: Outlook | None) -> list[Message]:
     """Messages of the database, with what is to become of them."""
-    fates = {} if found is None else {one.stored: one for one in found.deliveries if one.stored}
+    fates = {} if outlook is None else outlook.fates
     return [_planned(row, fates.get(row["id"])) for row in rows]
 
 
-def expected(found: Foresight, rules: Ruleset, now: datetime, until: datetime) -> list[Message]:
-    """Messages that nobody has planned yet, which will be sent between now and then."""
-    return [
-        _expected(one, rules.get(one.request.rule), at)
-        for one in found.deliveries
-        if one.stored is None and one.state is State.SENT
-        if (at := one.settled_at) is not None and now <= at <= until
-    ]
+def _mark(one: Message) -> Mark:
+    return one.mark
 
 
 def by_hour(
@@ -142,7 +171,7 @@ def _how(rule: Rule | None, one: Delivery, at: datetime) -> str:
     """By what it comes, and what it waits for."""
     by = _by(rule, one)
     waits = at - one.created_at
-    return f"{by} Then it waits {in_words(_rounded(waits))}." if waits > _SOON else by
+    return f"{by} Then it waits {in_words(_rounded(waits))}." if waits >= _SOON else by
 
 
 def _by(rule: Rule | None, one: Delivery) -> str:

@@ -1,6 +1,10 @@
 """What comes by itself in the next days, computed beside the event loop and kept for a while."""
 
 import asyncio
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
@@ -11,21 +15,22 @@ from service.channels import ways
 from service.clock import Clock
 from service.config import Config
 from service.simulator import foresight
-from service.simulator.foresight import Foresight
 from service.store import DATABASE_ERRORS, Pool
+from service.web.coming_up import Outlook
 
 log = structlog.get_logger()
 
 AHEAD = timedelta(days=7)
-LIMIT = 10.0  # seconds of computing
+LIMIT = 6.0  # seconds of computing
 _FRESH = timedelta(seconds=10)
 _SHARE = 10  # it is kept for as many times as long as it took
+_INTERVAL = 0.0005  # seconds until the thread gives way
 _HURRY = 0.2  # seconds that somebody waits for a newer one
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    found: Foresight
+    outlook: Outlook
     seconds: float
 
 
@@ -42,17 +47,17 @@ class Forecast:
         self._kept: _Kept | None = None
         self._running: asyncio.Task[_Kept] | None = None
 
-    async def latest(self, patience: float) -> Foresight | None:
+    async def latest(self, patience: float) -> Outlook | None:
         """What was computed last, or in the next seconds; None if there is nothing yet."""
         if not self._is_fresh():
             await self._renew(_HURRY if self._kept else patience)
-        return None if self._kept is None else self._kept.found
+        return None if self._kept is None else self._kept.outlook
 
     def _is_fresh(self) -> bool:
         if self._kept is None:
             return False
         lasts = max(_FRESH, _SHARE * timedelta(seconds=self._kept.seconds))
-        return self._clock.now() - self._kept.found.now < lasts
+        return self._clock.now() - self._kept.outlook.now < lasts
 
     async def _renew(self, patience: float) -> None:
         """Have it computed, and wait so long. If the database fails, what there was is kept."""
@@ -69,12 +74,30 @@ class Forecast:
 
     def _compute(self) -> _Kept:
         began = monotonic()
-        found = asyncio.run(self._foresee(began + LIMIT))
-        return _Kept(found, monotonic() - began)
+        with _giving_way():
+            outlook = asyncio.run(self._foresee(began + LIMIT))
+        return _Kept(outlook, monotonic() - began)
 
-    async def _foresee(self, deadline: float) -> Foresight:
+    async def _foresee(self, deadline: float) -> Outlook:
         now = self._clock.now()
         async with self._pool.another(1) as pool:
-            return await foresight.foresee(
+            found = await foresight.foresee(
                 self._setting, pool, now, now + AHEAD, lambda: monotonic() < deadline
             )
+        return Outlook.of(found, self._setting.rules)
+
+
+@contextmanager
+def _giving_way() -> Iterator[None]:
+    """Let the event loop have the interpreter soon whenever it wants it, as other threads compute.
+
+    A collection of garbage would stop it for as long as it takes to look at a whole simulation.
+    """
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(_INTERVAL)
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        sys.setswitchinterval(interval)

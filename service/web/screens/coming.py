@@ -3,6 +3,7 @@
 from base64 import urlsafe_b64decode
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -11,10 +12,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.outbox import storms
-from service.simulator.foresight import Foresight
 from service.store.views import api_lists, coming, dashboard
 from service.web.calendar_feed import calendar
-from service.web.coming_up import Mark, Message, by_hour, expected, planned
+from service.web.coming_up import Mark, Message, Outlook, by_hour, planned
 from service.web.forecast import AHEAD, Forecast
 from service.web.office import Office
 from service.web.parameters import LARGEST_ID, cursor
@@ -23,10 +23,10 @@ from service.web.screens import Screen
 
 _SPANS = {"24h": timedelta(hours=24), "7d": AHEAD}
 _KNOWN = frozenset({"within", "cursor", "too_late"})
-_ON_PAGE = 100
+_ON_PAGE = 50
 _IN_CALENDAR = 1_000
 _HELD = 25
-_PATIENCE, _PATIENCE_OF_CALENDARS = 1.5, 4.0  # seconds
+_PATIENCE, _PATIENCE_OF_CALENDARS = 1.0, 4.0  # seconds
 _CALENDAR = "coming.ics"
 
 
@@ -82,17 +82,16 @@ class Coming(Screen):
         return Response(text, headers=headers, media_type="text/calendar; charset=utf-8")
 
     async def _messages(
-        self, found: Foresight | None, until: datetime, limit: int, after: Mark | None
+        self, found: Outlook | None, until: datetime, limit: int, after: Mark | None
     ) -> list[Message]:
         """The first of what comes by then, after a mark; what is planned is read anew."""
         place = None if after is None else (after[0], LARGEST_ID if after[1] else after[2])
         rows = await coming.planned(self.office.pool, until, limit, place)
-        rules = self.office.config.rules
-        messages = planned(rows, found)
+        messages = [one for one in planned(rows, found) if after is None or one.mark > after]
         if found is not None:
-            messages += expected(found, rules, self.office.clock.now(), until)
-        later = (one for one in messages if after is None or one.mark > after)
-        return sorted(later, key=lambda one: one.mark)[:limit]
+            now = self.office.clock.now()
+            messages += islice(found.between(now, until, after), limit)
+        return sorted(messages, key=lambda one: one.mark)[:limit]
 
     async def _for_persons(self) -> dict[str, Any]:
         """What does not go out until somebody decides, and what accounts are paused."""
