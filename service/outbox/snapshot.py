@@ -26,6 +26,7 @@ _LONGEST_PERIOD = timedelta(days=1)  # a limit is per minute, hour or day
 class PendingOrder:
     """A request as it is stored in the outbox.
 
+    - `id`: the id of the delivery
     - `due`: when it is sent (UTC); None if it was sent, or waits until a person approves or
       releases it
     - `is_exempt`: exempt from most gates: a question to an approver, or a retry that a person
@@ -33,6 +34,7 @@ class PendingOrder:
     - `is_past_storm`: it was held by a storm before
     """
 
+    id: int
     request: DeliveryRequest
     state: State
     due: datetime | None
@@ -60,6 +62,7 @@ async def read(connection: Connection, now: datetime, until: datetime) -> list[P
     )
     return [
         PendingOrder(
+            row["id"],
             _order(row),
             State(row["state"]),
             None if _waits_for_a_person(row) else row["next_attempt_at"],

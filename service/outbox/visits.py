@@ -4,14 +4,14 @@ This includes messages whose outcome is unknown. While a message is being sent, 
 same visit wait (`claiming`); if it was not sent after all, the next one is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import asyncpg
 
 from service.outbox.gates import Candidate
 from service.rules.visits import Told
-from service.store import Connection
+from service.store import Connection, Pool
 
 # SQL condition for a delivery: another one about the same visit is being sent.
 IS_BEING_TOLD = """
@@ -67,6 +67,19 @@ async def known(connection: Connection) -> dict[str, Told]:
         WHERE visit IS NOT NULL AND state IN ('sending', 'sent', 'unknown')
         ORDER BY visit, settled_at DESC, id DESC
         """
+    )
+    return {row["visit"]: _told(row) for row in rows}
+
+
+async def known_of(pool: Pool, keys: Iterable[str]) -> dict[str, Told]:
+    """The same, of these visits."""
+    rows = await pool.fetch(
+        """
+        SELECT DISTINCT ON (visit) visit, announced, rule, account FROM deliveries
+        WHERE visit = ANY ($1) AND state IN ('sending', 'sent', 'unknown')
+        ORDER BY visit, settled_at DESC, id DESC
+        """,
+        list(set(keys)),
     )
     return {row["visit"]: _told(row) for row in rows}
 

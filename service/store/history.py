@@ -1,13 +1,13 @@
 """Recorded events and decisions, in the order of the decisions: for replays and backtests."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
 
 from service.domain.model import Event, Task
-from service.store import Connection, read_through
+from service.store import Connection, Pool, read_through
 from service.store.decisions import RecordedDecision
 from service.store.events import event_from
 from service.store.tasks import Key, read_task
@@ -118,6 +118,28 @@ async def placed_before(
           AND once_key NOT LIKE 'event:%'
         """,
         moment,
+    )
+    return [(tuple(row)[:4], row["shadow"]) for row in rows]
+
+
+async def placed_of(
+    pool: Pool, wanted: Iterable[tuple[str, int, str, str]]
+) -> list[tuple[tuple[str, int, str, str], bool]]:
+    """Those of these (rule, step, once_key, target) that were planned, as `placed_before` has it.
+
+    One that is pending is among them.
+    """
+    asked = {one for one in wanted if not one[2].startswith("event:")}
+    rows = await pool.fetch(
+        """
+        SELECT rule, step, once_key, target, shadow
+        FROM unnest($1::text[], $2::int[], $3::text[], $4::text[])
+          AS wanted (rule, step, once_key, target)
+        JOIN deliveries USING (rule, step, once_key, target)
+        WHERE state NOT IN ('skipped', 'cancelled', 'expired') AND NOT shadow
+           OR state NOT IN ('cancelled', 'expired') AND shadow
+        """,
+        *([list(column) for column in zip(*sorted(asked), strict=True)] or [[], [], [], []]),
     )
     return [(tuple(row)[:4], row["shadow"]) for row in rows]
 

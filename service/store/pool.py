@@ -41,6 +41,7 @@ class Pool(_Pool):
 
     def __init__(self, address: Address, size: int) -> None:
         self.place = address.place
+        self._address = address
         self._opening = Opening(is_pooled=address.is_pooled)
         super().__init__(
             address.url,
@@ -59,6 +60,10 @@ class Pool(_Pool):
 
     def acquire(self, *, timeout: float | None = None) -> _Acquiring:
         return _AbleToWrite(self, timeout)
+
+    def another(self, size: int) -> "Pool":
+        """A pool of its own to the same server, such as for another thread; it is not open yet."""
+        return Pool(self._address, size)
 
     def only_reads(self, connection: _Acquired) -> bool:
         """Whether its server reports itself as read-only; a pooler's report may be outdated."""

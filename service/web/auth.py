@@ -32,11 +32,14 @@ class Guard:
 
     Sessions are stored in the database, as digests that depend on the token: a new token ends them
     all.
+
+    `url` is the address of the page, if it is known.
     """
 
     def __init__(self, settings: Settings, pool: Pool, clock: Clock) -> None:
         token = settings.taskbell_admin_token
         self._token = None if token is None else token.get_secret_value().encode()
+        self.url = settings.taskbell_url
         self._own_host = urlsplit(settings.taskbell_url or "").netloc
         self._pool = pool
         self._clock = clock
@@ -46,6 +49,21 @@ class Guard:
     def has_token(self) -> bool:
         """Whether there is a login."""
         return self._token is not None
+
+    def signed(self, what: str) -> str:
+        """The key of a secret address of ours; without a token it proves nothing."""
+        return hmac.digest(self._token or b"", f"address:{what}".encode(), sha256).hex()
+
+    def admit_by_key(self, request: Request, what: str) -> None:
+        """Raise Problem unless the request has the key that is `signed` for this address."""
+        self.admit_by_link(request)
+        given = request.query_params.get("key", "").encode()
+        if self._token is None or hmac.compare_digest(given, self.signed(what).encode()):
+            return
+        raise Problem(
+            HTTPStatus.FORBIDDEN,
+            "This address is incomplete or no longer valid. Copy it again from the Taskbell page",
+        )
 
     def protects(self, endpoint: Endpoint) -> Endpoint:
         """The endpoint for admitted requests; others get a 401, 403 or 429 problem."""

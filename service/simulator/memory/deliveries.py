@@ -28,6 +28,7 @@ class Delivery:
     - `approves`: the delivery for which it requests approval
     - `is_exempt`: a person requested it, so it is exempt from most gates
     - `is_past_storm`: a person released it from a storm
+    - `stored`: the id of its row in the database, if it was taken over from there
 
     All times are UTC.
     """
@@ -45,6 +46,7 @@ class Delivery:
     approves: int | None = None
     is_exempt: bool = False
     is_past_storm: bool = False
+    stored: int | None = None
 
     @property
     def key(self) -> Key:

@@ -80,7 +80,7 @@ class MemoryOutbox:
     def resume(self, one: PendingOrder, now: datetime) -> None:
         """Load deliveries that were planned in the database."""
         delivery = self._add(one.request, one.state, one.reason, one.due or now, now)
-        delivery.due = one.due
+        delivery.due, delivery.stored = one.due, one.id
         delivery.is_exempt, delivery.is_past_storm = one.is_exempt, one.is_past_storm
         self._placed[one.request.identity, one.request.shadow] = delivery
         if one.request.is_limited:

@@ -10,9 +10,10 @@ function isInUse() {
 }
 
 async function refresh() {
-  if (!document.getElementById("overview")) return;
-  if (document.hidden || isInUse()) return;
-  const answer = await fetch(location.pathname + location.search, { redirect: "manual" });
+  if (!document.getElementById("overview") || document.hidden || isInUse()) return;
+  const query = new URLSearchParams(location.search);
+  query.delete("too_late");
+  const answer = await fetch(`${location.pathname}?${query}`, { redirect: "manual" });
   // The session has ended: the form for the token is there.
   if (answer.type === "opaqueredirect") return location.reload();
   if (!answer.ok) throw new Error(answer.statusText);
