@@ -25,11 +25,6 @@ _KEY = ("created_at", "id")
 _PREFIXES = ("", "#", "@")  # a receiver may be named without it
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-# As in the index tasks_words.
-_WORDS = """to_tsvector('simple',
-    left(coalesce(snapshot ->> 'title', ''), 500) || ' '
-    || left(coalesce(snapshot #>> '{customer,name}', ''), 200) || ' '
-    || left(coalesce(snapshot #>> '{assignee,name}', ''), 200))"""
 _UNSENT = "state NOT IN ('sent', 'planned', 'held', 'sending')"
 _PENDING = "state IN ('planned', 'held', 'sending')"
 _ASKS = "(approver IS NOT NULL AND approved_by IS NULL)"
@@ -241,11 +236,11 @@ def _tsquery(words: str) -> str:
 async def _tasks(pool: Pool, words: str) -> list[tuple[str, str]] | None:
     """The tasks with this id or with all of these words; None if they are too many."""
     rows = await pool.fetch(
-        f"""
+        """
         SELECT account, id FROM tasks
         WHERE account = ANY (ARRAY(SELECT name FROM accounts)) AND id = $1
         UNION ALL
-        (SELECT account, id FROM tasks WHERE {_WORDS} @@ to_tsquery('simple', $2) LIMIT $3)
+        (SELECT account, id FROM tasks WHERE words @@ to_tsquery('simple', $2) LIMIT $3)
         """,
         words,
         _tsquery(words),
@@ -257,8 +252,8 @@ async def _tasks(pool: Pool, words: str) -> list[tuple[str, str]] | None:
 def _has_words(words: str) -> _Condition:
     """Asked row by row: a join might read all tasks that have a common word."""
     return _Condition(
-        f"""
-        (SELECT {_WORDS} @@ to_tsquery('simple', {{}}) FROM tasks
+        """
+        (SELECT words @@ to_tsquery('simple', {}) FROM tasks
          WHERE tasks.account = deliveries.account AND tasks.id = deliveries.task)
         """,
         (_tsquery(words),),

@@ -1,0 +1,58 @@
+"""Rules: what each of them says, whether it is on, and when it last planned a message."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from http import HTTPStatus
+from io import StringIO
+from typing import Any
+
+import orjson
+from ruamel.yaml import YAML
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service.store.views import rule_activity
+from service.web.problems import Problem
+from service.web.screens import Screen
+
+_LINE = 100  # characters
+
+
+class Rules(Screen):
+    """The rules of the configuration in use, and one of them by itself."""
+
+    path, words, place = "/rules", "Rules", 5
+
+    def routes(self) -> list[Route]:
+        shown = self.office.shown
+        return [Route("/rules", shown(self.show_all)), Route("/rules/{id:path}", shown(self.show))]
+
+    async def show_all(self, request: Request) -> Response:
+        return await self._page(request, "Rules", list(self._rules.values()))
+
+    async def show(self, request: Request) -> Response:
+        rule = self._rules.get(request.path_params["id"])
+        if rule is None:
+            raise Problem(HTTPStatus.NOT_FOUND, "The configuration has no rule with this id")
+        return await self._page(request, str(rule["id"]), [rule])
+
+    async def _page(
+        self, request: Request, title: str, rules: Sequence[Mapping[str, Any]]
+    ) -> Response:
+        last = await rule_activity.last_messages(self.office.pool, [one["id"] for one in rules])
+        shown = [{**one, "yaml": _yaml(one), "last": last.get(one["id"])} for one in rules]
+        return self.render(request, "rules.html", title=title, rules=shown)
+
+    @cached_property
+    def _rules(self) -> Mapping[str, Mapping[str, Any]]:
+        """The rules as they are written, by their ids."""
+        rules = orjson.loads(self.office.config.text).get("rules", [])
+        return {one["id"]: one for one in rules}
+
+
+def _yaml(rule: Mapping[str, Any]) -> str:
+    writer, text = YAML(), StringIO()
+    writer.width = _LINE
+    writer.dump(dict(rule), text)
+    return text.getvalue()
