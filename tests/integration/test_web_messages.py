@@ -59,7 +59,7 @@ async def test_the_newest_message_comes_first_and_leads_to_its_screen(
     )
     page = (await web.client.get("/messages")).text
     assert numbers(page) == [second, first]
-    for path in ("/tasks/london/T1", "/tasks/london/a/b%3Fc", "/rules/job-done"):
+    for path in ("/tasks/london/T1", "/tasks/london/a%2Fb%3Fc", "/rules/job-done"):
         assert f'href="{path}"' in page
     assert 'href="/messages" aria-current="page"' in page
     assert "Because Smith gutters is done (reported by webhook)" in await read(web, "/messages")

@@ -16,5 +16,5 @@ ALTER TABLE tasks
         WHEN (snapshot ->> 'done')::boolean THEN 'done'
         WHEN (snapshot ->> 'archived')::boolean THEN 'archived'
         ELSE 'open' END) STORED;
-CREATE INDEX tasks_found_by_words ON tasks USING gin (words);
+CREATE INDEX tasks_words ON tasks USING gin (words);
 CREATE INDEX tasks_seen ON tasks (account, standing, observed_at, id) WHERE standing IS NOT NULL;

@@ -14,22 +14,17 @@ import asyncpg
 
 from service.store import Pool
 from service.store.views import dashboard
+from service.store.views.task_search import prefix_query
 
 _WINDOW = 10_000
 _FEW_TASKS = 1_000  # so many are looked up one by one; a word that more of them have is common
 _WINDOW_OF_WORDS = 1_000  # messages whose tasks are read to look for a common word
-_MOST_WORDS = 8
 _LONGEST_RECEIVER = 200
 _RECEIVER = "left(lower(target), 200)"  # as in the index deliveries_to
 _KEY = ("created_at", "id")
 _PREFIXES = ("", "#", "@")  # a receiver may be named without it
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-# As in the index tasks_words.
-_WORDS = """to_tsvector('simple',
-    left(coalesce(snapshot ->> 'title', ''), 500) || ' '
-    || left(coalesce(snapshot #>> '{customer,name}', ''), 200) || ' '
-    || left(coalesce(snapshot #>> '{assignee,name}', ''), 200))"""
 _UNSENT = "state NOT IN ('sent', 'planned', 'held', 'sending')"
 _PENDING = "state IN ('planned', 'held', 'sending')"
 _ASKS = "(approver IS NOT NULL AND approved_by IS NULL)"
@@ -232,23 +227,17 @@ async def _receiver(pool: Pool, named: str) -> str:
     return names[0] if found is None else found
 
 
-def _tsquery(words: str) -> str:
-    """Every word quoted, so that it is text and no operator, and may go on."""
-    quoted = (word.replace("\\", "\\\\").replace("'", "''") for word in words.split()[:_MOST_WORDS])
-    return " & ".join(f"'{word}':*" for word in quoted)
-
-
 async def _tasks(pool: Pool, words: str) -> list[tuple[str, str]] | None:
     """The tasks with this id or with all of these words; None if they are too many."""
     rows = await pool.fetch(
-        f"""
+        """
         SELECT account, id FROM tasks
         WHERE account = ANY (ARRAY(SELECT name FROM accounts)) AND id = $1
         UNION ALL
-        (SELECT account, id FROM tasks WHERE {_WORDS} @@ to_tsquery('simple', $2) LIMIT $3)
+        (SELECT account, id FROM tasks WHERE words @@ to_tsquery('simple', $2) LIMIT $3)
         """,
         words,
-        _tsquery(words),
+        prefix_query(words),
         _FEW_TASKS + 1,
     )
     return None if len(rows) > _FEW_TASKS else list({(row["account"], row["id"]) for row in rows})
@@ -257,11 +246,11 @@ async def _tasks(pool: Pool, words: str) -> list[tuple[str, str]] | None:
 def _has_words(words: str) -> _Condition:
     """Asked row by row: a join might read all tasks that have a common word."""
     return _Condition(
-        f"""
-        (SELECT {_WORDS} @@ to_tsquery('simple', {{}}) FROM tasks
+        """
+        (SELECT words @@ to_tsquery('simple', {}) FROM tasks
          WHERE tasks.account = deliveries.account AND tasks.id = deliveries.task)
         """,
-        (_tsquery(words),),
+        (prefix_query(words),),
     )
 
 

@@ -67,7 +67,7 @@ async def find(pool: Pool, query: TaskQuery, limit: int) -> TaskPage:
 
     Raises OverflowError if the mark is out of the range of dates.
     """
-    words = _words(query.text)
+    words = prefix_query(query.text)
     if query.text and not words:
         return TaskPage((), None)
     mark = None if query.after is None else _moment(query.after)
@@ -79,7 +79,7 @@ async def find(pool: Pool, query: TaskQuery, limit: int) -> TaskPage:
     return TaskPage(found, _mark(keys[limit - 1]) if len(keys) > limit else None)
 
 
-def _words(text: str) -> str | None:
+def prefix_query(text: str) -> str | None:
     """The text for `to_tsquery`: every word must occur, or a word that begins with it.
 
     Too many words begin with the same one or two characters, so words as short as that have to be
