@@ -80,7 +80,7 @@ def rows(trace: Trace, zone: ZoneInfo, depth: int = 0) -> Iterator[tuple[str, st
 
 
 def shown_value(trace: Trace, zone: ZoneInfo) -> str:
-    """How a part of a condition came out; dates in `zone`."""
+    """The value of a part of a condition; dates in `zone`."""
     match trace.finding:
         case TraceStatus.NOT_NEEDED:
             return "not needed"

@@ -1,4 +1,4 @@
-"""What an event has changed, as the page says it: each field before and after."""
+"""The changes of an event, as shown on the page: each field before and after."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ NOTHING = "nothing"
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One field in words, as it was and as it became."""
+    """One changed field: its name and its values, in words."""
 
     name: str
     before: str
@@ -50,7 +50,7 @@ class FieldChange:
 
 
 def changes(event: Event, zone: ZoneInfo, usual: ZoneInfo) -> list[FieldChange]:
-    """The fields that the event covers; none where there is only one state of the task."""
+    """The changed fields of the event; none if it has only one snapshot of the task."""
     before, after = event.before, event.after
     if before is None or after is None:
         return []
@@ -63,7 +63,7 @@ def changes(event: Event, zone: ZoneInfo, usual: ZoneInfo) -> list[FieldChange]:
 
 
 def said(task: Task, name: str, zone: ZoneInfo, usual: ZoneInfo) -> str:
-    """A field of a task in words; `nothing` where it is empty."""
+    """A field of a task in words; `nothing` if it is empty."""
     value = getattr(task, name, None)
     if isinstance(value, datetime):
         return _date(value, zone, usual, is_day=getattr(task, DAYS.get(name, ""), False))
@@ -94,7 +94,7 @@ def _date(moment: datetime, zone: ZoneInfo, usual: ZoneInfo, *, is_day: bool) ->
 
 
 def said_value(value: Any) -> str:
-    """A value in words; `nothing` where it is empty."""
+    """A value in words; `nothing` if it is empty."""
     match value:
         case None | "" | ():
             return NOTHING

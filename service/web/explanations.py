@@ -1,4 +1,4 @@
-"""Why each rule did something about a task or did not, as the page says it."""
+"""Why each rule acted on a task or did not, as shown on the page."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,9 +28,9 @@ STANDINGS = {
     ExplanationStatus.ELSEWHERE: "for other accounts",
     ExplanationStatus.OFF: "off",
 }
-"""What came of a rule, in words, in the order in which rules are shown."""
+"""The status of a rule for a task in words, in the order in which rules are shown."""
 
-# The colours of deliveries that stand alike.
+# CSS classes: the colours of deliveries in a similar state.
 _LOOKS = {
     ExplanationStatus.FIRED: "sent",
     ExplanationStatus.GATHERED: "held",
@@ -46,7 +46,7 @@ _MOST_VERSIONS = 20
 
 @dataclass(frozen=True, slots=True)
 class ConditionPart:
-    """A part of a condition, what it came to, and the parts inside."""
+    """A part of a condition, its value, and its own parts."""
 
     text: str
     value: str
@@ -55,12 +55,14 @@ class ConditionPart:
 
 @dataclass(frozen=True, slots=True)
 class RuleCard:
-    """What one rule made of a task.
+    """The result of one rule for one task.
 
-    `look` is the colour of its standing, `when` its trigger as it is written. `says` is why it
-    stands so, `detail` the same as Taskbell has it on record. `times` says how often its trigger
-    happened to the task, `event` is the event that it was asked about last. `lines` are sentences
-    about when it comes next, its combined message and its schedule.
+    - `standing`: its status in words; `look`: the CSS class of that
+    - `says`: the reason in plain words; `detail`: the recorded reason, if that is another text
+    - `when`: its trigger as written; `times`: how many events of the task triggered it
+    - `event`: the id of the event that it was evaluated for last
+    - `lines`: sentences about its next run, its combined message and its schedule
+    - `deliveries`: ids of its messages
     """
 
     rule: str
@@ -77,7 +79,7 @@ class RuleCard:
 
 
 class PastRules:
-    """The rules that decided something once, each version read only once."""
+    """The rules of earlier versions; each version is parsed once."""
 
     def __init__(self, now: Config) -> None:
         self._now = now
@@ -92,7 +94,7 @@ class PastRules:
         )
 
     def versions(self, texts: Mapping[str, str]) -> RuleVersions:
-        """The rules in force, and those of these texts that can still be read."""
+        """The rules in force, and those of these texts that can still be parsed."""
         found = {version: self._rules(version, text) for version, text in texts.items()}
         readable = {version: rules for version, rules in found.items() if rules is not None}
         return RuleVersions(self._now.rules, readable)
@@ -116,7 +118,7 @@ class PastRules:
 def cards(
     found: list[Explanation], papers: TaskHistory, zone: ZoneInfo, usual: ZoneInfo
 ) -> list[RuleCard]:
-    """A card for each rule, those that did something first."""
+    """A card for each rule; those that acted come first."""
     ordered = sorted(found, key=lambda one: _ORDER.index(one.standing))
     return [_card(one, papers, zone, usual) for one in ordered]
 
@@ -146,7 +148,7 @@ def _was_on_trial(one: Explanation) -> bool:
 
 
 def _plainly(one: Explanation, event: Event | None) -> str:
-    """Why the rule acted or did not, where its conditions say so; else nothing."""
+    """The reason in plain words if the conditions decided; otherwise an empty text."""
     if event is None:
         return ""
     happened = f"The task {labels.HAPPENINGS[event.kind]}"
@@ -188,12 +190,12 @@ def _part(trace: Trace, zone: ZoneInfo) -> ConditionPart:
 
 
 def _value(trace: Trace, zone: ZoneInfo) -> str:
-    """What a part came to: yes and no are what a person says for true and false."""
+    """The value of a part; yes and no stand for true and false."""
     if trace.value is True:
         return "yes"
     return "no" if trace.value is False else shown_value(trace, zone)
 
 
 def _sentence(text: str) -> str:
-    """With a capital letter and a full stop."""
+    """The text with a capital letter and a full stop."""
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"

@@ -322,7 +322,6 @@ async def test_each_rule_says_why_it_acted_or_did_not(
     assert "Runs Sat 7 Mar 2026, 14:00" in cards["late"]
     assert ">off</span>" in cards["off-today"]
     assert "It is only for field." in cards["field-only"]
-    assert all(f'href="/rules/{name}"' in card for name, card in cards.items())
     assert next(iter(cards)) == "job-done"
 
 

@@ -1,7 +1,6 @@
--- Tasks are found by words of their id, title, customer and people, and listed by how they stand,
--- the last seen first. Both columns are worked out by PostgreSQL, so that a process of an earlier
--- version fills them as well. The table is written anew once: about half a minute for a million
--- tasks.
+-- Tasks are searched by words of their id, title, customer and people, and listed by state, the
+-- last observed first. PostgreSQL computes both columns, so processes of an earlier version fill
+-- them too. The table is rewritten once, under a lock: about half a minute for a million tasks.
 ALTER TABLE tasks
     ADD COLUMN words tsvector GENERATED ALWAYS AS (to_tsvector('simple', translate(
         left(id, 200)

@@ -14,11 +14,11 @@ import asyncpg
 
 from service.store import Pool
 from service.store.views import dashboard
+from service.store.views.task_search import prefix_query
 
 _WINDOW = 10_000
 _FEW_TASKS = 1_000  # so many are looked up one by one; a word that more of them have is common
 _WINDOW_OF_WORDS = 1_000  # messages whose tasks are read to look for a common word
-_MOST_WORDS = 8
 _LONGEST_RECEIVER = 200
 _RECEIVER = "left(lower(target), 200)"  # as in the index deliveries_to
 _KEY = ("created_at", "id")
@@ -227,12 +227,6 @@ async def _receiver(pool: Pool, named: str) -> str:
     return names[0] if found is None else found
 
 
-def _tsquery(words: str) -> str:
-    """Every word quoted, so that it is text and no operator, and may go on."""
-    quoted = (word.replace("\\", "\\\\").replace("'", "''") for word in words.split()[:_MOST_WORDS])
-    return " & ".join(f"'{word}':*" for word in quoted)
-
-
 async def _tasks(pool: Pool, words: str) -> list[tuple[str, str]] | None:
     """The tasks with this id or with all of these words; None if they are too many."""
     rows = await pool.fetch(
@@ -243,7 +237,7 @@ async def _tasks(pool: Pool, words: str) -> list[tuple[str, str]] | None:
         (SELECT account, id FROM tasks WHERE words @@ to_tsquery('simple', $2) LIMIT $3)
         """,
         words,
-        _tsquery(words),
+        prefix_query(words),
         _FEW_TASKS + 1,
     )
     return None if len(rows) > _FEW_TASKS else list({(row["account"], row["id"]) for row in rows})
@@ -256,7 +250,7 @@ def _has_words(words: str) -> _Condition:
         (SELECT words @@ to_tsquery('simple', {}) FROM tasks
          WHERE tasks.account = deliveries.account AND tasks.id = deliveries.task)
         """,
-        (_tsquery(words),),
+        (prefix_query(words),),
     )
 
 

@@ -1,4 +1,4 @@
-"""Tasks to choose from: found by words, an account and how they stand, the last seen first."""
+"""Search for tasks by words, account and state; the last observed come first."""
 
 import re
 from collections.abc import Sequence
@@ -21,20 +21,20 @@ TASKS = Listing(
     filters={"q": "words @@ {}", "account": "account = {}", "state": "standing = {}"},
     choices={"state": frozenset(STANDINGS)},
 )
-"""What a list may be asked for; `observed_at` is in microseconds since 1970."""
+"""Its filters and cursor; `observed_at` is in microseconds since 1970."""
 
-_LOOKED_THROUGH = 2_000  # of the tasks last seen, before the index of words is asked
+_LOOKED_THROUGH = 2_000  # of the tasks last observed, before the index of words is used
 _LOOKED_THROUGH_IN_PARTS = 24_000
 _MOST_WORDS, _LONGEST_WORD = 10, 100
 _BEGINNING = 3  # characters
-# What the column `words` takes for spaces.
+# Characters that the column `words` treats as spaces.
 _PUNCTUATION = re.compile(r"[\s!-/:-@\[-`{-~]+")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class FoundTask:
-    """A task as it was last seen, and how it stands."""
+    """The last snapshot of a task, and its state."""
 
     task: Task
     standing: str
@@ -43,9 +43,9 @@ class FoundTask:
 
 @dataclass(frozen=True, slots=True)
 class TaskQuery:
-    """What is looked for: the beginnings of words, and if given one account and one standing.
+    """The beginnings of words to search for; optionally one account and one state.
 
-    `after` is where the page before ended.
+    `after` is the end of the previous page.
     """
 
     text: str = ""
@@ -63,11 +63,11 @@ class TaskPage:
 
 
 async def find(pool: Pool, query: TaskQuery, limit: int) -> TaskPage:
-    """The next `limit` tasks; none where the text has no word in it.
+    """The next `limit` tasks; none if the text has no word in it.
 
-    Raises OverflowError for a mark that is no moment.
+    Raises OverflowError if the mark is out of the range of dates.
     """
-    words = _words(query.text)
+    words = prefix_query(query.text)
     if query.text and not words:
         return TaskPage((), None)
     mark = None if query.after is None else _moment(query.after)
@@ -79,10 +79,11 @@ async def find(pool: Pool, query: TaskQuery, limit: int) -> TaskPage:
     return TaskPage(found, _mark(keys[limit - 1]) if len(keys) > limit else None)
 
 
-def _words(text: str) -> str | None:
-    """The text for `to_tsquery`: every word must be there, or one that begins with it.
+def prefix_query(text: str) -> str | None:
+    """The text for `to_tsquery`: every word must occur, or a word that begins with it.
 
-    What begins with one or two characters is much to read: only the last word may be as short.
+    Too many words begin with the same one or two characters, so words as short as that have to be
+    whole, except the last.
     """
     found = [word[:_LONGEST_WORD] for word in _PUNCTUATION.split(text) if word][:_MOST_WORDS]
     whole = [one if len(one) < _BEGINNING else f"{one}:*" for one in found[:-1]]
@@ -90,7 +91,7 @@ def _words(text: str) -> str | None:
 
 
 def _standings(wanted: str | None) -> list[str]:
-    """Those of deleted tasks are shown only to who asks for them."""
+    """Deleted tasks are listed only on request."""
     return [one for one in STANDINGS if one != "deleted"] if wanted is None else [wanted]
 
 
@@ -111,7 +112,7 @@ async def _accounts(connection: Connection, wanted: str | None) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """One search. A common word is among the tasks that were last seen, a rare one in its index."""
+    """One search. It tries the last observed tasks first, and the index of words for rare words."""
 
     connection: Connection
     accounts: Sequence[str]
@@ -120,7 +121,7 @@ class _Search:
     after: tuple[datetime, str, str] | None
 
     async def keys(self, limit: int) -> list[asyncpg.Record]:
-        """The keys of the next tasks, in their order."""
+        """The keys of the next tasks, in order."""
         if self.words is None:
             return await self._last_seen(limit)
         most = self._looked_through(limit)
@@ -131,12 +132,12 @@ class _Search:
         return await self._by_words(limit)
 
     def _looked_through(self, limit: int) -> int:
-        """How many are read of each account and standing, as all of them may be of one."""
+        """How many tasks to read of each account and state, as all may have the same ones."""
         parts = max(1, len(self.accounts) * len(self.standings))
         return max(limit, min(_LOOKED_THROUGH, _LOOKED_THROUGH_IN_PARTS // parts))
 
     async def _last_seen(self, limit: int) -> list[asyncpg.Record]:
-        """The keys of the tasks last seen, and whether each has the words."""
+        """The keys of the tasks last observed, and whether each has the words."""
         arguments: list[Any] = [self.accounts, self.standings, self.words, *(self.after or ())]
         beyond = "true"
         if self.after is not None:
@@ -162,7 +163,7 @@ class _Search:
         """The keys of the next tasks that have the words."""
         arguments: list[Any] = [self.accounts, self.standings, self.words, *(self.after or ())]
         beyond = "true" if self.after is None else "(observed_at, id, account) < ($4, $5, $6)"
-        # Else the bitmap of a common word is a rough one, and every row of its pages is tried.
+        # With less memory the bitmap of a common word is lossy: all rows of its pages are checked.
         await self.connection.execute("SET LOCAL work_mem = '32MB'")
         return await self.connection.fetch(
             f"""
@@ -193,7 +194,7 @@ async def _tasks(connection: Connection, keys: Sequence[asyncpg.Record]) -> list
 
 
 async def is_known(connection: Connection, key: Key) -> bool:
-    """Whether anything is on record about the task."""
+    """Whether the task was ever observed."""
     known: bool = await connection.fetchval(
         """
         SELECT EXISTS (SELECT FROM tasks JOIN accounts ON name = account

@@ -1,4 +1,4 @@
-"""Tasks to search, and one task: how it stands, what happened, and what each rule made of it."""
+"""The search for tasks, and one task: its state, events, messages, and results of rules."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -39,9 +39,9 @@ _FACTS = (
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """What is on record about a task; `rules` and `messages` are what rules made of it.
+    """The history of a task, the results of the rules, and the last messages.
 
-    There are `older` messages beside these.
+    `older` is the number of further messages.
     """
 
     papers: TaskHistory
@@ -51,14 +51,14 @@ class _Record:
 
 
 class Tasks(Screen):
-    """The tasks, and each of them."""
+    """The search, and the screen of each task."""
 
     path, words, place = "/tasks", "Tasks", 4
 
     def __init__(self, office: Office) -> None:
         super().__init__(office)
         self._past = PastRules(office.config)
-        self._one_at_a_time = asyncio.Lock()  # of explanations, which are for the processor
+        self._one_at_a_time = asyncio.Lock()  # explanations are bound by the processor
 
     def routes(self) -> list[Route]:
         return [
@@ -150,13 +150,13 @@ class Tasks(Screen):
         return _Record(papers, shown, messages, max(0, len(numbers) - _MOST_MESSAGES))
 
     async def _account_waits(self, key: Key) -> str | None:
-        """Why what is due of the account does not come yet."""
+        """Why the account's due messages are not sent yet."""
         rows = await api_lists.read_accounts(self.office.pool, self.office.clock.now(), [key[0]])
         tell = labels.teller(self._zone(key), self.office.config.timezone)
         return account_status.what_waits(rows[0], tell) if rows else None
 
     async def _explained(self, papers: TaskHistory) -> list[Explanation]:
-        """What each rule made of the task, worked out beside the loop."""
+        """The result of each rule, computed outside the event loop."""
         now = self.office.clock.now()
         since = max(papers.added_at, now - self.office.keep_events)
 
@@ -169,13 +169,13 @@ class Tasks(Screen):
 
 
 def _filled(query: QueryParams) -> QueryParams:
-    """What is asked for; a form also sends what was left empty, and buttons lead back with more."""
+    """The known parameters that are not empty; a form also sends its empty fields."""
     known = {*task_search.TASKS.filters, "limit", "cursor"}
     return QueryParams([(name, text) for name, text in query.items() if name in known and text])
 
 
 def _messages(papers: TaskHistory, found: Sequence[Explanation]) -> list[int]:
-    """The numbers of the messages about a task: its own, and the combined ones that it is in."""
+    """The ids of the messages about a task: its own, and the combined ones that contain it."""
     combined = (
         one
         for each in found
@@ -191,7 +191,7 @@ def _stands(papers: TaskHistory) -> str:
 
 
 def _facts(task: Task | None, zone: ZoneInfo, usual: ZoneInfo) -> Mapping[str, Any]:
-    """The fields of the task that are filled, in words."""
+    """The fields of the task that are not empty, in words."""
     if task is None:
         return {}
     found = {changes.FIELDS[name]: changes.said(task, name, zone, usual) for name in _FACTS}
