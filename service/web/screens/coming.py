@@ -87,7 +87,7 @@ class Coming(Screen):
         """The first of what comes by then, after a mark; what is planned is read anew."""
         place = None if after is None else (after[0], LARGEST_ID if after[1] else after[2])
         rows = await coming.planned(self.office.pool, until, limit, place)
-        messages = [one for one in planned(rows, found) if after is None or one.mark > after]
+        messages = planned(rows, found)
         if found is not None:
             now = self.office.clock.now()
             messages += islice(found.between(now, until, after), limit)
