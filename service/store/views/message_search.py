@@ -16,8 +16,8 @@ from service.store import Connection, Pool
 from service.store.views import dashboard
 
 _WINDOW = 10_000
-_FEW_TASKS = 1_000  # so many are looked up one by one; a word that more of them have is common
-_WINDOW_OF_WORDS = 1_000  # messages whose tasks are read to look for a common word
+_FEW_TASKS = 2_000  # so many are looked up one by one; a word that more of them have is common
+_WINDOW_OF_WORDS = 2_000  # messages whose tasks are read to look for a common word
 _MOST_WORDS = 8
 _LONGEST_RECEIVER = 200
 _RECEIVER = "left(lower(target), 200)"  # as in the index deliveries_to
