@@ -10,9 +10,3 @@ CREATE INDEX deliveries_pending ON deliveries (created_at, id)
     WHERE state IN ('planned', 'held', 'sending');
 CREATE INDEX deliveries_unsent ON deliveries (state, created_at, id)
     WHERE state NOT IN ('sent', 'planned', 'held', 'sending');
-
--- The words by which a person knows a task: its title, its customer, who does it.
-CREATE INDEX tasks_words ON tasks USING gin (to_tsvector('simple',
-    left(coalesce(snapshot ->> 'title', ''), 500) || ' '
-    || left(coalesce(snapshot #>> '{customer,name}', ''), 200) || ' '
-    || left(coalesce(snapshot #>> '{assignee,name}', ''), 200)));

@@ -5,6 +5,7 @@ list; the others are checked on at most `_WINDOW` rows of that, so that a search
 however few messages it matches. If a page is not full then, it says how far it has looked.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,13 +24,9 @@ _LONGEST_RECEIVER = 200
 _RECEIVER = "left(lower(target), 200)"  # as in the index deliveries_to
 _KEY = ("created_at", "id")
 _PREFIXES = ("", "#", "@")  # a receiver may be named without it
+_BETWEEN_WORDS = re.compile(r"[\s!-/:-@\[-`{-~]+")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-# As in the index tasks_words.
-_WORDS = """to_tsvector('simple',
-    left(coalesce(snapshot ->> 'title', ''), 500) || ' '
-    || left(coalesce(snapshot #>> '{customer,name}', ''), 200) || ' '
-    || left(coalesce(snapshot #>> '{assignee,name}', ''), 200))"""
 # An index in the order of the list is read, and only as far as needed: never all, to be sorted.
 _ONLY_IN_ORDER = """
     SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true),
@@ -241,19 +238,22 @@ async def _receiver(pool: Pool, named: str) -> str:
 
 
 def _tsquery(words: str) -> str:
-    """Every word quoted, so that it is text and no operator, and may go on."""
-    quoted = (word.replace("\\", "\\\\").replace("'", "''") for word in words.split()[:_MOST_WORDS])
-    return " & ".join(f"'{word}':*" for word in quoted)
+    """Every word quoted, so that it is text and no operator, and may go on.
+
+    As in the column, punctuation is between words and not in them.
+    """
+    found = [word for word in _BETWEEN_WORDS.split(words) if word][:_MOST_WORDS]
+    return " & ".join(f"'{word}':*" for word in found)
 
 
 async def _tasks(pool: Pool, words: str) -> list[tuple[str, str]] | None:
     """The tasks with this id or with all of these words; None if they are too many."""
     rows = await pool.fetch(
-        f"""
+        """
         SELECT account, id FROM tasks
         WHERE account = ANY (ARRAY(SELECT name FROM accounts)) AND id = $1
         UNION ALL
-        (SELECT account, id FROM tasks WHERE {_WORDS} @@ to_tsquery('simple', $2) LIMIT $3)
+        (SELECT account, id FROM tasks WHERE words @@ to_tsquery('simple', $2) LIMIT $3)
         """,
         words,
         _tsquery(words),
@@ -265,8 +265,8 @@ async def _tasks(pool: Pool, words: str) -> list[tuple[str, str]] | None:
 def _has_words(words: str) -> _Condition:
     """Asked row by row: a join might read all tasks that have a common word."""
     return _Condition(
-        f"""
-        (SELECT {_WORDS} @@ to_tsquery('simple', {{}}) FROM tasks
+        """
+        (SELECT words @@ to_tsquery('simple', {}) FROM tasks
          WHERE tasks.account = deliveries.account AND tasks.id = deliveries.task)
         """,
         (_tsquery(words),),
