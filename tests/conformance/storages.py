@@ -205,7 +205,8 @@ class PostgresStorage(Storage):
     async def decisions(self) -> Sequence[RecordedDecision]:
         rows = await self._connection.fetch(
             """
-            SELECT at, event, rule, rules_version, outcome, reason FROM decisions ORDER BY id
+            SELECT at, event, rule, rules_version, outcome, reason, group_key AS "group"
+            FROM decisions ORDER BY id
             """
         )
         return [RecordedDecision(**row) for row in rows]

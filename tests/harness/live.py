@@ -128,7 +128,8 @@ class Live:
 
     async def record(self) -> Record:
         decided = await self._connection.fetch(
-            "SELECT event, rule, rules_version, outcome, reason, at FROM decisions"
+            'SELECT event, rule, rules_version, outcome, reason, group_key AS "group", at'
+            " FROM decisions"
         )
         sent = await self._connection.fetch(
             """
