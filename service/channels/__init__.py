@@ -13,11 +13,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import httpx
 import orjson
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr
 
 from service import plugins
 from service.clock import Clock
@@ -31,6 +31,20 @@ from service.sources import Source
 
 SentRef: TypeAlias = dict[str, Any]
 JSON: TypeAlias = Mapping[str, Any] | orjson.Fragment | None
+
+
+def _http_address(url: SecretStr) -> SecretStr:
+    try:
+        parsed = httpx.URL(url.get_secret_value())
+    except httpx.InvalidURL:  # whose text quotes the address
+        raise ValueError("url is not an address") from None
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise ValueError("must be an address that begins with https:// or http://")
+    return url
+
+
+HttpAddress: TypeAlias = Annotated[SecretStr, AfterValidator(_http_address)]
+"""Where something is posted, and kept as a secret: many services put a key into it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +109,7 @@ class Channel(ABC):
     - `reaches_people`: its messages are counted by the storm guard
     - `pace`: messages to one target are sent one after the other and, after the first few, no
       faster than this
+    - `needs_text`: a step must have a text; without it, the event is sent
     """
 
     concurrency: ClassVar[int] = 4
@@ -104,6 +119,7 @@ class Channel(ABC):
     pace: ClassVar[timedelta | None] = None
     undoes: ClassVar[frozenset[str]] = frozenset()
     needs_target: ClassVar[bool] = True
+    needs_text: ClassVar[bool] = True
 
     @abstractmethod
     async def send(self, message: Message) -> SentRef:

@@ -9,7 +9,14 @@ import httpx
 import orjson
 from pydantic import SecretStr, field_validator
 
-from service.channels import ChannelOptions, ConfiguredChannel, Message, SentRef, http_call
+from service.channels import (
+    ChannelOptions,
+    ConfiguredChannel,
+    HttpAddress,
+    Message,
+    SentRef,
+    http_call,
+)
 from service.clock import Clock
 from service.domain.model import JSON_OPTIONS
 from service.errors import SendError
@@ -25,22 +32,11 @@ PAUSE = timedelta(minutes=1)
 class WebhookOptions(ChannelOptions):
     """`secret` is `whsec_` with base64 behind it; without one nothing is signed.
 
-    `url` is where messages are posted, and kept as a secret: many services put a key into it.
+    `url` is where messages are posted.
     """
 
-    url: SecretStr
+    url: HttpAddress
     secret: SecretStr | None = None
-
-    @field_validator("url")
-    @classmethod
-    def _is_http(cls, url: SecretStr) -> SecretStr:
-        try:
-            parsed = httpx.URL(url.get_secret_value())
-        except httpx.InvalidURL:  # whose text quotes the address
-            raise ValueError("url is not an address") from None
-        if parsed.scheme not in {"http", "https"} or not parsed.host:
-            raise ValueError("must be an address that begins with https:// or http://")
-        return url
 
     @field_validator("secret")
     @classmethod
@@ -60,6 +56,7 @@ class WebhookChannel(ConfiguredChannel):
     options: ClassVar[type[ChannelOptions]] = WebhookOptions
     concurrency: ClassVar[int] = 64
     needs_target: ClassVar[bool] = False
+    needs_text: ClassVar[bool] = False
     reaches_people: ClassVar[bool] = False
 
     def __init__(self, options: WebhookOptions, client: httpx.AsyncClient, clock: Clock) -> None:

@@ -61,7 +61,7 @@ def _way(kind: str) -> ChannelCapabilities:
     return (
         UNKNOWN_CHANNEL
         if channel is None
-        else ChannelCapabilities(channel.needs_target, channel.undoes)
+        else ChannelCapabilities(channel.needs_target, channel.needs_text, channel.undoes)
     )
 
 

@@ -12,6 +12,7 @@ class ChannelCapabilities:
     """A configured channel as rules need to know it; `undoes` are its ways of `on_undo`."""
 
     needs_target: bool = True
+    needs_text: bool = True
     undoes: frozenset[str] = frozenset()
 
 
@@ -39,7 +40,7 @@ class SystemCapabilities:
 
 # Stands for an unknown channel: that is one problem, and should not be reported as several.
 UNKNOWN_CHANNEL = ChannelCapabilities(
-    needs_target=False, undoes=frozenset({"update", "thread", "retract"})
+    needs_target=False, needs_text=False, undoes=frozenset({"update", "thread", "retract"})
 )
 
 

@@ -136,6 +136,17 @@ class SlackRig(HttpRig, kind="slack"):
         ]
 
 
+class TeamsRig(HttpRig, kind="teams"):
+    secrets = ("c2lnbmF0dXJl-of_the-workflow",)
+
+    def channel(self, client: httpx.AsyncClient, clock: Clock) -> Channel:
+        path = f"/workflows/0a1b/triggers/manual/paths/invoke?sig={self.secrets[0]}"
+        return configured("teams", client, clock, url=f"{self.receiver.url}{path}")
+
+    def arrived(self) -> list[str]:
+        return [request.headers["x-ms-client-tracking-id"] for request in self.receiver.requests]
+
+
 class EmailRig(Rig, kind="email"):
     secrets = ("p@ss/of#smtp", "cEBzcy9vZiNzbXRw")
     message = replace(MESSAGE, target="bo@x.test", subject="Smith gutters")

@@ -32,8 +32,10 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 EXAMPLE = ROOT / "infra" / "taskbell.example.yaml"
 
-# Stands for every ${NAME}: a text that is base64 as well, which some secrets have to be.
+# Stands for every ${NAME}: a text that is base64 as well, which some secrets have to be; and for
+# every ${NAME_URL}.
 SECRET = "whsec_dGFza2JlbGwgdGFza2JlbGw="
+SECRET_ADDRESS = "https://example.com/secret"
 
 # What an example that shows only a part is completed by, unless it brings that part itself.
 HEAD = {
@@ -101,7 +103,8 @@ def completed(text: str) -> str:
 def loaded(folder: Path, text: str) -> Config:
     file = folder / "taskbell.yaml"
     file.write_text(text, encoding="utf-8")
-    references = dict.fromkeys(_REFERENCE.findall(text), SECRET)
+    names = _REFERENCE.findall(text)
+    references = {one: SECRET_ADDRESS if one.endswith("_URL") else SECRET for one in names}
     return load(file, {**references, "TASKBELL_URL": "https://tasks.example.com"})
 
 
@@ -170,11 +173,12 @@ def code_words(page: str) -> set[str]:
 
 
 def test_every_option_is_explained() -> None:
-    """Each key of the configuration, of every system and of every channel, has its place."""
+    """Each key of the configuration, each system and channel, and each of their keys."""
     shapes: list[Any] = [RootShape, HookOptions]
     shapes += [source.options for source in systems().values()]
     shapes += [channel.options for channel in kinds().values()]
     keys = {field.alias or name for one in shapes for name, field in one.model_fields.items()}
+    keys |= {*systems(), *kinds()}
     assert keys - {"name"} - code_words("configuration.md") == set()
 
 

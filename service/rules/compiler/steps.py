@@ -228,7 +228,7 @@ class StepReader:
         elif {"text", "template"} <= {*words}:
             message = "text and template cannot be combined"
             self._fault((*path, "template"), message, "remove one of them")
-        elif way is not None and way.needs_target and not {"text", "template"} & {*words}:
+        elif way is not None and way.needs_text and not {"text", "template"} & {*words}:
             self._fault((*path, "text"), "text is missing")
 
     def _check_undo(

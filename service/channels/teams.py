@@ -1,0 +1,186 @@
+"""Microsoft Teams, by the address of a workflow that posts what is sent to it as a card.
+
+Such an address belongs to one channel or chat: the template "Send webhook alerts to a channel" of
+the Workflows app makes it. The workflow takes a message with an Adaptive Card and answers 202
+before it posts, so that what is too large for Teams would be lost without a word. It tells no id
+by which a post could be changed.
+"""
+
+import re
+from bisect import bisect_right
+from datetime import timedelta
+from typing import Any, ClassVar, TypeAlias
+
+import httpx
+import orjson
+from pydantic import SecretStr, field_validator
+
+from service.channels import (
+    ChannelOptions,
+    ConfiguredChannel,
+    HttpAddress,
+    Message,
+    SentRef,
+    http_call,
+)
+from service.clock import Clock
+from service.diagnostics import refused
+from service.errors import SendError
+from service.http import retry_after
+from service.http.connection_check import ConnectionCheck
+from service.http.json_body import aside, salvaged
+
+Json: TypeAlias = dict[str, Any]
+
+# learn.microsoft.com/connectors/teams: "approximately 28 KB", of everything in the message.
+LARGEST = 28_000
+# Characters of a last line, or of half a word; and how closely a text is cut.
+LONGEST_TAIL, STEP = 500, 100
+PAUSE = timedelta(minutes=1)
+REQUEST_TIMEOUT, TOO_MANY, SERVER_ERROR = 408, 429, 500
+# Where Office 365 connectors were, which answered 200 to what they did not post.
+RETIRED = ("outlook.office.com", "outlook.office365.com", "webhook.office.com")
+
+# What needs no blank line before it; the end of a link's text; and an address, without brackets,
+# at which Teams on a telephone ends it, and without what ends the sentence around it.
+LIST_ITEM = re.compile(r"\s*(?:[-*+]|\d{1,9}[.)])\s")
+LINK = re.compile(r"\](?=[(\[:])")
+ADDRESS = re.compile(r"https?://[^\s<>()\[\]\\\"]*[^\s<>()\[\]\\\"'*_.,:;!?…]")
+
+EXPLANATIONS = {
+    "AuthorizationFailed": "its address is not complete; copy it again from the workflow",
+    "DirectApiAuthorizationRequired": "only people of the organization may start the workflow;"
+    " let anyone start it, and copy its address again",
+    "TriggerInputSchemaMismatch": "the workflow does not take cards; make one from the template"
+    " that sends webhook alerts to a channel",
+    "WorkflowNotFound": "there is no such workflow any more; make a new one",
+    "WorkflowTriggerIsNotEnabled": "the workflow was turned off or deleted; turn it on, or make a"
+    " new one",
+    "WorkflowTriggerVersionNotFound": "the workflow has changed; copy its address again",
+}
+BY_STATUS = {
+    401: EXPLANATIONS["AuthorizationFailed"],
+    403: "the organization does not allow it; ask its administrator",
+    404: EXPLANATIONS["WorkflowNotFound"],
+    413: "the message is too large",
+}
+
+
+class TeamsOptions(ChannelOptions):
+    """`url` is the address of the workflow; whoever knows it can post."""
+
+    url: HttpAddress
+
+    @field_validator("url")
+    @classmethod
+    def _is_in_service(cls, url: SecretStr) -> SecretStr:
+        host = httpx.URL(url.get_secret_value()).host
+        if host.endswith(RETIRED):
+            message = "url is the address of an Office 365 connector, which Microsoft has retired"
+            raise refused(message, "make a workflow in Teams, and write its address")
+        return url
+
+
+class TeamsChannel(ConfiguredChannel):
+    """Posts to the channel or chat that the workflow was made for.
+
+    The text is Markdown as far as Teams goes: bold, italics and lists. A link shows where it leads,
+    whatever a task's title says.
+    """
+
+    options: ClassVar[type[ChannelOptions]] = TeamsOptions
+    pace: ClassVar[timedelta | None] = timedelta(seconds=1)
+    needs_target: ClassVar[bool] = False
+
+    def __init__(self, options: TeamsOptions, client: httpx.AsyncClient, clock: Clock) -> None:
+        self._url = httpx.URL(options.url.get_secret_value())
+        self._timeout = options.timeout
+        self._client = client
+        self._clock = clock
+
+    async def send(self, message: Message) -> SentRef:
+        headers = {
+            # Without the charset Teams may spoil emoji: Microsoft's "Format cards in Teams".
+            "content-type": "application/json; charset=utf-8",
+            # The run of the workflow is found by it in its history.
+            "x-ms-client-tracking-id": message.key,
+        }
+        if not message.text.strip():
+            raise SendError("the text is empty", permanent=True)
+        body = _body(message.text)
+        async with http_call(self._url.host, self._timeout):
+            response = await self._client.post(self._url, content=body, headers=headers)
+        if not response.is_success:
+            raise await self._refusal(response)
+        return {}
+
+    async def probe(self, check: ConnectionCheck) -> None:
+        await check(self._url, self._timeout)
+
+    async def _refusal(self, response: httpx.Response) -> SendError:
+        status = response.status_code
+        if status == TOO_MANY:
+            pause = retry_after(response.headers, self._clock.now()) or PAUSE
+            return SendError("Teams asked Taskbell to slow down", retry_after=pause, not_now=True)
+        if status == REQUEST_TIMEOUT or status >= SERVER_ERROR:
+            return SendError(f"Teams answered {status}", outcome_unknown=True)
+        code = await _code(response)
+        reason = EXPLANATIONS.get(code) or BY_STATUS.get(status) or "see Microsoft's documentation"
+        return SendError(f"Teams refused: {reason} ({code or status})", permanent=True)
+
+
+async def _code(response: httpx.Response) -> str:
+    """The name of an error, as Azure's services say it; empty where there is none."""
+    try:
+        answer = await aside(len(response.content), salvaged, response.content)
+        code = str(answer["error"]["code"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+    # Letters only: what is signed with has digits as well, and is not to be repeated.
+    return code if code.isalpha() and code.isascii() else ""
+
+
+def _body(text: str) -> bytes:
+    """The message with the whole text, or with as much of it as Teams takes."""
+    whole = _posted(text)
+    if len(whole) <= LARGEST:
+        return whole
+    start, _, last = text.rstrip().rpartition("\n")
+    if not start or len(last) > LONGEST_TAIL:
+        start, last = text, ""
+    lengths = range(0, min(len(start), LARGEST), STEP)
+    fitting = bisect_right(lengths, LARGEST, key=lambda n: len(_posted(_cut(start[:n], last))))
+    return _posted(_cut(start[: lengths[fitting - 1]], last))
+
+
+def _cut(start: str, last: str) -> str:
+    """A text without its middle; the last line may be the link by which a question is answered."""
+    match start.rsplit(maxsplit=1):
+        case [whole, half] if len(half) <= LONGEST_TAIL:
+            start = whole
+    return f"{start}\n…\n{last}"
+
+
+def _posted(text: str) -> bytes:
+    block = {"type": "TextBlock", "text": _markdown(text), "wrap": True}
+    card = {
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.2",
+        "msteams": {"width": "Full"},
+        "body": [block],
+    }
+    attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "content": card}
+    return orjson.dumps({"type": "message", "attachments": [attachment]})
+
+
+def _markdown(text: str) -> str:
+    """The text as Teams shows it line by line, with links that say where they lead.
+
+    A line by itself is a paragraph, as lines that only follow each other would become one. Teams
+    makes no link of an address that is not written as one.
+    """
+    shown = ADDRESS.sub(r"[\g<0>](\g<0>)", LINK.sub("] ", text))
+    lines = filter(str.strip, shown.splitlines())
+    parts = (f"\n{one}" if LIST_ITEM.match(one) else f"\n\n{one.strip()}" for one in lines)
+    return "".join(parts).strip()
