@@ -17,7 +17,7 @@ from tests.harness.waiting import eventually
 # A library's line, one with a traceback, a warning, our own, a destructor's, and a crash.
 NOISY = """
 import logging, warnings, structlog
-from service import log
+from service.telemetry import log
 from service.settings import read_settings
 
 class Careless:
@@ -83,7 +83,7 @@ async def test_for_people_all_have_one_look(tmp_path: Path) -> None:
 # Writes lines of all lengths, of its own and of a library, as fast as it can.
 TALKATIVE = """
 import logging, sys, structlog
-from service import log
+from service.telemetry import log
 from service.settings import read_settings
 
 log.configure(read_settings())

@@ -139,7 +139,7 @@ async def test_what_is_planned_has_its_hour_task_rule_and_button(firm: Firm) -> 
     assert "Fri 6 Mar, 09:00 (New York), in 2 hours" in page
     assert f'<a href="/messages/{number}"><b>slack #office</b></a>' in page
     assert '<a href="/tasks/field/T1"><b>Smith gutters</b></a> for Smith' in page
-    assert "by rule job-done" in page
+    assert 'by rule <a href="/rules/job-done">job-done</a>' in page
     assert "On hold until then." in page
     assert "outside its hours" in page
     assert "Planned." not in page
@@ -384,7 +384,7 @@ async def test_too_many_tasks_are_said(firm: Firm, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(foresight, "MOST_TO_CHOOSE", 2)
     page = await firm.shows()
     assert "beyond Fri 6 Mar, 21:00" in page
-    assert "too many tasks to choose from: each-evening." in page
+    assert 'too many tasks to choose from: <a href="/rules/each-evening">each-evening</a>.' in page
     assert page.count("is late") == 1
 
 
