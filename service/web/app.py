@@ -23,9 +23,9 @@ from service.web.api import Api
 from service.web.approvals import ApprovalPage
 from service.web.auth import Guard
 from service.web.buttons import Buttons
-from service.web.concurrency_limit import ConcurrencyLimit
 from service.web.connection_buttons import ConnectionButtons
 from service.web.health import Health
+from service.web.limits.concurrency_limit import ConcurrencyLimit
 from service.web.office import Office
 from service.web.pages import Pages
 from service.web.path_in_front import PathInFront
@@ -55,38 +55,33 @@ def build(
     actions = OperatorActions(pool, clock, doorbell)
     root = settings.root_path
     pages = Pages(root)
-    office = Office(
-        pool,
-        clock,
-        guard,
-        actions,
-        config,
-        doorbell,
-        pages,
-        faults=tuple(faults),
-        sections=sections(),
-        keep_events=settings.taskbell_keep_events,
-    )
+    kept = settings.taskbell_keep_events
+    parts = (pool, clock, guard, actions, config, doorbell, pages)
+    office = Office(*parts, faults=tuple(faults), sections=sections(), keep_events=kept)
     metrics.expect(config.accounts, ways(config.kinds))
 
     door = WebhookEndpoint(
         config.accounts, keeper, clock, unverified_from_anywhere=settings.taskbell_open_door
     )
     # The door comes first: it is asked a thousand times as often as anything else.
+    routes = [
+        Route("/hooks/{account}", door, methods=["POST"]),
+        Route("/hooks/{account}/", door, methods=["POST"]),
+        *Health(pool, doorbell, clock, guard, board, keeper, len(faults)).routes(),
+        *Api(pool, clock, guard, actions, config, root).routes(),
+        *ApprovalPage(pool, clock, guard, actions, config, links, pages).routes(),
+        *_pages(office),
+    ]
+    return _application(routes, root)
+
+
+def _application(routes: Sequence[BaseRoute], root: str) -> Starlette:
+    """These routes below the path `root`, with limits and problem documents around them."""
+    behind = [Middleware(PathInFront, root)] if root else []
     app = Starlette(
-        routes=[
-            Route("/hooks/{account}", door, methods=["POST"]),
-            Route("/hooks/{account}/", door, methods=["POST"]),
-            *Health(pool, doorbell, clock, guard, board, keeper, len(faults)).routes(),
-            *Api(pool, clock, guard, actions, config, root).routes(),
-            *ApprovalPage(pool, clock, guard, actions, config, links, pages).routes(),
-            *_pages(office),
-        ],
+        routes=routes,
         exception_handlers=HANDLERS,
-        middleware=[
-            *([Middleware(PathInFront, root)] if root else ()),
-            Middleware(ConcurrencyLimit),
-        ],
+        middleware=[*behind, Middleware(ConcurrencyLimit)],
     )
     # A sender that is redirected has not delivered.
     app.router.redirect_slashes = False

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from service.clock import Clock
 from service.settings import Settings
 from service.store import Pool, sessions
-from service.web.login_throttle import LoginThrottle
+from service.web.limits.login_throttle import LoginThrottle
 from service.web.problems import Problem
 from service.web.this_machine import is_from_other_site, why_not_local
 

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from service.web.connection_limiter import ConnectionLimiter
+from service.web.limits.connection_limiter import ConnectionLimiter
 from service.web.problems import Problem, come_again, respond
 
 log = structlog.get_logger()

@@ -23,7 +23,7 @@ from service.store.receipts import ReceiptKeeper
 from service.telemetry import tracing
 from service.web.app import build
 from service.web.auth import Guard
-from service.web.connection_limiter import ConnectionLimiter
+from service.web.limits.connection_limiter import ConnectionLimiter
 from service.web.protocol import Connection
 
 # More connections would only queue in the database. The door has its own: whatever the pages wait

@@ -25,7 +25,7 @@ from service.sandbox.system import Quirks
 from service.settings import Settings
 from service.sources import systems
 from service.sources.account import HookOptions
-from service.web.openapi import describe
+from service.web.api.openapi import describe
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -26,7 +26,7 @@ from service.http import open_client
 from service.sandbox.app import Sandbox
 from service.sandbox.app import running as serving
 from service.sources import Source, systems
-from service.web.openapi import describe
+from service.web.api.openapi import describe
 from tests.bench.wire import Connection, connect
 from tests.contract import source_rig
 from tests.fuzz.mutations import ODD, Mutations

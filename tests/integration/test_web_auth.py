@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from service.clock import VirtualClock
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
-from service.web import login_throttle
-from service.web.login_throttle import LoginThrottle
+from service.web.limits import login_throttle
+from service.web.limits.login_throttle import LoginThrottle
 from service.web.problems import Problem
 from tests.harness.site import Site, site
 

@@ -24,7 +24,7 @@ from service.simulator import Simulator, foresight
 from service.simulator.memory.deliveries import Delivery
 from service.simulator.upcoming import in_order, upcoming
 from service.store import Pool
-from service.web import forecast
+from service.web.presenters import forecast
 from tests.harness.history import plan, record
 from tests.harness.site import Site, configured, serving, site
 from tests.harness.tasks import SMITH, task

@@ -12,7 +12,7 @@ from service.domain.model import Cause, Customer, Event, Kind, Person, State
 from service.store import Pool
 from service.store.events import PostgresEvents
 from service.store.views import message_search
-from service.web.message_form import STATES
+from service.web.presenters.message_form import STATES
 from tests.harness.history import know, plan, record
 from tests.harness.site import Site
 from tests.harness.tasks import task

@@ -14,8 +14,9 @@ from service.explain import ExplanationStatus
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool, decisions
 from service.store.decisions import Decision, PostgresDecisions
-from service.web import changes, labels
-from service.web.explanations import STANDINGS
+from service.web import labels
+from service.web.presenters import changes
+from service.web.presenters.explanations import STANDINGS
 from tests.harness.history import know, know_of_none, plan, record
 from tests.harness.site import Site, configured, serving
 from tests.harness.tasks import ANN, BO, SMITH, START, task

@@ -13,11 +13,11 @@ from starlette.routing import Route
 
 from service.outbox import storms
 from service.store.views import api_lists, coming, dashboard
-from service.web.calendar_feed import calendar
-from service.web.coming_up import Mark, Message, Outlook, by_hour, planned
-from service.web.forecast import AHEAD, Forecast
 from service.web.office import Office
 from service.web.parameters import LARGEST_ID, cursor
+from service.web.presenters.calendar_feed import calendar
+from service.web.presenters.coming_up import Mark, Message, Outlook, by_hour, planned
+from service.web.presenters.forecast import AHEAD, Forecast
 from service.web.problems import Problem, come_again
 from service.web.screens import Screen
 

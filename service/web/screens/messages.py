@@ -12,9 +12,9 @@ from service.channels import ways
 from service.store.views import message_search, messages
 from service.store.views.message_search import Found
 from service.web import labels
-from service.web.field_changes import changes
-from service.web.message_form import STATES, MessageForm, read_message_form
 from service.web.parameters import LARGEST_ID
+from service.web.presenters.field_changes import changes
+from service.web.presenters.message_form import STATES, MessageForm, read_message_form
 from service.web.screens import Screen
 
 _SHOWN = 25

@@ -21,10 +21,11 @@ from service.store.tasks import Key
 from service.store.views import api_lists, dashboard, task_history, task_search
 from service.store.views.task_history import TaskHistory
 from service.store.views.task_search import TaskPage, TaskQuery
-from service.web import changes, labels
-from service.web.explanations import PastRules, RuleCard, cards
+from service.web import labels
 from service.web.office import Office
 from service.web.parameters import cursor, is_text, read_parameters, wrong
+from service.web.presenters import changes
+from service.web.presenters.explanations import PastRules, RuleCard, cards
 from service.web.problems import Problem
 from service.web.screens import Screen
 

@@ -17,9 +17,9 @@ from service.http.json_body import aside, decoded
 from service.store.views import webhook_log
 from service.store.views.api_lists import Row
 from service.web.parameters import LARGEST_ID, cursor, demand_choice, read_parameters
+from service.web.presenters.told_tasks import told_tasks
 from service.web.problems import Problem
 from service.web.screens import Screen
-from service.web.told_tasks import told_tasks
 
 _LONGEST_BODY = 20_000  # characters
 _MOST_TASKS = 50

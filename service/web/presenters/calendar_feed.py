@@ -10,7 +10,7 @@ from urllib.parse import quote
 import orjson
 
 from service.web import labels
-from service.web.coming_up import Message
+from service.web.presenters.coming_up import Message
 
 _OCTETS = 75  # of a line, at most (3.1)
 _SUMMARY, _TEXT = 120, 1_000  # characters

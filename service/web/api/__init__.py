@@ -23,8 +23,8 @@ from service.web.actions import (
     OperatorActions,
     action_routes,
 )
+from service.web.api.openapi import describe
 from service.web.auth import Endpoint, Guard
-from service.web.openapi import describe
 from service.web.parameters import (
     LARGEST_ID,
     cursor,

@@ -16,7 +16,7 @@ from service.clock import Clock
 from service.config import Config
 from service.simulator import foresight
 from service.store import DATABASE_ERRORS, Pool
-from service.web.coming_up import Outlook
+from service.web.presenters.coming_up import Outlook
 
 log = structlog.get_logger()
 

@@ -1,0 +1,1 @@
+"""Prepare what the screens show: texts, forms, forecasts and calendars."""
