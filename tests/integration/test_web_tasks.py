@@ -15,7 +15,7 @@ from service.processes.embedded import EmbeddedValkey
 from service.store import Pool, decisions
 from service.store.decisions import Decision, PostgresDecisions
 from service.web import labels
-from service.web.presenters import changes
+from service.web.presenters import field_changes
 from service.web.presenters.explanations import STANDINGS
 from tests.harness.history import know, know_of_none, plan, record
 from tests.harness.site import Site, configured, serving
@@ -358,4 +358,4 @@ def test_everything_has_words() -> None:
     assert set(STANDINGS) == set(ExplanationStatus)
     dates = {"due_is_day", "start_is_day", "end_is_day", "completed_at_is_day"}
     own = {"id", "account", "system", "fields", "revision"}
-    assert {*task().__slots__} - dates - own <= set(changes.FIELDS)
+    assert {*task().__slots__} - dates - own <= set(field_changes.FIELDS)

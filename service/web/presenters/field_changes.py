@@ -1,4 +1,4 @@
-"""What an event changed of its task, field by field, as a person reads it."""
+"""The changes of an event, as shown on the page: each field before and after."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,88 +7,103 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from service.domain.model import DAYS, Customer, Event, Person, Project, Task
-from service.explain.account_status import Told
+from service.web import labels
 
-_NAMES = {
-    "due": "due date",
-    "start": "start",
-    "end": "end",
+FIELDS = {
+    "acknowledged": "acknowledged",
+    "archived": "archived",
     "assignee": "assigned to",
-    "assignees": "people assigned",
+    "assignees": "people",
+    "author": "author",
+    "completed_at": "completed",
+    "completed_by": "completed by",
     "contacts": "contacts",
+    "created_at": "created",
+    "customer": "customer",
+    "description": "description",
     "done": "done",
+    "due": "due",
+    "end": "ends",
+    "not_started": "not started",
+    "priority": "priority",
+    "project": "project",
+    "start": "starts",
+    "status": "status",
+    "tags": "tags",
+    "title": "title",
+    "type": "type",
+    "updated_at": "last changed",
+    "url": "link",
 }
+"""The fields of a task in words."""
+
+NOTHING = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One field, and its value before and after."""
+    """One changed field: its name and its values, in words."""
 
     name: str
     before: str
     after: str
 
 
-def changes(event: Event, zone: ZoneInfo, told: Told) -> list[FieldChange]:
-    """Each field that the event covers; days are those of `zone`, and `told` shows other times."""
+def changes(event: Event, zone: ZoneInfo, usual: ZoneInfo) -> list[FieldChange]:
+    """The changed fields of the event; none if it has only one snapshot of the task."""
     before, after = event.before, event.after
     if before is None or after is None:
         return []
     return [
-        FieldChange(name, _shown(old, zone, told), _shown(new, zone, told))
-        for field in event.changed
-        for name, old, new in _parts(field, before, after)
+        change
+        for name in event.changed
+        if not name.endswith("_is_day")
+        for change in _change(name, before, after, zone, usual)
     ]
 
 
-def _parts(field: str, before: Task, after: Task) -> Iterator[tuple[str, Any, Any]]:
-    """The name and both values of a field; of the account's own fields those that changed."""
-    if field != "fields":
-        name = _NAMES.get(field, field.replace("_", " "))
-        yield name, _value(before, field), _value(after, field)
+def said(task: Task, name: str, zone: ZoneInfo, usual: ZoneInfo) -> str:
+    """A field of a task in words; `nothing` if it is empty."""
+    value = getattr(task, name, None)
+    if isinstance(value, datetime):
+        return _date(value, zone, usual, is_day=getattr(task, DAYS.get(name, ""), False))
+    return said_value(value)
+
+
+def _change(
+    name: str, before: Task, after: Task, zone: ZoneInfo, usual: ZoneInfo
+) -> Iterator[FieldChange]:
+    if name == "fields":
+        yield from _custom_changes(before.fields, after.fields)
         return
-    old, new = before.fields, after.fields
+    old, new = said(before, name, zone, usual), said(after, name, zone, usual)
+    yield FieldChange(FIELDS.get(name, name.replace("_", " ")), old, new)
+
+
+def _custom_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[FieldChange]:
     for name in sorted({*old, *new}):
         if old.get(name) != new.get(name):
-            yield name, old.get(name), new.get(name)
+            yield FieldChange(name, said_value(old.get(name)), said_value(new.get(name)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Day:
-    """A date of which only the day means anything."""
-
-    at: datetime
-
-
-def _value(task: Task, field: str) -> Any:
-    value = getattr(task, field, None)
-    is_day = field in DAYS and getattr(task, DAYS[field])
-    return _Day(value) if is_day and isinstance(value, datetime) else value
+def _date(moment: datetime, zone: ZoneInfo, usual: ZoneInfo, *, is_day: bool) -> str:
+    if not is_day:
+        return labels.teller(zone, usual)(moment)
+    there = moment.astimezone(zone)
+    return f"{there:%a} {there.day} {there:%b}"
 
 
-def _shown(value: Any, zone: ZoneInfo, told: Told) -> str:
-    if value is None or value in ("", (), []):
-        return "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name}: {_shown(one, zone, told)}" for name, one in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(_shown(one, zone, told) for one in value)
-    return _single(value, zone, told)
-
-
-def _single(value: Any, zone: ZoneInfo, told: Told) -> str:
+def said_value(value: Any) -> str:
+    """A value in words; `nothing` if it is empty."""
     match value:
-        case _Day(at=at):
-            there = at.astimezone(zone)
-            return f"{there:%a} {there.day} {there:%b %Y}"
-        case datetime():
-            return told(value)
+        case None | "" | ():
+            return NOTHING
+        case bool():
+            return "yes" if value else "no"
         case Person() | Customer() | Project():
-            return _name(value)
+            return value.name or value.id or NOTHING
+        case list() | tuple():
+            return ", ".join(map(said_value, value)) or NOTHING
+        case Mapping():
+            return ", ".join(f"{name}: {said_value(one)}" for name, one in value.items()) or NOTHING
     return str(value)
-
-
-def _name(one: Person | Customer | Project) -> str:
-    return one.name or getattr(one, "email", None) or one.id or "none"

@@ -11,7 +11,6 @@ from starlette.routing import Route
 from service.channels import ways
 from service.store.views import message_search, messages
 from service.store.views.message_search import Found
-from service.web import labels
 from service.web.parameters import LARGEST_ID
 from service.web.presenters.field_changes import changes
 from service.web.presenters.message_form import STATES, MessageForm, read_message_form
@@ -77,10 +76,9 @@ class Messages(Screen):
         pool, config = self.office.pool, self.office.config
         zone = config.zones.get(account, config.timezone)
         event = await messages.read_event(pool, number)
-        told = labels.teller(zone, config.timezone)
         return {
             "event": event,
-            "changes": [] if event is None else changes(event, zone, told),
+            "changes": [] if event is None else changes(event, zone, config.timezone),
             "beside": await messages.beside(pool, number, _BESIDE),
         }
 

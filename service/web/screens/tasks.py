@@ -24,7 +24,7 @@ from service.store.views.task_search import TaskPage, TaskQuery
 from service.web import labels
 from service.web.office import Office
 from service.web.parameters import cursor, is_text, read_parameters, wrong
-from service.web.presenters import changes
+from service.web.presenters import field_changes
 from service.web.presenters.explanations import PastRules, RuleCard, cards
 from service.web.problems import Problem
 from service.web.screens import Screen
@@ -89,7 +89,7 @@ class Tasks(Screen):
             page=page,
             next=cursor(page.next),
             wrong=wrong,
-            said=changes.said,
+            said=field_changes.said,
         )
         response.status_code = HTTPStatus.BAD_REQUEST if wrong else HTTPStatus.OK
         return response
@@ -125,7 +125,7 @@ class Tasks(Screen):
             stands=_stands(record.papers),
             facts=_facts(record.papers.known.task, there, usual),
             events=[
-                (one, changes.changes(one, there, usual))
+                (one, field_changes.changes(one, there, usual))
                 for one in reversed(record.papers.events[-_LATEST:])
             ],
             earlier=max(0, len(record.papers.events) - _LATEST),
@@ -195,9 +195,14 @@ def _facts(task: Task | None, zone: ZoneInfo, usual: ZoneInfo) -> Mapping[str, A
     """The fields of the task that are not empty, in words."""
     if task is None:
         return {}
-    found = {changes.FIELDS[name]: changes.said(task, name, zone, usual) for name in _FACTS}
+    found = {
+        field_changes.FIELDS[name]: field_changes.said(task, name, zone, usual) for name in _FACTS
+    }
     for alone, several in (("assignee", "assignees"), ("customer", "contacts")):
-        if found[changes.FIELDS[alone]] == found[changes.FIELDS[several]]:
-            del found[changes.FIELDS[several]]
-    own = {name.replace("_", " "): changes.said_value(value) for name, value in task.fields.items()}
-    return {name: text for name, text in (found | own).items() if text != changes.NOTHING}
+        if found[field_changes.FIELDS[alone]] == found[field_changes.FIELDS[several]]:
+            del found[field_changes.FIELDS[several]]
+    own = {
+        name.replace("_", " "): field_changes.said_value(value)
+        for name, value in task.fields.items()
+    }
+    return {name: text for name, text in (found | own).items() if text != field_changes.NOTHING}
