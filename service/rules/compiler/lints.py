@@ -25,6 +25,14 @@ _Message: TypeAlias = tuple[tuple[Trigger, Selection | None], str, str, str]
 
 # Hours that do not open in this century are not waited for.
 _DETAILS = "details"
+# The changes after which a task may be as it was before, with the fields that they are about.
+_CHANGES: Mapping[Kind, frozenset[str]] = {
+    Kind.RESCHEDULED: frozenset({"due", "start", "end"}),
+    Kind.REASSIGNED: frozenset({"assignee", "assignees"}),
+    Kind.CHANGED: frozenset(),
+    Kind.COMPLETED: frozenset(),
+    Kind.REOPENED: frozenset(),
+}
 _CORRECTION = "docs/recipes.md#the-visit-was-moved"
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -138,16 +146,21 @@ def _about_customers(rule: Rule, written: Mapping[str, Any], path: Path) -> Iter
             yield _warning(
                 place, "customers may get this more than once", "add once_per: to this rule"
             )
-        elif _corrects(rule) and _is_once_per_start(rule):
-            said = "customers are not told when a visit moves back to a time they already know"
+        elif field := _is_once_per_value(rule):
+            said = f"customers are not told when {field} changes back to a value they already know"
             yield _warning(place, said, "add event.at to once_per:")
 
 
-def _is_once_per_start(rule: Rule) -> bool:
-    """Whether `once_per` is the same for two moves of a visit to the same time."""
-    texts = [one.text for one in rule.planning.once_per]
+def _is_once_per_value(rule: Rule) -> str | None:
+    """The field that triggers the rule by its change, and alone tells its messages apart."""
+    if not rule.trigger.kinds or not rule.trigger.kinds <= _CHANGES.keys():
+        return None
+    usual = frozenset[str]().union(*(_CHANGES[kind] for kind in rule.trigger.kinds))
     read = by_noun(one.reads for one in rule.planning.once_per)
-    return read.keys() == {"task"} and "start" in read["task"] and "now" not in " ".join(texts)
+    if read.keys() != {"task"} or any("now" in one.text for one in rule.planning.once_per):
+        return None
+    told = {name.partition(".")[0] for name in read["task"]} & (rule.trigger.fields or usual)
+    return min((f"task.{name}" for name in told), default=None)
 
 
 def _about_days(rule: Rule, path: Path) -> Iterator[Issue]:
