@@ -96,8 +96,8 @@ class Hours:
 
         The library's own `next_change` searches up to the year 10000, which takes seconds.
         """
-        start = moment.astimezone(zone)
-        last = start + _HORIZON
+        # Counted in UTC: on the wall, ten years later may be an hour that a clock leaves out.
+        start, last = moment.astimezone(zone), (moment + _HORIZON).astimezone(zone)
         [_, change, *_] = next(_calendar(self.text, self.country, zone).intervals(start, last))
         return None if change >= last else change.astimezone(UTC)
 

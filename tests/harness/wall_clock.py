@@ -18,6 +18,8 @@ _CHANGES = {
 }
 _AROUND = [timedelta(days=some) for some in (-3, -1, 0, 0, 1)]
 
+zones = [ZoneInfo(name) for name in _CHANGES]
+
 places = st.sampled_from(
     [
         (ZoneInfo(name), date(2026, *change) + around)

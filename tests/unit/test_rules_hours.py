@@ -135,6 +135,18 @@ def test_hours_that_are_over_are_not_looked_for_long(text: str) -> None:
     assert process_time() - began < 0.3
 
 
+@pytest.mark.parametrize("zone", wall_clock.zones, ids=str)
+def test_each_hour_of_the_year_has_a_next_opening(zone: ZoneInfo) -> None:
+    """Also one of which the clock, where the search ends ten years later, shows no such time."""
+    hour = datetime(2026, 1, 1, tzinfo=UTC)
+    while hour.year < 2027:
+        hour += timedelta(minutes=30)
+        opening = OFFICE.next_open(hour, zone)
+        assert opening is not None
+        assert opening >= hour
+        assert OFFICE.is_open(opening, zone)
+
+
 @given(
     minutes=st.integers(0, 2 * 365 * 24 * 60),
     hours=st.integers(1, 40),
