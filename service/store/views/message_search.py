@@ -1,11 +1,13 @@
 """Messages to look through, the newest first.
 
-A message is a delivery. Each search has one condition that an index answers in the order of the
-list; the others are checked on at most `_WINDOW` rows of that, so that a search takes no longer,
-however few messages it matches. If a page is not full then, it says how far it has looked.
+A message is a delivery. Those that have ended have indexes for each thing one may ask for, written
+once, at the end. Those that are pending are few, and have one in the order of the list. So a search
+reads both, each by one condition that an index answers in the order of the list; the others are
+checked on at most `_WINDOW` rows of that, so that a search takes no longer, however few messages it
+matches. If a page is not full then, it says how far it has looked.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,8 +32,9 @@ _ONLY_IN_ORDER = """
     SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true),
            set_config('enable_incremental_sort', 'off', true)
 """
-_UNSENT = "state NOT IN ('sent', 'planned', 'held', 'sending')"
 _PENDING = "state IN ('planned', 'held', 'sending')"
+_ENDED = "state NOT IN ('planned', 'held', 'sending')"
+_UNSENT = "state NOT IN ('sent', 'planned', 'held', 'sending')"
 _ASKS = "(approver IS NOT NULL AND approved_by IS NULL)"
 STATES: Mapping[str, str] = {
     "waiting": f"{_PENDING} AND NOT (state = 'held' AND (storm IS NOT NULL OR {_ASKS}))",
@@ -48,7 +51,7 @@ STATES: Mapping[str, str] = {
 _PENDING_STATES = frozenset({"waiting", "on_hold", "approval"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Mark:
     """A place in the list: when the message there was planned (UTC), and its number."""
 
@@ -145,16 +148,14 @@ async def find(
         others = [*map(_condition, equal.items()), *exact]
         query = _Query(_bounds(search, mark, forward=forward), others, limit, forward)
         return await _page(pool, query, await _of_tasks(pool, query, tasks), mark)
-    query = _windowed(search, equal, exact, limit, mark, forward=forward)
-    async with pool.acquire() as connection, connection.transaction():
+    queries = list(_queries(search, equal, exact, limit, mark, forward=forward))
+    async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
         await connection.execute(_ONLY_IN_ORDER)
-        marks = await _in_window(connection, query)
-        is_full = len(marks) > limit or not query.others
-        end = None if is_full else await _end_of_window(connection, query)
-    return await _page(pool, query, marks, mark, end)
+        marks, end = _merged([await _in_window(connection, one) for one in queries], queries[0])
+    return await _page(pool, queries[0], marks, mark, end)
 
 
-def _windowed(
+def _queries(
     search: Search,
     equal: Mapping[str, str],
     exact: Sequence[_Condition],
@@ -162,20 +163,32 @@ def _windowed(
     mark: Mark | None,
     *,
     forward: bool,
-) -> _Query:
-    is_pending = search.state in _PENDING_STATES and not search.receiver
-    driver = None if is_pending else next(iter(equal.items()), None)
-    others = [*(_condition(one) for one in equal.items() if one != driver), *exact]
-    if search.words:
-        others.append(_has_words(search.words))
-    driving = _bounds(search, mark, driver, forward=forward)
-    if is_pending:
-        driving.append(_Condition(_PENDING))
-    elif driver is not None and driver[0] == "state":
-        driving.append(_Condition(_UNSENT))
-    key = _KEY if driver is None else (driver[0], *_KEY)
+) -> Iterator[_Query]:
+    """One for the messages that are pending, one for those that have ended, or both."""
+    words = [_has_words(search.words)] if search.words else []
     window = _WINDOW_OF_WORDS if search.words else _WINDOW
-    return _Query(driving, others, limit, forward, window, key)
+    if search.state in {"", *_PENDING_STATES}:
+        driving = [*_bounds(search, mark, forward=forward), _Condition(_PENDING)]
+        others = [*map(_condition, equal.items()), *exact, *words]
+        yield _Query(driving, others, limit, forward, window)
+    if search.state not in _PENDING_STATES:
+        driver = next(iter(equal.items()), None)
+        ended = _UNSENT if driver is not None and driver[0] == "state" else _ENDED
+        driving = [*_bounds(search, mark, driver, forward=forward), _Condition(ended)]
+        others = [*(_condition(one) for one in equal.items() if one != driver), *exact, *words]
+        key = _KEY if driver is None else (driver[0], *_KEY)
+        yield _Query(driving, others, limit, forward, window, key)
+
+
+def _merged(
+    looks: Sequence[tuple[Sequence[Mark], Mark | None]], query: _Query
+) -> tuple[list[Mark], Mark | None]:
+    """What was found, as far as all have looked; and how far that is if it does not fill a page."""
+    nearest = min if query.forward else max
+    end = nearest((end for _, end in looks if end is not None), default=None)
+    found = sorted((mark for marks, _ in looks for mark in marks), reverse=not query.forward)
+    near = [mark for mark in found if end is None or nearest(mark, end) == mark]
+    return near, None if len(near) > query.limit else end
 
 
 def _bounds(
@@ -227,7 +240,8 @@ async def _receiver(pool: Pool, named: str) -> str:
     found: str | None = await pool.fetchval(
         f"""
         SELECT name FROM unnest($1::text[]) WITH ORDINALITY AS names (name, place)
-        WHERE EXISTS (SELECT FROM deliveries WHERE {_RECEIVER} = name)
+        WHERE EXISTS (SELECT FROM deliveries WHERE {_RECEIVER} = name AND {_ENDED})
+           OR EXISTS (SELECT FROM deliveries WHERE {_RECEIVER} = name AND {_PENDING})
         ORDER BY place LIMIT 1
         """,
         names,
@@ -242,7 +256,7 @@ async def _tasks(pool: Pool, words: str) -> list[tuple[str, str]] | None:
         SELECT account, id FROM tasks
         WHERE account = ANY (ARRAY(SELECT name FROM accounts)) AND id = $1
         UNION ALL
-        (SELECT account, id FROM tasks WHERE words @@ to_tsquery('simple', $2) LIMIT $3)
+        (SELECT account, task FROM task_words WHERE words @@ to_tsquery('simple', $2) LIMIT $3)
         """,
         words,
         prefix_query(words),
@@ -255,8 +269,8 @@ def _has_words(words: str) -> _Condition:
     """Asked row by row: a join might read all tasks that have a common word."""
     return _Condition(
         """
-        (SELECT words @@ to_tsquery('simple', {}) FROM tasks
-         WHERE tasks.account = deliveries.account AND tasks.id = deliveries.task)
+        (SELECT words @@ to_tsquery('simple', {}) FROM task_words
+         WHERE task_words.account = deliveries.account AND task_words.task = deliveries.task)
         """,
         (prefix_query(words),),
     )
@@ -265,21 +279,25 @@ def _has_words(words: str) -> _Condition:
 async def _of_tasks(pool: Pool, query: _Query, tasks: Sequence[tuple[str, str]]) -> list[Mark]:
     values: list[Any] = [[account for account, _ in tasks], [number for _, number in tasks]]
     within = _put([*query.driving, *query.others], values)
+    first = f"ORDER BY {query.order(*_KEY)} LIMIT {query.limit + 1}"
+    of_task = (
+        f"SELECT {', '.join(_KEY)} FROM deliveries WHERE account = of_account AND task = of_task"
+    )
     rows = await pool.fetch(
         f"""
         SELECT found.created_at, found.id
         FROM unnest($1::text[], $2::text[]) AS named (of_account, of_task), LATERAL (
-            SELECT created_at, id FROM deliveries
-            WHERE account = of_account AND task = of_task AND {within}
-            ORDER BY {query.order(*_KEY)} LIMIT {query.limit + 1}) AS found
-        ORDER BY {query.order(*_KEY)} LIMIT {query.limit + 1}
+            ({of_task} AND {_PENDING} AND {within} {first}) UNION ALL
+            ({of_task} AND {_ENDED} AND {within} {first})) AS found
+        {first}
         """,
         *values,
     )
     return [Mark(*row) for row in rows]
 
 
-async def _in_window(connection: Connection, query: _Query) -> list[Mark]:
+async def _in_window(connection: Connection, query: _Query) -> tuple[list[Mark], Mark | None]:
+    """The messages in the window; and where that ends, if it does and they do not fill a page."""
     values: list[Any] = []
     within, checked = _put(query.driving, values), _put(query.others, values)
     rows = await connection.fetch(
@@ -292,7 +310,9 @@ async def _in_window(connection: Connection, query: _Query) -> list[Mark]:
         """,
         *values,
     )
-    return [Mark(*row) for row in rows]
+    is_full = len(rows) > query.limit or not query.others
+    end = None if is_full else await _end_of_window(connection, query)
+    return [Mark(*row) for row in rows], end
 
 
 async def _end_of_window(connection: Connection, query: _Query) -> Mark | None:

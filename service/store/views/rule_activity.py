@@ -12,8 +12,15 @@ async def last_messages(pool: Pool, rules: Sequence[str]) -> Mapping[str, asyncp
     rows = await pool.fetch(
         """
         SELECT rule, last.* FROM unnest($1::text[]) AS asked (rule), LATERAL (
-            SELECT id, state, account, created_at FROM deliveries
-            WHERE deliveries.rule = asked.rule ORDER BY created_at DESC, id DESC LIMIT 1) AS last
+            SELECT * FROM (
+                (SELECT id, state, account, created_at FROM deliveries
+                 WHERE deliveries.rule = asked.rule AND state NOT IN ('planned', 'held', 'sending')
+                 ORDER BY created_at DESC, id DESC LIMIT 1)
+                UNION ALL
+                (SELECT id, state, account, created_at FROM deliveries
+                 WHERE deliveries.rule = asked.rule AND state IN ('planned', 'held', 'sending')
+                 ORDER BY created_at DESC, id DESC LIMIT 1)) AS both_kinds
+            ORDER BY created_at DESC, id DESC LIMIT 1) AS last
         """,
         list(rules),
     )
