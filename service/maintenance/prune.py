@@ -32,8 +32,12 @@ _EVENTS = """
           AND NOT EXISTS (SELECT FROM deliveries WHERE deliveries.event = events.id) LIMIT $2)
 """
 _DELETED_TASKS = """
-    DELETE FROM tasks WHERE (account, id) IN (
-        SELECT account, id FROM tasks WHERE deleted_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
+    WITH gone AS (
+        SELECT account, id FROM tasks WHERE deleted_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+    ), words AS (
+        DELETE FROM task_words USING gone
+        WHERE task_words.account = gone.account AND task = gone.id)
+    DELETE FROM tasks USING gone WHERE tasks.account = gone.account AND tasks.id = gone.id
 """
 
 

@@ -1,6 +1,6 @@
 """The last known state of each task, and the lock under which it changes."""
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeAlias
@@ -11,7 +11,7 @@ import orjson
 from service.domain.alarms import AnnouncedUntil
 from service.domain.model import JSON_OPTIONS, Task
 from service.domain.recurrence import ToldCompletion
-from service.store import Connection, Pool, column, read_through
+from service.store import Connection, Pool, column, read_through, task_words
 
 Key: TypeAlias = tuple[str, str]
 """An account's name and the id of a task in it."""
@@ -70,6 +70,7 @@ class PostgresTasks:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._locked: dict[Key, TaskState] = {}
 
     async def lock(self, keys: Iterable[Key]) -> dict[Key, TaskState]:
         """First insert the rows of unknown tasks in order, then lock all of them in order.
@@ -96,7 +97,7 @@ class PostgresTasks:
             """,
             *columns,
         )
-        return {(row["account"], row["id"]): known_from(row) for row in rows}
+        return self._remembered(rows)
 
     async def lock_due(
         self, alarm_sets: Mapping[str, str], now: datetime, limit: int
@@ -120,7 +121,7 @@ class PostgresTasks:
             limit,
             now - _LOOKED_UP_SOON,
         )
-        return {(row["account"], row["id"]): known_from(row) for row in rows}
+        return self._remembered(rows)
 
     async def lock_watched(self, account: str, alarm_set: str, limit: int) -> dict[Key, TaskState]:
         """Lock some of the account's tasks that use this alarm set and are not locked by others."""
@@ -134,7 +135,12 @@ class PostgresTasks:
             alarm_set,
             limit,
         )
-        return {(row["account"], row["id"]): known_from(row) for row in rows}
+        return self._remembered(rows)
+
+    def _remembered(self, rows: Iterable[asyncpg.Record]) -> dict[Key, TaskState]:
+        found = {(row["account"], row["id"]): known_from(row) for row in rows}
+        self._locked.update(found)
+        return found
 
     async def present(self, keys: Iterable[Key]) -> dict[Key, Task]:
         wanted = sorted(set(keys))
@@ -186,6 +192,18 @@ class PostgresTasks:
             column([_json(one.known.unread) if one.known.unread else None for one in updates]),
             column([_told_json(one.known.told) for one in updates]),
         )
+        texts = dict(self._new_texts(updates))
+        if texts:
+            await task_words.write(self._connection, texts)
+
+    def _new_texts(self, updates: Sequence[TaskUpdate]) -> Iterator[tuple[Key, str]]:
+        """The text to find each task by, of those that had another one when they were locked."""
+        for one in updates:
+            before, after = self._locked.get(one.key, _NEVER_SEEN).task, one.known.task
+            if after is not before:
+                text = task_words.text_of(after)
+                if text is not None and text != task_words.text_of(before):
+                    yield one.key, text
 
     async def forget_unseen(self, keys: Sequence[Key]) -> None:
         if not keys:

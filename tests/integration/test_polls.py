@@ -314,4 +314,5 @@ async def test_what_is_old_is_forgotten_by_the_settings(taskbell: Corridor) -> N
     for days, tasks, events in ((9, 3, 1), (11, 1, 1), (21, 1, 0)):
         await prune.prune(taskbell.pool, settings, old + timedelta(days=days))
         assert await taskbell.pool.fetchval("SELECT count(*) FROM tasks") == tasks
+        assert await taskbell.pool.fetchval("SELECT count(*) FROM task_words") == tasks
         assert await taskbell.pool.fetchval("SELECT count(*) FROM events") == events

@@ -27,7 +27,7 @@ _LOOKED_THROUGH = 2_000  # of the tasks last observed, before the index of words
 _LOOKED_THROUGH_IN_PARTS = 24_000
 _MOST_WORDS, _LONGEST_WORD = 10, 100
 _BEGINNING = 3  # characters
-# Characters that the column `words` treats as spaces.
+# Characters that `task_words` treats as spaces.
 _PUNCTUATION = re.compile(r"[\s!-/:-@\[-`{-~]+")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -144,8 +144,8 @@ class _Search:
             beyond = "(observed_at, id) <= ($4, $5) AND (observed_at, id, account) < ($4, $5, $6)"
         return await self.connection.fetch(
             f"""
-            SELECT account, id, observed_at,
-                   $3::text IS NULL OR words @@ to_tsquery('simple', $3) AS fits
+            SELECT keys.account, id, observed_at,
+                   $3::text IS NULL OR coalesce(words @@ to_tsquery('simple', $3), false) AS fits
             FROM (
                 SELECT last.* FROM unnest($1::text[]) AS one, unnest($2::text[]) AS stands,
                 LATERAL (
@@ -153,8 +153,9 @@ class _Search:
                     WHERE account = one AND standing = stands AND {beyond}
                     ORDER BY observed_at DESC, id DESC LIMIT {limit}) AS last
                 ORDER BY observed_at DESC, id DESC, account DESC LIMIT {limit}) AS keys
-            JOIN tasks USING (account, id, observed_at)
-            ORDER BY observed_at DESC, id DESC, account DESC
+            LEFT JOIN task_words
+              ON $3::text IS NOT NULL AND task_words.account = keys.account AND task = id
+            ORDER BY observed_at DESC, id DESC, keys.account DESC
             """,
             *arguments,
         )
@@ -162,16 +163,19 @@ class _Search:
     async def _by_words(self, limit: int) -> list[asyncpg.Record]:
         """The keys of the next tasks that have the words."""
         arguments: list[Any] = [self.accounts, self.standings, self.words, *(self.after or ())]
-        beyond = "true" if self.after is None else "(observed_at, id, account) < ($4, $5, $6)"
+        beyond = "true"
+        if self.after is not None:
+            beyond = "(observed_at, id, tasks.account) < ($4, $5, $6)"
         # With less memory the bitmap of a common word is lossy: all rows of its pages are checked.
         await self.connection.execute("SET LOCAL work_mem = '32MB'")
         return await self.connection.fetch(
             f"""
-            SELECT account, id, observed_at FROM (
-                SELECT account, id, observed_at, standing FROM tasks
+            SELECT tasks.account, id, observed_at FROM (
+                SELECT account, task FROM task_words
                 WHERE words @@ to_tsquery('simple', $3) OFFSET 0) AS found
-            WHERE account = ANY ($1) AND standing = ANY ($2) AND {beyond}
-            ORDER BY observed_at DESC, id DESC, account DESC LIMIT {limit}
+            JOIN tasks ON tasks.account = found.account AND id = task
+            WHERE tasks.account = ANY ($1) AND standing = ANY ($2) AND {beyond}
+            ORDER BY observed_at DESC, id DESC, tasks.account DESC LIMIT {limit}
             """,
             *arguments,
         )
