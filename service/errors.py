@@ -21,6 +21,7 @@ The text of each is for a person: what happened, where, what to do. None contain
 from asyncio import CancelledError
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Self
 
 from service.diagnostics import Diagnostic
@@ -131,3 +132,11 @@ class SendError(TaskbellError):
             not_now=isinstance(error, SourceThrottled)
             or (isinstance(error, SourceUnreachable) and error.retry_after is not None),
         )
+
+
+class CannotStart(TaskbellError):
+    """An embedded server does not start; the message says which one, where and why."""
+
+    @classmethod
+    def because(cls, server: str, folder: Path, reason: str) -> "CannotStart":
+        return cls(f"{server} does not start in {folder}: {reason}")

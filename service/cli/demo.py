@@ -3,11 +3,12 @@
 import asyncio
 import os
 import secrets
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 
 import typer
 
 from service import store
-from service.cli.background import meanwhile
 from service.cli.instance import demo_configuration, demo_data, keep_addresses
 from service.cli.output.console import AsJson
 from service.cli.output.demo import announce, follow
@@ -72,3 +73,15 @@ async def _run(settings: Settings, on: Servers, *, as_json: bool) -> None:
         supervisor = Supervisor(programs, environ, on.own)
         supervisor.tell(line, line)
         await supervisor.run()
+
+
+@asynccontextmanager
+async def meanwhile(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Do this work for as long as the context is open."""
+    beside = [asyncio.create_task(one) for one in work]
+    try:
+        yield
+    finally:
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)

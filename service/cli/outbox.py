@@ -13,7 +13,7 @@ from service.clock import SystemClock
 from service.domain.model import State
 from service.outbox import NoSuchDelivery, approvals, operator_actions, storms
 from service.store import Pool, dead_letters
-from service.store.views.taken_back import REASON, TAKEN_BACK
+from service.store.deliveries import REASON, TAKEN_BACK
 
 app = typer.Typer(
     help="Show messages (sent, pending, failed) and act on them.",

@@ -11,7 +11,7 @@ import uvloop
 from service import store
 from service.change_plan import ChangePlan
 from service.cli import demo
-from service.cli.background import meanwhile
+from service.cli.demo import meanwhile
 from service.cli.output import change_plan
 from service.cli.output.console import AsJson, out, say, show_json
 from service.clock import SystemClock

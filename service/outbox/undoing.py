@@ -2,6 +2,8 @@
 
 from service.domain.model import Kind
 
+# What each event takes back. A date that moves or a task that is assigned again takes nothing back:
+# that is news of its own.
 UNDONE = frozenset(
     {
         (Kind.COMPLETED, Kind.REOPENED),

@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from service.errors import CannotStart
 from service.processes import postmaster
-from service.processes.cannot_start import CannotStart
 from service.processes.postgres_cluster import SOCKET, Cluster
 from service.processes.postgres_programs import owners
 from service.processes.postmaster import AT_ONCE, FAST

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from service.processes.cannot_start import CannotStart
+from service.errors import CannotStart
 from service.processes.postgres_programs import find_programs
 from service.processes.postmaster import noted
 from service.processes.private_folder import make_private

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from service.processes.cannot_start import CannotStart
+from service.errors import CannotStart
 from service.processes.private_folder import is_open_to_all
 from service.processes.wheels import find_program
 

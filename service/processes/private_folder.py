@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from service.processes.cannot_start import CannotStart
+from service.errors import CannotStart
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _TEMPORARY = "/tmp"  # noqa: S108 (the name is followed by a random one)

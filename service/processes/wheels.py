@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from service.processes.cannot_start import CannotStart
+from service.errors import CannotStart
 
 
 class NoProgram(CannotStart):

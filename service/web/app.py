@@ -6,6 +6,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import metrics
 from service.channels import ways
@@ -28,7 +29,6 @@ from service.web.health import Health
 from service.web.limits.concurrency_limit import ConcurrencyLimit
 from service.web.office import Office
 from service.web.pages import Pages
-from service.web.path_in_front import PathInFront
 from service.web.problems import HANDLERS
 from service.web.screens import screens, sections
 from service.web.sign_in import SignIn
@@ -97,3 +97,16 @@ def _pages(office: Office) -> list[BaseRoute]:
         *(route for screen in screens() for route in screen(office).routes()),
         Mount("/static", StaticFiles(packages=[("service.web", "static")])),
     ]
+
+
+class PathInFront:
+    """Removes the path from requests of proxies that forward it; others have removed it already."""
+
+    def __init__(self, app: ASGIApp, path: str) -> None:
+        self._app = app
+        self._path = path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and f"{scope['path']}/".startswith(f"{self._path}/"):
+            scope = {**scope, "path": scope["path"].removeprefix(self._path) or "/"}
+        await self._app(scope, receive, send)

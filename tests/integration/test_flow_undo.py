@@ -8,8 +8,8 @@ import pytest
 
 from service.clock import VirtualClock
 from service.store import Pool
+from service.store.deliveries import REASON
 from service.store.views import dashboard
-from service.store.views.taken_back import REASON
 from tests.harness.corridor import Corridor, begun, copy, corridor
 
 FINISHED = """

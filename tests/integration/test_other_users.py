@@ -18,7 +18,7 @@ import asyncpg
 import psutil
 import pytest
 
-from service.processes.cannot_start import CannotStart
+from service.errors import CannotStart
 from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey, database
 from service.processes.postgres_programs import UNPRIVILEGED
 from service.processes.postmaster import noted

@@ -17,9 +17,8 @@ from service.cli.output.console import AsJson, show_json
 from service.cli.subscribe import subscribe as subscribe_to
 from service.clock import SystemClock
 from service.config import Config
-from service.errors import ConfigError, SettingsError
+from service.errors import CannotStart, ConfigError, SettingsError
 from service.processes import embedded
-from service.processes.cannot_start import CannotStart
 from service.settings import Settings, read_settings
 from service.telemetry import log
 

@@ -1,10 +1,11 @@
-"""The events of a simulation, in memory."""
+"""The events of a simulation and the decisions on them, in memory."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from service.domain.model import Event, Kind
+from service.store.decisions import Decision, RecordedDecision
 from service.store.tasks import Key
 
 _TURNS = frozenset({Kind.COMPLETED, Kind.REOPENED})
@@ -55,3 +56,20 @@ class MemoryEvents:
             if key in wanted and event.kind is Kind.RESCHEDULED and event.at >= since:
                 found[key].append(event)
         return found
+
+
+class MemoryDecisions:
+    """`DecisionRepository` in memory; they are `recorded` in the order in which they were made."""
+
+    def __init__(self) -> None:
+        self.recorded: list[RecordedDecision] = []
+
+    async def insert(
+        self, decisions: Sequence[Decision], rules_version: str, now: datetime
+    ) -> None:
+        self.recorded += [
+            RecordedDecision(
+                now, one.event, one.rule, rules_version, one.outcome, one.reason, one.group
+            )
+            for one in decisions
+        ]

@@ -11,18 +11,15 @@ from service.domain.silences import Silence
 from service.rules import Ruleset
 from service.rules.revision import RevisedMessage, revision
 from service.rules.verdict import Plan
-from service.simulator.memory.accounts import MemoryAccounts
-from service.simulator.memory.announcements import MemoryAnnouncements
-from service.simulator.memory.decisions import MemoryDecisions
 from service.simulator.memory.deliveries import Delivery
 from service.simulator.memory.digests import MemoryDigests
-from service.simulator.memory.events import MemoryEvents
+from service.simulator.memory.events import MemoryDecisions, MemoryEvents
 from service.simulator.memory.final_check import MemoryFinalCheck
-from service.simulator.memory.lookups import MemoryLookups
 from service.simulator.memory.outbox import MemoryOutbox
 from service.simulator.memory.provenance import MemoryProvenance
 from service.simulator.memory.schedules import MemorySchedules
 from service.simulator.memory.tasks import MemoryTasks
+from service.simulator.memory.unchanging import MemoryAccounts, MemoryAnnouncements, MemoryLookups
 from service.simulator.memory.waits import MemoryWaits
 from service.store.accounts import AccountState
 

@@ -11,8 +11,8 @@ import orjson
 
 from service.domain.model import Kind, State
 from service.store import Pool
+from service.store.deliveries import REASON
 from service.store.outages import LONGEST_WAIT, WAIT_SINCE
-from service.store.views.taken_back import REASON
 
 Row: TypeAlias = dict[str, Any]
 Mark: TypeAlias = tuple[str | int, ...]
