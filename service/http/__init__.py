@@ -10,8 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from errno import EACCES
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from os import environ
+from ssl import SSLContext
 from typing import Any, TypeAlias
 
 import aiohttp
@@ -191,7 +194,10 @@ class _Transport(AiohttpTransport):
     """httpx's transport over aiohttp; raises nothing but httpx.RequestError."""
 
     def __init__(self, allow: tuple[Network, ...]) -> None:
-        super().__init__(client=lambda: _session(allow, self.ssl_context))
+        super().__init__(
+            verify=_trusted(environ.get("SSL_CERT_FILE"), environ.get("SSL_CERT_DIR")),
+            client=lambda: _session(allow, self.ssl_context),
+        )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         try:
@@ -199,6 +205,13 @@ class _Transport(AiohttpTransport):
         except aiohttp.ClientResponseError as error:
             # What aiohttp says quotes the answer, which may repeat the request and its credentials.
             raise httpx.RemoteProtocolError("the answer is not HTTP", request=request) from error
+
+
+@cache
+def _trusted(file: str | None, folder: str | None) -> SSLContext:
+    """The authorities to trust; reading them takes 20 ms, so it is done once per process."""
+    del file, folder  # httpx reads them from the environment
+    return httpx.create_ssl_context()
 
 
 def _session(allow: tuple[Network, ...], tls: Any) -> aiohttp.ClientSession:

@@ -8,6 +8,7 @@ There may be a pooler before the server, such as PgBouncer, which assigns each t
 another session. So nothing is left in a session then: no prepared statement, and no setting.
 """
 
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -32,6 +33,8 @@ _LONGEST_STATEMENT = 30.0  # seconds
 # How long a transaction may wait for the process that began it. One on a host that has vanished
 # would else keep its locks for the two hours after which TCP gives up.
 _LONGEST_SILENCE = "60s"
+_FIRST_OWN_TYPE = 16384  # those before it are PostgreSQL's, and the same in every database
+_types: dict[frozenset[int], Any] = {}
 # How a server says, at any time, that a session only reads.
 _SIGNS = ("in_hot_standby", "default_transaction_read_only")
 
@@ -54,7 +57,7 @@ class Pool(_Pool):
             connect=self._opening,
             reset=_leave_as_it_is,
             loop=None,
-            connection_class=asyncpg.Connection,
+            connection_class=_Connection,
             record_class=asyncpg.Record,
         )
 
@@ -70,6 +73,23 @@ class Pool(_Pool):
         settings = connection.get_settings()
         says = any(getattr(settings, sign, "off") == "on" for sign in _SIGNS)
         return says and not self._opening.is_pooled
+
+
+class _Connection(_Session):
+    """Asks what PostgreSQL's own types are once per process, and not once per connection.
+
+    asyncpg asks by a query of 10 ms for each new set of types, and keeps the answer with the
+    connection. It has no other place to keep it than `_introspect_types`, which it calls for that.
+    """
+
+    async def _introspect_types(self, typeoids: Iterable[int], *timeout: float | None) -> Any:
+        asked = frozenset(typeoids)
+        ask: Callable[..., Awaitable[Any]] = super()._introspect_types  # type: ignore[misc]
+        if max(asked) >= _FIRST_OWN_TYPE:
+            return await ask(asked, *timeout)
+        if asked not in _types:
+            _types[asked] = await ask(asked, *timeout)
+        return _types[asked]
 
 
 class Opening:

@@ -6,7 +6,7 @@ test's. Each verb does its work until nothing is left of it.
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -95,10 +95,10 @@ class Corridor:
     slack: SlackReceiver
     accounting: HttpReceiver
     head: dict[str, str]
-    config: Config
     keeper: ReceiptKeeper
-    worker: Worker
-    sources: Mapping[str, Source]
+    config: Config = field(init=False)
+    worker: Worker = field(init=False)
+    sources: Mapping[str, Source] = field(init=False)
 
     async def restart(self, rules: str, without: str = "", zone: str = "") -> Self:
         """End the worker and begin anew with these rules, without an account, in another zone."""
@@ -317,10 +317,7 @@ async def corridor(
             slack=slack,
             accounting=accounting,
             head=head,
-            config=configured(folder, rules, head),
             keeper=ReceiptKeeper(pool, lambda _: None),
-            worker=Worker(None, None, {}, {}, {}),  # type: ignore[arg-type]
-            sources={},
         )
         yield await made.restart(rules)
 

@@ -82,3 +82,24 @@ async def test_a_connection_that_is_given_up_as_it_is_opened_is_closed(database_
             await opening(database_url, connection_class=Silent)
     [given_up] = Silent.made
     assert given_up.is_closed()
+
+
+async def test_a_second_connection_knows_the_types_of_the_first(database_url: str) -> None:
+    """What PostgreSQL's own types are is asked once per process; types of our own each time."""
+    asked: list[str] = []
+    async with await store.connect(database_url) as pool:
+        await pool.execute("CREATE TYPE color AS ENUM ('red')")
+        await pool.fetchrow("SELECT $1::timestamptz[], $2::bytea[]", [], [])
+        async with pool.acquire(), pool.acquire() as second, pool.acquire() as third:
+            for connection in (second, third):
+                connection.add_query_logger(lambda record: asked.append(record.query))
+            for connection in (second, third):
+                row = await connection.fetchrow("SELECT $1::timestamptz[], $2::bytea[]", [], [b"x"])
+                assert row is not None
+                assert tuple(row) == ([], [b"x"])
+            await asyncio.sleep(0)
+            assert len(asked) == 2
+            for connection in (second, third):
+                assert await connection.fetchval("SELECT $1::color[]", ["red"]) == ["red"]
+            await asyncio.sleep(0)
+            assert len([one for one in asked if "typeinfo" in one]) == 2
