@@ -19,7 +19,7 @@ from service import store
 from service.clock import VirtualClock
 from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
 from service.processes.reaper import guarded
-from tests.harness.databases import Databases, with_database
+from tests.harness.databases import Database, Databases, with_database
 from tests.real import servers
 
 
@@ -64,8 +64,11 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[EmbeddedPostgres | serv
 
 
 @pytest.fixture(scope="session")
-def databases(postgres: EmbeddedPostgres | servers.Postgres) -> Databases:
-    return Databases(postgres.url)
+async def databases(
+    postgres: EmbeddedPostgres | servers.Postgres,
+) -> AsyncIterator[Databases]:
+    async with Databases(postgres.url) as databases:
+        yield databases
 
 
 @pytest.fixture(scope="session")
@@ -91,18 +94,23 @@ def reached(
 
 
 @pytest.fixture
-async def database_url(databases: Databases, reached: str) -> AsyncIterator[str]:
-    """The address of a migrated, empty database that only this test uses."""
-    name = await databases.take()
-    yield with_database(reached, name)
-    await databases.give_back(name)
+async def database(databases: Databases) -> AsyncIterator[Database]:
+    """A migrated, empty database that only this test uses."""
+    taken = await databases.take()
+    yield taken
+    await databases.give_back(taken)
 
 
 @pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[store.Pool]:
-    """A pool of connections to `database_url`."""
-    async with await store.connect(database_url) as pool:
-        yield pool
+def database_url(database: Database, reached: str) -> str:
+    """The address of this test's database."""
+    return with_database(reached, database.name)
+
+
+@pytest.fixture
+async def pool(database: Database, reached: str) -> store.Pool:
+    """A pool of connections to this test's database."""
+    return await database.pool(reached)
 
 
 @pytest.fixture

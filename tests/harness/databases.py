@@ -1,11 +1,15 @@
 """Migrated, empty databases for tests: used again, because PostgreSQL takes long to make one.
 
 Making a database takes half a second, emptying one a few milliseconds. One that a test has left
-with another schema or other settings than it had, or with many rows, is thrown away.
+with another schema or other settings than it had, or with many rows, is thrown away. Its pool is
+used again too: a new connection takes ten times as long for each statement that it sees first.
 """
 
-import asyncio
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -39,9 +43,11 @@ _FROM_ONE = """
     SELECT setval(format('public.%I', sequencename)::regclass, start_value, false)
     FROM pg_sequences WHERE schemaname = 'public';
 """
-_DISCONNECT = """
+_KEPT = "kept"
+_DISCONNECT = f"""
     SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid()
+    WHERE datname = current_database() AND application_name <> '{_KEPT}'
+      AND pid <> pg_backend_pid()
 """
 
 
@@ -50,52 +56,92 @@ def with_database(url: str, name: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 
+@dataclass(eq=False)
+class Database:
+    """One of them. The pool is opened by the first test that wants it."""
+
+    name: str
+    uses: int = 0
+    _pool: store.Pool | None = None
+
+    async def pool(self, reached: str) -> store.Pool:
+        """A pool of connections to it, by this address of its server."""
+        if self._pool is None:
+            url = with_database(reached, self.name)
+            sign = "&" if "?" in url else "?"
+            self._pool = await store.connect(f"{url}{sign}application_name={_KEPT}")
+        return self._pool
+
+    @asynccontextmanager
+    async def connection(self, url: str) -> AsyncIterator[store.Connection]:
+        """A connection of the pool, or one of its own; raises Unusable if a test has broken it."""
+        if self._pool is None:
+            connection = await asyncpg.connect(with_database(url, self.name))
+            yield connection
+            await connection.close()
+            return
+        if self._pool.is_closing() or self._pool.get_idle_size() < self._pool.get_size():
+            raise Unusable
+        async with self._pool.acquire() as pooled:
+            yield pooled
+
+    def close(self) -> None:
+        """End its connections at once."""
+        if self._pool is not None:
+            self._pool.terminate()
+
+
+class Unusable(Exception):
+    """A test has closed the pool, or has not given back a connection."""
+
+
 class Databases:
     """The databases of one server. `url` is that of a database nobody uses, as a superuser."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._free: list[str] = []
-        self._uses: dict[str, int] = {}
-        asyncio.run(self._prepare())
+        self._free: list[Database] = []
 
-    async def take(self) -> str:
-        """The name of a migrated, empty database that nobody else uses."""
+    async def __aenter__(self) -> Self:
+        await self._prepare()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for one in self._free:
+            one.close()
+
+    async def take(self) -> Database:
+        """A migrated, empty database that nobody else uses."""
         if self._free:
             return self._free.pop()
         name = f"test_{secrets.token_hex(6)}"
         admin = await asyncpg.connect(self._url)
         await admin.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
         await admin.close()
-        self._uses[name] = 0
-        return name
+        return Database(name)
 
-    async def give_back(self, name: str) -> None:
-        """End every connection to the database, and empty it for the next test."""
-        self._uses[name] += 1
-        if await self._is_emptied(name) and self._uses[name] < _MOST_USES:
-            self._free.append(name)
+    async def give_back(self, used: Database) -> None:
+        """End every other connection to the database, and empty it for the next test."""
+        used.uses += 1
+        if used.uses < _MOST_USES and await self._is_emptied(used):
+            self._free.append(used)
             return
+        used.close()
         admin = await asyncpg.connect(self._url)
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await admin.execute(f"DROP DATABASE {used.name} WITH (FORCE)")
         await admin.close()
 
-    async def _is_emptied(self, name: str) -> bool:
+    async def _is_emptied(self, used: Database) -> bool:
         """Whether it is as it was; False where only a new one is."""
         try:
-            connection = await asyncpg.connect(with_database(self._url, name))
-        except asyncpg.PostgresError:
+            async with used.connection(self._url) as connection:
+                await connection.execute(_DISCONNECT)
+                is_as_made = await connection.fetchval(_SCHEMA) == self._schema
+                return is_as_made and await self._empty(connection) < _MOST_ROWS
+        except (*store.DATABASE_ERRORS, Unusable):
             return False  # a test has closed it
-        try:
-            await connection.execute(_DISCONNECT)
-            is_as_made = await connection.fetchval(_SCHEMA) == self._schema
-            return is_as_made and await self._empty(connection) < _MOST_ROWS
-        except asyncpg.PostgresError:
-            return False
-        finally:
-            await connection.close()
 
-    async def _empty(self, connection: asyncpg.Connection) -> int:
+    async def _empty(self, connection: store.Connection) -> int:
         """Delete what tests have written; returns how many rows."""
         async with connection.transaction():
             await connection.execute(self._emptying)
