@@ -54,7 +54,7 @@ class Silence:
         )
 
 
-def refusal(
+def covering(
     silences: Iterable[Silence],
     rule: str,
     channel: str,
@@ -62,17 +62,17 @@ def refusal(
     account: str,
     task: Task | None,
     now: datetime,
-) -> str | None:
-    """Why the message is silenced, by the silence that ends last; None if it is not."""
+) -> Silence | None:
+    """The silence that covers the message; of several, the one that ends last."""
     on = [one for one in silences if one.is_on(now)]
-    covering = [one for one in on if one.covers(rule, channel, target, account, task)]
-    last = max(covering, key=lambda one: (one.ends_at, -one.id), default=None)
-    return None if last is None else last.refusal
+    found = [one for one in on if one.covers(rule, channel, target, account, task)]
+    return max(found, key=lambda one: (one.ends_at, -one.id), default=None)
 
 
 def described(scopes: Mapping[str, Any]) -> str:
-    """The scopes of a silence, such as `rule job-done, customer Smith`."""
-    return ", ".join(f"{scope} {scopes[scope]}" for scope in SCOPES if scopes[scope] is not None)
+    """The scopes of a silence, such as `rule job-done, customer Smith`; without any: everything."""
+    named = [f"{scope} {scopes[scope]}" for scope in SCOPES if scopes[scope] is not None]
+    return ", ".join(named) or "everything"
 
 
 def _reaches(address: str, channel: str, target: str, task: Task | None) -> bool:

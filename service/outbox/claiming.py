@@ -196,7 +196,8 @@ async def _mark(connection: Connection, ids: Sequence[int], now: datetime) -> No
     await connection.execute(
         """
         UPDATE deliveries SET state = 'sending', attempts = attempts + 1,
-            lease_until = $2, next_attempt_at = NULL, asking = (channel = 'customer')
+            lease_until = $2, next_attempt_at = NULL, asking = (channel = 'customer'),
+            hold = NULL
         WHERE id = ANY ($1)
         """,
         ids,
@@ -221,6 +222,7 @@ def _candidate(row: asyncpg.Record) -> Candidate:
         shadow=row["shadow"],
         is_exempt=is_exempt,
         muted_by=None if is_exempt else row["muted_by"],
+        reaches_customer=_reaches_customer(row),
         flood=None if is_let_go or row["flood"] is None else StormScope.from_key(row["flood"]),
         visit=None if row["visit"] is None else Visit(row["visit"], row["announced"]),
         even_if_told=row["even_if_told"],
@@ -238,6 +240,15 @@ def _may_reach_customer(row: asyncpg.Record) -> bool:
     if row["updates"] is not None or row["approves"] is not None or row["channel"] in WRITES:
         return False
     return row["channel"] == "customer" or recipients.is_address(row["target"])
+
+
+def _reaches_customer(row: asyncpg.Record) -> bool:
+    """Whether it reaches the customer of its task, or tells a customer of several."""
+    if row["event"] is None or not _may_reach_customer(row):
+        return False
+    if row["tells_of"] is not None or row["channel"] == "customer":
+        return True
+    return recipients.reaches_customer(_told(row), row["channel"], row["target"])
 
 
 def _is_repeated(row: asyncpg.Record) -> bool:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from service.domain.model import Task
 from service.domain.silences import Silence
-from service.outbox import mutes, storms, visits
+from service.outbox import holds, mutes, storms, visits
 from service.outbox.gates import Candidate, GateFacts
 from service.rules import Ruleset, recipients
 from service.store import Connection
@@ -28,6 +28,8 @@ async def read(
     present = await _present(connection, candidates, rules)
     muting = await mutes.muting(connection, [one.muted_by for one in candidates if one.muted_by])
     floods = await storms.counted(connection, candidates, rules.storm, now)
+    is_for_customers = any(one.reaches_customer for one in candidates)
+    on_hold = await holds.still_on(connection, now) if is_for_customers else []
     telling = await visits.telling(connection, candidates)
     return GateFacts(
         now=now,
@@ -39,6 +41,7 @@ async def read(
         told=telling.told.get,
         floods=floods,
         being_told=telling.under_way,
+        holds=on_hold,
     )
 
 

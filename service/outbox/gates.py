@@ -12,8 +12,9 @@ from datetime import datetime
 from typing import Protocol, TypeAlias
 from zoneinfo import ZoneInfo
 
+from service.domain.holds import Hold, last_of
 from service.domain.model import State, Task
-from service.domain.silences import Silence, refusal
+from service.domain.silences import Silence, covering
 from service.domain.storms import StormScope
 from service.rules import Ruleset, mutes, recipients
 from service.rules.planning import is_instead
@@ -32,6 +33,7 @@ class Candidate:
     - `approver`, `approve_by`: who still has to approve it, and until when
     - `is_exempt`: exempt from most gates, because it updates a message, requests an approval, goes
       to the operator, or was requested by a person
+    - `reaches_customer`: it reaches the customer of its task, or of several
     - `flood`: the group in which the storm guard counts it; None if no storm may hold it
     - `unread`: why its account could not be asked about it
     """
@@ -49,6 +51,7 @@ class Candidate:
     shadow: bool = False
     is_exempt: bool = False
     muted_by: str | None = None
+    reaches_customer: bool = False
     flood: StormScope | None = None
     visit: Visit | None = None
     even_if_told: bool = False
@@ -80,6 +83,7 @@ class GateFacts:
 
     - `zones`: the time zones of the accounts
     - `present`: a task as it is now
+    - `holds`: the holds of customer messages
     - `muting`: the rule and the title of the task that mute a key
     - `told`: the last message that a customer got about a visit
     - `floods`: the numbers of messages by storm group
@@ -95,6 +99,7 @@ class GateFacts:
     told: Callable[[str], Told | None]
     floods: StormCounts
     being_told: frozenset[str] = frozenset()
+    holds: Sequence[Hold] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +107,16 @@ class Stop:
     """The new state of a delivery that must not be sent now.
 
     If it is PLANNED or HELD, it is due `again_at` (UTC); None: not before a person decides. Without
-    a reason it keeps its own. `storm` is the scope of the storm that holds it.
+    a reason it keeps its own. `storm` is the scope of the storm that holds it; `hold` and `silence`
+    are the ids of what holds or skips it.
     """
 
     state: State
     reason: str | None
     again_at: datetime | None = None
     storm: StormScope | None = None
+    hold: int | None = None
+    silence: int | None = None
 
 
 Stops: TypeAlias = dict[int, Stop]
@@ -172,9 +180,10 @@ def _is_silenced(one: Candidate, facts: GateFacts) -> Stop | None:
     if not facts.silences:
         return None
     account, _ = one.key
-    return _skipped(
-        refusal(facts.silences, one.rule, one.channel, one.target, account, one.told(), facts.now)
+    found = covering(
+        facts.silences, one.rule, one.channel, one.target, account, one.told(), facts.now
     )
+    return None if found is None else Stop(State.SKIPPED, found.refusal, silence=found.id)
 
 
 def _is_muted(one: Candidate, facts: GateFacts) -> Stop | None:
@@ -186,6 +195,15 @@ def _has_nobody_to_tell(one: Candidate, facts: GateFacts) -> Stop | None:
     if one.channel != recipients.EMPLOYEE:
         return None
     return _skipped(recipients.employee_refusal(facts.present(one.key), one.channel))
+
+
+def _is_on_hold(one: Candidate, facts: GateFacts) -> Stop | None:
+    """Whether a person holds all customer messages: nothing waits that is not to be sent anyway."""
+    hold = last_of(facts.holds, facts.now) if one.reaches_customer else None
+    if hold is None:
+        return None
+    ends_at = min(hold.ends_at, one.expires_at or hold.ends_at)
+    return Stop(State.HELD, hold.said, ends_at, hold=hold.id)
 
 
 def _is_in_a_storm(candidates: Sequence[Candidate], facts: GateFacts) -> Stops:
@@ -271,6 +289,7 @@ GATES: tuple[Gate, ...] = (
     _is_silenced,
     _is_muted,
     _has_nobody_to_tell,
+    _is_on_hold,
 )
 GATES_OF_EXCUSED: tuple[Gate, ...] = (_is_too_late, _is_on_trial)
 GATES_OF_SEVERAL: tuple[GateOfSeveral, ...] = (_is_in_a_storm, _tells_what_is_told)

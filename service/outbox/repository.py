@@ -230,8 +230,8 @@ def _silenced(
     refused = {}
     for row in placed:
         request = by_identity[row["event"], *_identity(row)]
-        if (reason := silences.refusal_of(found, request, now)) is not None:
-            refused[row["id"]] = Stop(State.SKIPPED, reason)
+        if (silence := silences.silencing(found, request, now)) is not None:
+            refused[row["id"]] = Stop(State.SKIPPED, silence.refusal, silence=silence.id)
     return refused
 
 

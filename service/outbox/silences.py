@@ -9,7 +9,7 @@ import asyncpg
 import orjson
 
 from service.domain.model import Task
-from service.domain.silences import SCOPES, Silence, refusal
+from service.domain.silences import SCOPES, Silence, covering
 from service.errors import TaskbellError
 from service.outbox import DeliveryRequest
 from service.store import Connection, Pool, read_through
@@ -152,14 +152,16 @@ async def _told_of(connection: Connection, silence: Silence) -> AsyncIterator[as
             yield row
 
 
-def refusal_of(silences: Sequence[Silence], request: DeliveryRequest, now: datetime) -> str | None:
-    """The reason why a request is silenced now; None if it is not. Shadows are not sent anyway."""
+def silencing(
+    silences: Sequence[Silence], request: DeliveryRequest, now: datetime
+) -> Silence | None:
+    """The silence that covers a request now, if any. Shadows are not sent anyway."""
     plan = request.plan
     if plan.shadow:
         return None
     event = request.event
     task = event.task if event.task_id else None
-    return refusal(silences, request.rule, plan.channel, plan.target, event.account, task, now)
+    return covering(silences, request.rule, plan.channel, plan.target, event.account, task, now)
 
 
 def _covers(silence: Silence, row: asyncpg.Record) -> bool:

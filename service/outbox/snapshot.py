@@ -76,7 +76,8 @@ async def read(connection: Connection, now: datetime, until: datetime) -> list[P
 
 def _waits_for_a_person(row: asyncpg.Record) -> bool:
     is_asked = row["approver"] is not None and row["approved_by"] is None
-    return is_asked or (row["state"] == State.HELD and row["storm"] is not None)
+    is_in_storm = row["storm"] is not None and row["hold"] is None
+    return is_asked or (row["state"] == State.HELD and is_in_storm)
 
 
 def _order(row: asyncpg.Record) -> DeliveryRequest:

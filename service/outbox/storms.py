@@ -209,7 +209,7 @@ async def _hold(
     """Mark deliveries as held by a storm. Until a person decides, they can only expire."""
     held = await connection.fetch(
         f"""
-        UPDATE deliveries SET state = 'held', storm = $1, reason = $2,
+        UPDATE deliveries SET state = 'held', storm = $1, hold = NULL, reason = $2,
             next_attempt_at = expires_at
         WHERE id = ANY ($3) OR id IN (
             SELECT id

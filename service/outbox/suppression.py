@@ -28,13 +28,14 @@ async def stop(connection: Connection, stops: Stops, now: datetime) -> None:
     await connection.execute(
         """
         UPDATE deliveries SET state = new.state, reason = coalesce(new.reason, deliveries.reason),
-            next_attempt_at = new.again_at, lease_until = NULL, asking = false,
+            next_attempt_at = new.again_at, hold = new.hold, silence = new.silence,
+            lease_until = NULL, asking = false,
             settled_at = CASE WHEN new.state NOT IN ('planned', 'held') THEN $1::timestamptz END,
             unread_since = CASE WHEN new.state <> 'held' THEN unread_since END,
             attempts = attempts - (deliveries.state = 'sending')::int,
             unsent = unsent + (deliveries.state = 'sending')::int
-        FROM unnest($2::bigint[], $3::text[], $4::text[], $5::timestamptz[])
-          AS new (id, state, reason, again_at)
+        FROM unnest($2::bigint[], $3::text[], $4::text[], $5::timestamptz[],
+            $6::bigint[], $7::bigint[]) AS new (id, state, reason, again_at, hold, silence)
         WHERE deliveries.id = new.id AND deliveries.state IN ('planned', 'held', 'sending')
         """,
         now,
@@ -42,6 +43,8 @@ async def stop(connection: Connection, stops: Stops, now: datetime) -> None:
         [one.state for one in stops.values()],
         [one.reason for one in stops.values()],
         [one.again_at for one in stops.values()],
+        [one.hold for one in stops.values()],
+        [one.silence for one in stops.values()],
     )
     held = [number for number, one in stops.items() if one.state is State.HELD]
     if held:

@@ -6,9 +6,10 @@ from datetime import datetime
 
 from service.change_plan import pending_counts
 from service.domain.digests import Join
+from service.domain.holds import Hold
 from service.domain.model import State
 from service.domain.storms import Lately
-from service.outbox import mutes, snapshot, storms, visits
+from service.outbox import holds, mutes, snapshot, storms, visits
 from service.outbox.mutes import Mute
 from service.outbox.snapshot import PendingOrder
 from service.simulator import Simulator
@@ -23,6 +24,7 @@ class UnderWay:
     """Everything that has begun and is not over: what a simulation of the future begins with."""
 
     storms: Lately
+    holds: Sequence[Hold]
     mutes: Sequence[Mute]
     last_event: int
     orders: Sequence[PendingOrder]
@@ -34,6 +36,7 @@ class UnderWay:
         """What is due by `until` (UTC), as it stands `now`."""
         return cls(
             await storms.lately(connection, now),
+            await holds.still_on(connection, now),
             await mutes.holding(connection),
             await events.last_id(connection),
             await snapshot.read(connection, now, until),
@@ -45,6 +48,7 @@ class UnderWay:
         """The same without what belongs to other accounts."""
         return UnderWay(
             self.storms,
+            self.holds,
             self.mutes,
             self.last_event,
             [one for one in self.orders if one.request.event.account in accounts],
@@ -77,6 +81,7 @@ async def take_over(
     """Let the simulation go on with these tasks (account, state) and what is under way."""
     now, tx, accounts = simulator.clock.now(), simulator.tx, simulator.accounts
     tx.outbox.remember_storms(begun.storms)
+    tx.outbox.remember_holds(begun.holds)
     tx.outbox.remember_mutes(begun.mutes)
     tx.events.last_id = begun.last_event
     await simulator.adopt_alarms([one for one in tasks if one[0] in accounts])

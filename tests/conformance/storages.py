@@ -7,10 +7,12 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from service.domain.holds import Hold
 from service.domain.model import Cause, Event, Kind, State, Task
 from service.domain.silences import Silence
 from service.engine.postgres import PostgresTransaction
 from service.engine.transaction import Transaction
+from service.outbox import claiming
 from service.rules import Ruleset
 from service.simulator.memory.transaction import MemoryTransaction
 from service.store import Connection, schedules
@@ -23,6 +25,7 @@ from tests.harness.tasks import task as task_of
 
 LONDON, PARIS = "london", "paris"
 ZONES = {LONDON: ZoneInfo("Europe/London"), PARIS: ZoneInfo("Europe/Paris")}
+_ALL = 1_000  # deliveries
 WATCH = "the watch of this process"
 RULES = "the version of the rules"
 _STATES = {name: AccountState(name, START, START, None, None, 0) for name in ZONES}
@@ -90,6 +93,10 @@ class Storage(ABC):
         """An operator sets up a silence, before anything else happens."""
 
     @abstractmethod
+    async def hold(self, *holds: Hold) -> None:
+        """A person holds customer messages; with none: releases them all."""
+
+    @abstractmethod
     async def send(self, now: datetime) -> None:
         """All messages go out that are due."""
 
@@ -117,6 +124,9 @@ class MemoryStorage(Storage):
 
     async def silence(self, silence: Silence) -> None:
         self.tx = MemoryTransaction(_STATES, [silence])
+
+    async def hold(self, *holds: Hold) -> None:
+        self.tx.outbox.remember_holds(holds)
 
     async def send(self, now: datetime) -> None:
         await self.tx.send(Ruleset.empty(), ZONES, now)
@@ -171,12 +181,27 @@ class PostgresStorage(Storage):
             *astuple(silence),
         )
 
+    async def hold(self, *holds: Hold) -> None:
+        await self._connection.execute("DELETE FROM holds")
+        await self._connection.executemany(
+            """
+            INSERT INTO holds (id, created_at, ends_at, reason, created_by)
+            OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5)
+            """,
+            [astuple(one) for one in holds],
+        )
+
     async def send(self, now: datetime) -> None:
+        rows = await self._connection.fetch("SELECT DISTINCT lane FROM deliveries")
+        for row in rows:
+            due = claiming._Due(row["lane"], now, _ALL, (), one_by_one=False)
+            await claiming._claim_or_stop(
+                self._connection, due, Ruleset.empty(), ZONES, durable=True
+            )
         await self._connection.execute(
             """
-            UPDATE deliveries SET state = 'sent', attempts = 1, settled_at = $1,
-                next_attempt_at = NULL
-            WHERE state IN ('planned', 'held') AND next_attempt_at <= $1
+            UPDATE deliveries SET state = 'sent', settled_at = $1, lease_until = NULL
+            WHERE state = 'sending'
             """,
             now,
         )

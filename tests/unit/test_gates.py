@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from service.domain.holds import Hold
 from service.domain.model import State
 from service.domain.silences import Silence
 from service.domain.storms import StormScope
@@ -27,6 +28,7 @@ RULES = (
 )
 FLOOD, OTHER = StormScope("field"), StormScope("london")
 VISIT = Visit("a visit", "2026-03-08")
+HOLD = Hold(3, NOON - HOUR, NIGHT + HOUR, "a funeral", "Ann")
 SILENCE = Silence(1, NOON - HOUR, NIGHT + HOUR, "stocktaking")
 
 
@@ -84,6 +86,12 @@ GATES = {
         "no recipient: ",
         {"channel": "employee"},
         {"present": lambda _: task()},
+    ),
+    "hold": Closed(
+        State.HELD,
+        "customer messages are on hold until 2026-03-06 23:00 UTC (Ann): a funeral",
+        {"reaches_customer": True},
+        {"holds": [HOLD]},
     ),
     "storm": Closed(
         State.HELD,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.domain.silences import Silence, refusal
+from service.domain.silences import Silence, covering
 from tests.harness.tasks import ANN, BO, SMITH, START, task
 
 HOUR = timedelta(hours=1)
@@ -24,7 +24,8 @@ def why(*silences: Silence, after: timedelta = timedelta(0), **said: Any) -> str
         "account": "london",
         "task": VISIT,
     } | said
-    return refusal(silences, **message, now=START + after)
+    found = covering(silences, **message, now=START + after)
+    return None if found is None else found.refusal
 
 
 @pytest.mark.parametrize(

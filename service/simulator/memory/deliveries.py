@@ -76,6 +76,7 @@ class Delivery:
             shadow=self.request.shadow,
             is_exempt=self.is_exempt or self.updates is not None or self.approves is not None,
             muted_by=plan.muted_by,
+            reaches_customer=self._is_for_customer,
             flood=self.flood,
             visit=self.visit,
             even_if_told=plan.even_if_told,
@@ -85,7 +86,7 @@ class Delivery:
     def grounds(self) -> MessageBasis | None:
         """The facts that it depends on, if it reaches the customer of its task, or of several."""
         plan = self.request.plan
-        if self.updates is not None or self.approves is not None or not self._reaches_customer:
+        if not self._is_for_customer:
             return None
         return MessageBasis(
             self.request.event,
@@ -100,6 +101,11 @@ class Delivery:
             once_key=plan.once_key,
             due_at=plan.send_at,
         )
+
+    @property
+    def _is_for_customer(self) -> bool:
+        is_own = self.updates is None and self.approves is None
+        return is_own and self._reaches_customer
 
     @property
     def _reaches_customer(self) -> bool:

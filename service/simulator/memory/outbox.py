@@ -8,6 +8,7 @@ from datetime import datetime
 from heapq import heappop, heappush
 from zoneinfo import ZoneInfo
 
+from service.domain.holds import Hold
 from service.domain.model import Event, Kind, State, Task
 from service.domain.silences import Silence
 from service.domain.storms import Lately
@@ -48,6 +49,7 @@ class MemoryOutbox:
         self._storms = MemoryStorms()
         self._muting = MemoryMuting()
         self._told: dict[str, Told] = {}
+        self._holds: Sequence[Hold] = ()
 
     @property
     def changes(self) -> int:
@@ -77,6 +79,10 @@ class MemoryOutbox:
         """Load what customers were told about visits."""
         self._told.update(known)
 
+    def remember_holds(self, known: Sequence[Hold]) -> None:
+        """Load the holds of customer messages."""
+        self._holds = known
+
     def resume(self, one: PendingOrder, now: datetime) -> None:
         """Load deliveries that were planned in the database."""
         delivery = self._add(one.request, one.state, one.reason, one.due or now, now)
@@ -102,8 +108,8 @@ class MemoryOutbox:
             self._muting.note(request)
             added.append(delivery)
         for one in added:
-            if (reason := silences.refusal_of(self._silenced, one.request, now)) is not None:
-                self._refuse(one, reason, now)
+            if (silence := silences.silencing(self._silenced, one.request, now)) is not None:
+                self._refuse(one, silence.refusal, now)
         for one in added:
             if one.is_pending:
                 self._ask(one, now)
@@ -181,6 +187,7 @@ class MemoryOutbox:
             muting=self._muting.muting,
             told=self._told.get,
             floods=CountedFloods(self._storms, rules.storm, now),
+            holds=self._holds,
         )
 
     async def send(self, facts: GateFacts, last_look: MemoryFinalCheck) -> None:

@@ -7,13 +7,14 @@ import asyncpg
 
 from service.store import Connection, Pool, read_through
 from service.store.tasks import TaskState, known_from
+from service.store.views.on_hold import IN_STORM
 
 _AT_ONCE = 1000
 _LONGEST = 2_000
 _NOWHEN = datetime.min.replace(tzinfo=UTC)
 # What waits for a person is no part of what comes by itself.
-_BY_ITSELF = """
-    (state = 'planned' OR state = 'held' AND storm IS NULL
+_BY_ITSELF = f"""
+    (state = 'planned' OR state = 'held' AND NOT {IN_STORM}
      AND (approver IS NULL OR approved_by IS NOT NULL))
 """
 _STATE = """

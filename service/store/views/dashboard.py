@@ -6,6 +6,7 @@ import asyncpg
 
 from service.store import Pool
 from service.store.deliveries import TAKEN_BACK
+from service.store.views.on_hold import IN_STORM, ON_HOLD
 
 _LONGEST = 2_000
 # No more of a text than a page has room for.
@@ -16,7 +17,7 @@ _DELIVERY = f"""
            next_attempt_at,
            coalesce(acknowledged_at, settled_at, created_at) AS ended_at,
            withdraw_on <> '{{}}' AND updates IS NULL AS may_be_withdrawn,
-           state = 'held' AND storm IS NOT NULL AS on_hold,
+           {ON_HOLD} AS on_hold,
            state = 'held' AND storm IS NULL AND approver IS NOT NULL AND approved_by IS NULL
                AS asks,
            events.kind, events.cause,
@@ -41,7 +42,7 @@ async def failed_deliveries(pool: Pool, limit: int) -> list[asyncpg.Record]:
 async def waiting(pool: Pool, limit: int) -> list[asyncpg.Record]:
     """Deliveries that will be sent without further action when they are due, the next first."""
     return await pool.fetch(
-        f"{_DELIVERY} WHERE state = 'planned' OR state = 'held' AND storm IS NULL"
+        f"{_DELIVERY} WHERE state = 'planned' OR state = 'held' AND NOT {IN_STORM}"
         " AND (approver IS NULL OR approved_by IS NOT NULL)"
         " ORDER BY next_attempt_at, deliveries.id LIMIT $1",
         limit,

@@ -16,6 +16,7 @@ import asyncpg
 
 from service.store import Connection, Pool
 from service.store.views import dashboard
+from service.store.views.on_hold import ON_HOLD
 from service.store.views.task_search import prefix_query
 
 _WINDOW = 10_000
@@ -37,8 +38,8 @@ _ENDED = "state NOT IN ('planned', 'held', 'sending')"
 _UNSENT = "state NOT IN ('sent', 'planned', 'held', 'sending')"
 _ASKS = "(approver IS NOT NULL AND approved_by IS NULL)"
 STATES: Mapping[str, str] = {
-    "waiting": f"{_PENDING} AND NOT (state = 'held' AND (storm IS NOT NULL OR {_ASKS}))",
-    "on_hold": "state = 'held' AND storm IS NOT NULL",
+    "waiting": f"{_PENDING} AND NOT ({ON_HOLD} OR state = 'held' AND {_ASKS})",
+    "on_hold": ON_HOLD,
     "approval": f"state = 'held' AND storm IS NULL AND {_ASKS}",
     "sent": "state = 'sent'",
     "failed": "state = 'failed'",

@@ -7,6 +7,7 @@ from service.store import Pool
 from service.store.deliveries import TAKEN_BACK
 from service.store.events import event_from
 from service.store.tasks import read_task
+from service.store.views.on_hold import ON_HOLD
 
 _MESSAGE = f"""
     SELECT deliveries.id, deliveries.account, deliveries.task, deliveries.rule, channel, target,
@@ -16,10 +17,10 @@ _MESSAGE = f"""
            acknowledged_at,
            coalesce(acknowledged_at, settled_at, deliveries.created_at) AS ended_at,
            withdraw_on <> '{{}}' AND updates IS NULL AS may_be_withdrawn,
-           state = 'held' AND storm IS NOT NULL AS on_hold,
+           {ON_HOLD} AS on_hold,
            state = 'held' AND storm IS NULL AND approver IS NOT NULL AND approved_by IS NULL
                AS asks,
-           storms.reason AS storm_reason, receipt ->> 'task' AS made,
+           storms.reason AS storm_reason, hold IS NOT NULL AS is_paused, receipt ->> 'task' AS made,
            events.kind, events.cause,
            coalesce(events.after, events.before) ->> 'title' AS title,
            coalesce(events.after, events.before) #>> '{{customer,name}}' AS customer
