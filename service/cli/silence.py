@@ -1,9 +1,8 @@
 """`taskbell silence`: suppresses messages for a while, with a reason."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from typing import Annotated
 
 import typer
@@ -15,23 +14,19 @@ from service.cli.instance import find
 from service.cli.output.console import AsJson, out, print_line, say, show_json, show_rows, who
 from service.clock import SystemClock
 from service.domain.durations import parse_length
-from service.domain.silences import Silence, described
-from service.errors import ConfigError, TaskbellError
-from service.outbox import silences
+from service.domain.silences import LONGEST, Silence, described
+from service.errors import ConfigError
+from service.outbox import silence_names, silences
 from service.outbox.silences import LOOK_BACK, Preview
 from service.settings import read_settings
 from service.store import Pool
-
-
-class NothingKnown(TaskbellError):
-    """A silence names something that does not exist."""
-
 
 app = typer.Typer(help="Stop certain messages for a while, with a reason.", no_args_is_help=True)
 
 _CLOCK = SystemClock()
 _COLUMNS = ("id", "covers", "ends_at", "reason", "created_by")
 _LONGEST_REASON = 500
+_ANYWAY = "If you expect it later, add --anyway"
 
 Number = Annotated[
     int, typer.Argument(metavar="NUMBER", help="The silence's number, as `silence list` shows it.")
@@ -96,8 +91,8 @@ def add(
 
     async def work(pool: Pool) -> tuple[Preview, int | None]:
         if not anyway:
-            _demand_known(silence, await silences.known(pool, silence), written)
-        preview = await silences.preview(pool, silence)
+            await silence_names.demand_known(pool, silence, written, _ANYWAY)
+        preview = await silences.preview(pool, silence, now)
         number = None if dry_run else await silences.add(pool, silence, who())
         return preview, number
 
@@ -139,6 +134,8 @@ def _end(text: str, now: datetime) -> datetime:
         end = now + _length(text)
     if end <= now:
         raise typer.BadParameter(f"{text} is in the past", param_hint="--until")
+    if end > now + LONGEST:
+        raise typer.BadParameter(f"{text} is more than ten years ahead", param_hint="--until")
     return end
 
 
@@ -169,41 +166,6 @@ def _written() -> dict[str, Collection[str]]:
         "account": list(sketch.zones),
         "person": people,
     }
-
-
-def _demand_known(
-    silence: Silence, known: Mapping[str, set[str]], written: Mapping[str, Collection[str]]
-) -> None:
-    """Refuse a silence on an unknown name: it would suppress nothing.
-
-    Accounts are those of the configuration, as others send nothing; other names may also be known
-    from sent messages. If the configuration cannot be read, any rule may be in it.
-    """
-    for scope, found in known.items():
-        if scope == "rule" and not written:
-            continue
-        names = set(written["account"]) if scope == "account" and written else found
-        _demand_named(silence, scope, names | set(written.get(scope, ())))
-
-
-def _demand_named(silence: Silence, scope: str, names: set[str]) -> None:
-    wanted = getattr(silence, scope)
-    if wanted.casefold() in {name.casefold() for name in names}:
-        return
-    is_of_tasks = scope in {"customer", "project"} and silence.account is not None
-    where = f" in {silence.account}" if is_of_tasks else ""
-    hint = _suggestion(wanted, names) or "."
-    raise NothingKnown(
-        f'Taskbell knows no {scope} "{wanted}"{where}{hint} If you expect it later, add --anyway'
-    )
-
-
-def _suggestion(wanted: str, names: Collection[str]) -> str:
-    """The name that is probably meant: a similar one, or one that contains the word."""
-    folded = {name.casefold(): name for name in sorted(names)}
-    word = wanted.casefold()
-    close = get_close_matches(word, folded, n=1) or [name for name in folded if word in name]
-    return f"; did you mean {folded[close[0]]}?" if close else ""
 
 
 def _tell(silence: Silence, preview: Preview, number: int | None) -> None:

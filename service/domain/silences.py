@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from service.domain.model import Person, Task
 from service.domain.system_actions import WRITES
 
+# Beyond that, a time of another zone may be no date any more.
+LONGEST = timedelta(days=3660)
 SCOPES = ("rule", "person", "customer", "project", "account")
 
 
@@ -35,6 +37,11 @@ class Silence:
         """The reason of a message that this silence suppresses."""
         until = f"{self.ends_at:%Y-%m-%d %H:%M} UTC"
         return f"silenced until {until} (silence {self.id}): {self.reason}"
+
+    @property
+    def looks_at_tasks(self) -> bool:
+        """Whether it depends on the task of a message, also on who is assigned to it."""
+        return any(one is not None for one in (self.person, self.customer, self.project))
 
     def is_on(self, now: datetime) -> bool:
         return self.created_at <= now < self.ends_at
@@ -71,7 +78,7 @@ def covering(
 
 def described(scopes: Mapping[str, Any]) -> str:
     """The scopes of a silence, such as `rule job-done, customer Smith`; without any: everything."""
-    named = [f"{scope} {scopes[scope]}" for scope in SCOPES if scopes[scope] is not None]
+    named = [f"{scope} {scopes[scope]}" for scope in SCOPES if scopes[scope]]
     return ", ".join(named) or "everything"
 
 

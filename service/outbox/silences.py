@@ -17,27 +17,12 @@ from service.store.tasks import read_task
 
 # The period of past messages in a preview.
 LOOK_BACK = timedelta(days=30)
+WEEK = timedelta(days=7)
+SHOWN = 50
 # A column for statements that are made anyway, so that silences cost no query of their own. $2 is
 # now; the value is null if no silence is on.
 IN_FORCE = "(SELECT json_agg(silences) FROM silences WHERE ends_at > $2) AS silences"
 _AT_ONCE = 1000
-_KNOWN = {
-    "account": "SELECT name FROM accounts",
-    "rule": "SELECT DISTINCT rule AS name FROM deliveries",
-    "person": """
-        SELECT DISTINCT ltrim(target, '@') AS name FROM deliveries WHERE target <> ''
-        UNION SELECT person ->> 'email' FROM tasks, json_array_elements(snapshot -> 'assignees')
-              AS person WHERE deleted_at IS NULL AND person ->> 'email' IS NOT NULL
-        UNION SELECT word FROM tasks, unnest(ARRAY[
-                snapshot #>> '{customer,email}', snapshot #>> '{customer,phone}']) AS word
-              WHERE word IS NOT NULL
-    """,
-}
-_OF_TASKS = """
-    SELECT DISTINCT word AS name FROM tasks,
-        unnest(ARRAY[snapshot #>> ARRAY[$1, 'id'], snapshot #>> ARRAY[$1, 'name']]) AS word
-    WHERE word IS NOT NULL AND (account = $2 OR $2::text IS NULL)
-"""
 
 
 class NoSuchSilence(TaskbellError):
@@ -46,32 +31,16 @@ class NoSuchSilence(TaskbellError):
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """How many deliveries a silence would skip: pending now, and in the past (`LOOK_BACK`)."""
+    """How many deliveries a silence would skip: pending now, and in the past (`LOOK_BACK`).
+
+    `last_week` are those of the last seven days. `first` are the ids of the pending ones that are
+    due first, at most `SHOWN`.
+    """
 
     pending: int
     lately: int
-
-
-async def known(pool: Pool, silence: Silence) -> dict[str, set[str]]:
-    """The known names of each scope that a silence can have.
-
-    Rules are those that have sent something; people are receivers, customers and assignees;
-    customers and projects are those of tasks, in the silence's account if it has one.
-    """
-    async with pool.acquire() as connection:
-        return {
-            scope: {row["name"] for row in await _names_of(connection, scope, silence.account)}
-            for scope in (*_KNOWN, "customer", "project")
-            if getattr(silence, scope) is not None
-        }
-
-
-async def _names_of(
-    connection: Connection, scope: str, account: str | None
-) -> list[asyncpg.Record]:
-    if scope in _KNOWN:
-        return await connection.fetch(_KNOWN[scope])
-    return await connection.fetch(_OF_TASKS, scope, account)
+    last_week: int
+    first: tuple[int, ...]
 
 
 async def add(pool: Pool, silence: Silence, by: str) -> int:
@@ -104,6 +73,24 @@ async def read(pool: Pool, now: datetime, *, also_ended: bool = False) -> list[d
     return [dict(row) for row in rows]
 
 
+async def listed(pool: Pool, since: datetime, limit: int) -> list[dict[str, Any]]:
+    """The silences that end after this time, the last one first, with how many they have `hidden`.
+
+    Messages that were skipped by a version of Taskbell that did not note by what are not counted.
+    """
+    rows = await pool.fetch(
+        """
+        SELECT id, rule, person, customer, project, account, created_at, ends_at, reason,
+               created_by,
+               (SELECT count(*) FROM deliveries WHERE silence = silences.id) AS hidden
+        FROM silences WHERE ends_at > $1 ORDER BY ends_at DESC, id DESC LIMIT $2
+        """,
+        since,
+        limit,
+    )
+    return [dict(row) for row in rows]
+
+
 async def still_on(connection: Connection, now: datetime) -> list[Silence]:
     """The silences that have not ended by then."""
     rows = await connection.fetch(
@@ -121,32 +108,44 @@ async def expire(pool: Pool, number: int, now: datetime) -> None:
         raise NoSuchSilence(f"there is no active silence {number}")
 
 
-async def preview(pool: Pool, silence: Silence) -> Preview:
-    """Count the deliveries that a silence would skip, and those it would have skipped lately."""
-    pending = lately = 0
+async def preview(pool: Pool, silence: Silence, now: datetime) -> Preview:
+    """Find the deliveries that a silence would skip, and count those of the past."""
+    pending, past = list[tuple[datetime, int]](), list[datetime]()
     async with pool.acquire() as connection, connection.transaction():
-        async for row in _told_of(connection, silence):
+        async for row in _told_of(connection, silence, now):
             if not _covers(silence, row):
                 continue
             if not row["is_pending"]:
-                lately += 1
-            elif row["next_attempt_at"] is None or row["next_attempt_at"] < silence.ends_at:
-                pending += 1
-    return Preview(pending, lately)
+                past.append(row["created_at"])
+            elif _falls_into(silence, row["next_attempt_at"], now):
+                pending.append((row["next_attempt_at"] or silence.ends_at, row["id"]))
+    first = tuple(number for _, number in sorted(pending)[:SHOWN])
+    week = sum(moment >= now - WEEK for moment in past)
+    return Preview(len(pending), len(past), week, first)
 
 
-async def _told_of(connection: Connection, silence: Silence) -> AsyncIterator[asyncpg.Record]:
-    """The deliveries that a silence may cover, pending or recent."""
+def _falls_into(silence: Silence, due: datetime | None, now: datetime) -> bool:
+    """Whether a delivery may be sent while it lasts. What waits for a person is due at any time."""
+    if due is None:
+        return True
+    return max(due, now) >= silence.created_at and due < silence.ends_at
+
+
+async def _told_of(
+    connection: Connection, silence: Silence, now: datetime
+) -> AsyncIterator[asyncpg.Record]:
+    """The deliveries that a silence may cover, pending or recent; with tasks if it needs them."""
     query = """
-        SELECT rule, channel, target, deliveries.account, deliveries.task, before, after,
-               state IN ('planned', 'held') AS is_pending, next_attempt_at
+        SELECT deliveries.id, rule, channel, target, deliveries.account, deliveries.task,
+               CASE WHEN $4 THEN before END AS before, CASE WHEN $4 THEN after END AS after,
+               state IN ('planned', 'held') AS is_pending, next_attempt_at, created_at
         FROM deliveries JOIN events ON events.id = event
         WHERE (deliveries.created_at >= $1 OR state IN ('planned', 'held'))
           AND updates IS NULL AND approves IS NULL
           AND ($2::text IS NULL OR rule = $2)
           AND ($3::text IS NULL OR deliveries.account = $3)
     """
-    values = (silence.created_at - LOOK_BACK, silence.rule, silence.account)
+    values = (now - LOOK_BACK, silence.rule, silence.account, silence.looks_at_tasks)
     async for rows in read_through(connection, query, *values, at_once=_AT_ONCE):
         for row in rows:
             yield row
@@ -174,7 +173,8 @@ def _names(row: asyncpg.Record) -> tuple[str, str, str, str]:
 
 def _task(row: asyncpg.Record) -> Task | None:
     """The single task that a delivery is about."""
-    return read_task(row["after"] or row["before"]) if row["task"] else None
+    told = row["after"] or row["before"]
+    return read_task(told) if row["task"] and told else None
 
 
 def in_force(rows: Sequence[asyncpg.Record]) -> list[Silence]:

@@ -7,13 +7,14 @@ the opening hours.
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from opening_hours import (  # type: ignore[attr-defined]  # its stubs leave out the errors
     OpeningHours,
     ParserError,
+    State,
     UnknownCountryError,
 )
 
@@ -42,6 +43,13 @@ class Hours:
 
     def is_open(self, moment: datetime, zone: ZoneInfo) -> bool:
         return _calendar(self.text, self.country, zone).is_open(moment.astimezone(zone))
+
+    def open_on(self, day: date, zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
+        """When they open and close on a day, in `zone`; what goes on beyond midnight is cut."""
+        start = datetime.combine(day, time(), zone)
+        end = datetime.combine(day + timedelta(days=1), time(), zone)
+        found = _calendar(self.text, self.country, zone).intervals(start, end)
+        return [(opening, closing) for opening, closing, state, _ in found if state == State.OPEN]
 
     def next_open(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
         """The first open time at or after this one; None if there is none."""

@@ -1,6 +1,7 @@
 """Operator actions on deliveries and rejected webhooks, from the API or the page."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -10,15 +11,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.clock import Clock
+from service.domain.holds import Hold
 from service.doorbell import DELIVER, INGEST, Doorbell
 from service.outbox import (
     NoSuchDelivery,
     NotPossible,
     approvals,
+    holds,
     operator_actions,
     silences,
     storms,
 )
+from service.outbox.holds import NoHold
 from service.outbox.silences import NoSuchSilence
 from service.outbox.storms import NoStorm
 from service.store import Pool, account_actions, dead_letters
@@ -104,6 +108,21 @@ class OperatorActions:
             await silences.expire(self._pool, number, self._clock.now())
         except NoSuchSilence as error:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
+
+    async def hold(self, until: datetime, reason: str, by: str) -> None:
+        """Hold all customer messages until then (UTC)."""
+        await holds.begin(self._pool, Hold(0, self._clock.now(), until, reason, by))
+
+    async def release_hold(self, number: int, by: str) -> None:
+        """Release the customer messages of a hold now."""
+        if number > LARGEST_ID:
+            raise Problem(HTTPStatus.NOT_FOUND, "There are no such messages on hold")
+        try:
+            lanes = await holds.release(self._pool, number, by=by, now=self._clock.now())
+        except NoHold as error:
+            raise Problem(HTTPStatus.CONFLICT, str(error)) from error
+        for lane in lanes:
+            self._doorbell.ring(DELIVER, lane)
 
     async def _carry_out(
         self, action: str, delivery: int, said: Mapping[str, Any], by: str

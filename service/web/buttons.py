@@ -18,13 +18,14 @@ from service.web.actions import (
 from service.web.auth import Endpoint
 from service.web.office import BY, Office
 from service.web.pages import read_form
+from service.web.presenters.silence_form import read_length
 from service.web.problems import Problem
 
 _DIGITS = 9  # of a number in a form
 
 
 class Buttons:
-    """Operator actions on messages, webhooks, storms and silences."""
+    """Operator actions on messages, webhooks, storms, silences and holds."""
 
     def __init__(self, office: Office) -> None:
         self._office = office
@@ -37,6 +38,12 @@ class Buttons:
             *action_routes(self._protected, "/webhooks", self.decide_on_webhook, WEBHOOK_ACTIONS),
             *action_routes(self._protected, "/storms", self.end_storm, STORM_ACTIONS),
             Route("/silences/{id:number}/expire", end_silence, methods=["POST"]),
+            Route("/holds", self._protected(self.hold), methods=["POST"]),
+            Route(
+                "/holds/{id:number}/release",
+                self._protected(self.release_hold),
+                methods=["POST"],
+            ),
         ]
 
     async def decide(self, action: str, request: Request) -> Response:
@@ -58,6 +65,19 @@ class Buttons:
         form = await read_form(request)
         ended = self._actions.end_silence(request.path_params["id"])
         return await self._decided(ended, form)
+
+    async def hold(self, request: Request) -> Response:
+        form, office = await read_form(request), self._office
+        try:
+            until, why = read_length(form, office.config.timezone, office.clock.now())
+        except ValueError as error:
+            raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from error
+        return await self._decided(self._actions.hold(until, why, BY), form)
+
+    async def release_hold(self, request: Request) -> Response:
+        form = await read_form(request)
+        released = self._actions.release_hold(request.path_params["id"], BY)
+        return await self._decided(released, form)
 
     def _protected(self, endpoint: Endpoint) -> Endpoint:
         """The endpoint for logged-in users; another browser is redirected to the login."""

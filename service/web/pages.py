@@ -16,7 +16,7 @@ from service.web.auth import Endpoint
 from service.web.problems import Problem
 from service.web.request_body import read_body
 
-_FORM_BYTES = 4096
+_FORM_BYTES = 16 * 1024  # a reason of 500 letters, each of which may be nine bytes there
 _FORM_FIELDS = 20
 # What a person meets who only follows a link or presses a button.
 _MET_BY_PEOPLE = frozenset(

@@ -172,9 +172,33 @@ async def test_a_preview_counts_what_waits_and_what_went_out(
             await taskbell.webhook(taskbell.visit(name=name))
         await taskbell.deliver()
         now = clock.now()
+        waiting = [
+            one["id"] for one in await taskbell.deliveries("later") if one["state"] != "sent"
+        ]
         short = Silence(0, now, now + HOUR, "", account="field")
         long = Silence(0, now, now + 3 * HOUR, "", account="field")
-        assert await silences.preview(pool, short) == Preview(pending=0, lately=2)
-        assert await silences.preview(pool, long) == Preview(pending=2, lately=2)
+        assert await silences.preview(pool, short, now) == Preview(0, 2, 2, ())
+        assert await silences.preview(pool, long, now) == Preview(2, 2, 2, tuple(waiting))
         other = Silence(0, now, now + 3 * HOUR, "", account="field", customer="nobody")
-        assert await silences.preview(pool, other) == Preview(pending=0, lately=0)
+        assert await silences.preview(pool, other, now) == Preview(0, 0, 0, ())
+        tomorrow = Silence(0, now + 24 * HOUR, now + 48 * HOUR, "", account="field")
+        assert await silences.preview(pool, tomorrow, now) == Preview(0, 2, 2, ())
+        in_a_while = now + timedelta(days=8)
+        assert (await silences.preview(pool, long, in_a_while)).last_week == 0
+
+
+async def test_a_silence_counts_what_it_has_hidden(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """What was never planned, and what waited until its time came."""
+    async with corridor(folder, pool, clock, RULES) as taskbell:
+        await taskbell.begin()
+        await taskbell.webhook(taskbell.visit())
+        await silence(taskbell, 3, rule="later")
+        await silence(taskbell, 1, rule="new")
+        await taskbell.webhook(taskbell.visit())
+        clock.advance(2 * HOUR)
+        await taskbell.deliver()
+        found = await silences.listed(pool, clock.now() - 24 * HOUR, 10)
+        assert [(one["rule"], one["hidden"]) for one in found] == [("later", 2), ("new", 1)]
+        assert await silences.listed(pool, clock.now(), 10) == found[:1]

@@ -13,6 +13,8 @@ from starlette.routing import Route
 from service.clock import Clock
 from service.config import Config
 from service.domain.model import JSON_OPTIONS
+from service.outbox import silence_names, silences
+from service.outbox.silence_names import NothingKnown
 from service.store import Pool, decisions
 from service.store.views import api_lists
 from service.store.views.api_lists import Listing
@@ -24,6 +26,7 @@ from service.web.actions import (
     action_routes,
 )
 from service.web.api.openapi import describe
+from service.web.api.silence_body import ANYWAY, read_silence
 from service.web.auth import Endpoint, Guard
 from service.web.parameters import (
     LARGEST_ID,
@@ -33,6 +36,7 @@ from service.web.parameters import (
     read_parameters,
     wrong,
 )
+from service.web.presenters.silence_form import names_of
 from service.web.problems import Problem
 from service.web.request_body import read_body
 
@@ -70,6 +74,7 @@ class Api:
         self._actions = actions
         self._accounts = list(config.accounts)
         self._text = config.text
+        self._names = names_of(config)
 
     def routes(self) -> list[Route]:
         protects = self._guard.protects
@@ -80,6 +85,7 @@ class Api:
                 self._guard.protects, "/api/v1/receipts", self._act_on_webhook, WEBHOOK_ACTIONS
             ),
             *action_routes(self._guard.protects, "/api/v1/storms", self._end_storm, STORM_ACTIONS),
+            Route("/api/v1/silences", protects(self._add_silence), methods=["POST"]),
             Route(
                 "/api/v1/silences/{id:number}/expire", protects(self._end_silence), methods=["POST"]
             ),
@@ -178,6 +184,20 @@ class Api:
         await self._actions.end_storm(action, request.path_params["id"], _BY)
         return await self._one(api_lists.STORMS, request)
 
+    async def _add_silence(self, request: Request) -> Response:
+        """Store a silence that begins now, and return it."""
+        announced = request.headers.get("content-length")
+        said = _object(await read_body(request.receive, _BODY_BYTES, announced))
+        silence, anyway = read_silence(said, self._clock.now())
+        try:
+            if not anyway:
+                await silence_names.demand_known(self._pool, silence, self._names, ANYWAY)
+        except NothingKnown as error:
+            raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from error
+        number = await silences.add(self._pool, silence, _BY)
+        row = await api_lists.read_one(self._pool, api_lists.SILENCES, number)
+        return _json(_found(row), HTTPStatus.CREATED)
+
     async def _end_silence(self, request: Request) -> Response:
         await self._actions.end_silence(request.path_params["id"])
         return await self._one(api_lists.SILENCES, request)
@@ -208,5 +228,6 @@ def _page(rows: Sequence[Mapping[str, Any]], after: str | None) -> Response:
     return _json({"data": rows, "next": after})
 
 
-def _json(document: Mapping[str, Any]) -> Response:
-    return Response(orjson.dumps(document, option=JSON_OPTIONS), media_type="application/json")
+def _json(document: Mapping[str, Any], status: int = HTTPStatus.OK) -> Response:
+    body = orjson.dumps(document, option=JSON_OPTIONS)
+    return Response(body, status, media_type="application/json")

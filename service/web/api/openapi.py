@@ -10,6 +10,7 @@ from service.domain.silences import SCOPES
 from service.store.views import api_lists
 from service.store.views.api_lists import Listing
 from service.web.actions import DELIVERY_ACTIONS, LONGEST_REASON, STORM_ACTIONS, WEBHOOK_ACTIONS
+from service.web.api.silence_body import LONGEST_NAME
 from service.web.parameters import DEFAULT_LIMIT, LARGEST_ID, LONGEST, MOST, TEXT
 
 Schema: TypeAlias = dict[str, Any]
@@ -210,6 +211,7 @@ def _paths(*, has_token: bool) -> Schema:
                 "post": _action(noun, action, usual),
                 "parameters": [_id_of(noun)],
             }
+    paths["/api/v1/silences"]["post"] = _new_silence(usual)
     return paths
 
 
@@ -292,8 +294,9 @@ def _filter(filtered_by: Listing, name: str) -> Schema:
     return _LINE if choices is None else _one_of(*choices)
 
 
-def _operation(schema: Schema, problems: Iterable[int]) -> Schema:
-    answers = {"200": {"description": "OK", "content": {"application/json": {"schema": schema}}}}
+def _operation(schema: Schema, problems: Iterable[int], done: HTTPStatus = HTTPStatus.OK) -> Schema:
+    content = {"application/json": {"schema": schema}}
+    answers = {f"{done:d}": {"description": done.phrase, "content": content}}
     for status in sorted({*problems}):
         answers[str(status)] = _problem(HTTPStatus(status).phrase)
     return {"responses": answers | {"default": _problem("not a well-formed request")}}
@@ -302,6 +305,26 @@ def _operation(schema: Schema, problems: Iterable[int]) -> Schema:
 def _problem(description: str) -> Schema:
     content = {"application/problem+json": {"schema": _ref("problem")}}
     return {"description": description, "content": content}
+
+
+def _new_silence(usual: tuple[int, ...]) -> Schema:
+    name = {"type": ["string", "null"], "pattern": TEXT, "maxLength": LONGEST_NAME}
+    properties = {
+        **dict.fromkeys(SCOPES, name),
+        "ends_at": _TIME,
+        "reason": {"type": "string", "pattern": TEXT, "minLength": 1, "maxLength": LONGEST_REASON},
+        "anyway": {**_TRUTH, "description": "also if a name is unknown"},
+    }
+    schema = {
+        "type": "object",
+        "properties": properties,
+        "required": ["ends_at", "reason"],
+        "anyOf": [{"required": [scope]} for scope in SCOPES],
+        "additionalProperties": False,
+    }
+    operation = _operation(_ref("silence"), (*usual, 400, 408, 413), HTTPStatus.CREATED)
+    body = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return operation | {"requestBody": body}
 
 
 def _action(noun: str, action: str, usual: tuple[int, ...]) -> Schema:

@@ -6,9 +6,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.outbox import silences, storms
+from service.outbox import holds, silences, storms
 from service.store import dead_letters
 from service.store.views import api_lists, dashboard
+from service.web.presenters.silence_form import LENGTHS
 from service.web.screens import Screen
 
 _SHOWN = 25
@@ -47,6 +48,8 @@ class Today(Screen):
             "waiting": await dashboard.waiting(pool, _SHOWN),
             "lately": await dashboard.lately(pool, _SHOWN),
             "storms": await self._storms(),
+            "holds": await holds.read(pool, now),
+            "lengths": LENGTHS,
             "silences": await silences.read(pool, now),
             "events": await dashboard.last_events(pool, _SHOWN),
         }

@@ -1,0 +1,121 @@
+"""Names in silences: whether there is such a rule, account, person, customer or project.
+
+A silence on a name that does not exist would suppress nothing, and nobody would notice.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import asyncpg
+
+from service.domain.silences import SCOPES, Silence
+from service.errors import TaskbellError
+from service.store import Connection, Pool
+
+# As they are written in the configuration; others are compared without regard to case.
+_EXACT = frozenset({"rule", "account"})
+_KNOWN = {
+    "account": "SELECT name FROM accounts",
+    "rule": "SELECT DISTINCT rule AS name FROM deliveries",
+    "person": """
+        SELECT DISTINCT ltrim(target, '@') AS name FROM deliveries WHERE target <> ''
+        UNION SELECT person ->> 'email' FROM tasks, json_array_elements(snapshot -> 'assignees')
+              AS person WHERE deleted_at IS NULL AND person ->> 'email' IS NOT NULL
+        UNION SELECT word FROM tasks, unnest(ARRAY[
+                snapshot #>> '{customer,email}', snapshot #>> '{customer,phone}']) AS word
+              WHERE word IS NOT NULL
+    """,
+}
+_OF_TASKS = """
+    SELECT DISTINCT word AS name FROM tasks,
+        unnest(ARRAY[snapshot #>> ARRAY[$1, 'id'], snapshot #>> ARRAY[$1, 'name']]) AS word
+    WHERE word IS NOT NULL AND (account = $2 OR $2::text IS NULL)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownName:
+    """A name in a silence that does not exist; `meant` is a similar one that does, if any."""
+
+    scope: str
+    name: str
+    account: str | None
+    meant: str | None
+
+    @property
+    def may_come(self) -> bool:
+        """Whether the next task may have it: then the silence may be meant for that."""
+        return self.scope not in {"rule", "account", "person"}
+
+    def __str__(self) -> str:
+        where = f" in {self.account}" if self.may_come and self.account is not None else ""
+        hint = "." if self.meant is None else f"; did you mean {self.meant}?"
+        return f'Taskbell knows no {self.scope} "{self.name}"{where}{hint}'
+
+
+class NothingKnown(TaskbellError):
+    """A silence names something that does not exist."""
+
+
+async def demand_known(
+    pool: Pool, silence: Silence, written: Mapping[str, Collection[str]], remedy: str
+) -> None:
+    """Raise NothingKnown if a name does not exist; `remedy` says how to have it all the same."""
+    if found := await unknown(pool, silence, written):
+        raise NothingKnown(f"{found[0]} {remedy}")
+
+
+async def unknown(
+    pool: Pool, silence: Silence, written: Mapping[str, Collection[str]]
+) -> list[UnknownName]:
+    """The names of a silence that do not exist.
+
+    `written` are the rules, accounts and people of the configuration, by scope; empty if it cannot
+    be read, and then any rule may be in it. Rules are also those that have sent something; people
+    are also receivers, customers and assignees; customers and projects are those of tasks, in the
+    silence's account if it has one.
+    """
+    found = []
+    async with pool.acquire() as connection:
+        for scope in SCOPES:
+            name = getattr(silence, scope)
+            if name is None or (scope == "rule" and not written):
+                continue
+            names = await _names(connection, scope, silence.account, written)
+            if not _is_among(name, names, scope):
+                found.append(UnknownName(scope, name, silence.account, _meant(name, names)))
+    return found
+
+
+async def _names(
+    connection: Connection,
+    scope: str,
+    account: str | None,
+    written: Mapping[str, Collection[str]],
+) -> set[str]:
+    """The names that exist. Accounts are those of the configuration: others send nothing."""
+    if scope == "account" and written:
+        return set(written["account"])
+    rows = await _stored(connection, scope, account)
+    return {row["name"] for row in rows} | set(written.get(scope, ()))
+
+
+async def _stored(connection: Connection, scope: str, account: str | None) -> list[asyncpg.Record]:
+    if scope in _KNOWN:
+        return await connection.fetch(_KNOWN[scope])
+    return await connection.fetch(_OF_TASKS, scope, account)
+
+
+def _is_among(name: str, names: Collection[str], scope: str) -> bool:
+    if scope in _EXACT:
+        return name in names
+    return name.casefold() in {one.casefold() for one in names}
+
+
+def _meant(wanted: str, names: Collection[str]) -> str | None:
+    """The name that is probably meant: a similar one, or one that contains the word."""
+    folded = {name.casefold(): name for name in sorted(names)}
+    word = wanted.casefold()
+    close = get_close_matches(word, folded, n=1) or [name for name in folded if word in name]
+    return folded[close[0]] if close else None

@@ -1,0 +1,61 @@
+"""The body of a request for a new silence."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from service.domain.model import utc
+from service.domain.silences import LONGEST, SCOPES, Silence
+from service.web.actions import LONGEST_REASON
+from service.web.parameters import is_text, wrong
+from service.web.problems import Problem
+
+LONGEST_NAME = 200
+ANYWAY = 'If you expect it later, add "anyway": true'
+_KNOWN = frozenset({*SCOPES, "ends_at", "reason", "anyway"})
+
+
+def read_silence(said: Mapping[str, Any], now: datetime) -> tuple[Silence, bool]:
+    """The silence, which begins now (UTC), and whether unknown names are accepted.
+
+    Raises a 400 Problem that names the wrong field.
+    """
+    for name in said:
+        if name not in _KNOWN:
+            raise wrong(name, f"known here: {', '.join(sorted(_KNOWN))}")
+    scopes = {scope: _name(said, scope) for scope in SCOPES}
+    if not any(scopes.values()):
+        why = f"Say which messages to hide, by at least one of: {', '.join(SCOPES)}"
+        raise Problem(HTTPStatus.BAD_REQUEST, why)
+    anyway = said.get("anyway", False)
+    if not isinstance(anyway, bool):
+        raise wrong("anyway", "true or false")
+    return Silence(0, now, _end(said, now), _reason(said), **scopes), anyway
+
+
+def _name(said: Mapping[str, Any], scope: str) -> str | None:
+    name = said.get(scope)
+    if name is None:
+        return None
+    if not isinstance(name, str) or not name.strip() or not is_text(name, LONGEST_NAME):
+        raise wrong(scope, f"up to {LONGEST_NAME} characters on one line")
+    return name.strip()
+
+
+def _reason(said: Mapping[str, Any]) -> str:
+    reason = said.get("reason")
+    if not isinstance(reason, str) or not reason.strip() or not is_text(reason, LONGEST_REASON):
+        raise wrong("reason", f"up to {LONGEST_REASON} characters on one line")
+    return reason.strip()
+
+
+def _end(said: Mapping[str, Any], now: datetime) -> datetime:
+    try:
+        written = datetime.fromisoformat(said["ends_at"])
+        ends_at = utc(written)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise wrong("ends_at", "a time with its zone, such as 2026-03-06T12:00:00Z") from None
+    if not now < ends_at <= now + LONGEST:
+        raise wrong("ends_at", "a time in the next ten years")
+    return ends_at
