@@ -82,7 +82,8 @@ async def listed(pool: Pool, since: datetime, limit: int) -> list[dict[str, Any]
         """
         SELECT id, rule, person, customer, project, account, created_at, ends_at, reason,
                created_by,
-               (SELECT count(*) FROM deliveries WHERE silence = silences.id) AS hidden
+               (SELECT count(*) FROM deliveries WHERE silence = silences.id
+                AND state = 'skipped') AS hidden
         FROM silences WHERE ends_at > $1 ORDER BY ends_at DESC, id DESC LIMIT $2
         """,
         since,

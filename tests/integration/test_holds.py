@@ -9,11 +9,12 @@ import pytest
 from service.channels import ways
 from service.clock import VirtualClock
 from service.domain.holds import Hold
-from service.outbox import claiming, holds, operator_actions
+from service.outbox import claiming, holds, operator_actions, storms
 from service.outbox.holds import NoHold
 from service.simulator import Simulator
 from service.simulator.upcoming import upcoming
 from service.store import Pool
+from tests.harness.commands import taskbell as command
 from tests.harness.corridor import Corridor, corridor
 
 HOUR = timedelta(hours=1)
@@ -153,3 +154,43 @@ async def test_the_future_knows_of_it(taskbell: Corridor) -> None:
         trial = Simulator(config.rules, config.zones, ways(config.kinds), now)
         found = await upcoming(trial, connection, now + 24 * HOUR)
     assert [one.settled_at for one in found] == [now + 2 * HOUR] * 2
+
+
+async def test_too_many_released_at_once_are_asked_about(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """The storm guard counts them when they go out, not while they are held."""
+    rules = """
+- { id: new, when: task.created, then: [{ notify: "customer:details" }] }
+storm: { messages: 3, within: 10m }
+"""
+    async with corridor(folder, pool, clock, rules) as taskbell:
+        await taskbell.begin()
+        number = await hold(taskbell, 1)
+        await taskbell.webhook([taskbell.visit() for _ in range(4)])
+        await taskbell.deliver()
+        assert await storms.read(pool) == []
+        await release(taskbell, number)
+        await taskbell.deliver()
+        [storm] = await storms.read(pool)
+        assert (storm["held"], taskbell.told) == (4, [])
+        await hold(taskbell, 1)
+        await storms.release(pool, clock, storm["id"], by="Ann")
+        await taskbell.deliver()
+        [shown] = await holds.read(pool, clock.now())
+        assert (shown["held"], taskbell.told) == (4, [])
+        await release(taskbell, shown["id"])
+        await taskbell.deliver()
+        assert taskbell.told == ["details"] * 4
+
+
+async def test_it_says_so_on_the_command_line_too(
+    taskbell: Corridor, database_url: str, folder: Path
+) -> None:
+    """In the list of messages, and where a task is explained."""
+    await hold(taskbell, 2)
+    visit = taskbell.visit()
+    await taskbell.webhook(visit)
+    await taskbell.deliver()
+    listed = await command(folder, "outbox", "list", "--state", "held", DATABASE_URL=database_url)
+    assert "customer messages are on hold until" in " ".join(listed.out.split())

@@ -119,7 +119,7 @@ async def test_no_more_messages_are_listed_than_a_page_holds(
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"rule": "job-doen"}, 'knows no rule "job-doen"; did you mean job-done'),
+        ({"rule": "job-doen"}, 'knows no rule "job-doen"; did you mean job-done?'),
         ({"rule": "JOB-DONE"}, 'knows no rule "JOB-DONE"; did you mean job-done'),
         ({"rule": "", "account": "londn"}, 'knows no account "londn"; did you mean london'),
         ({"person": "crew@x.tst"}, 'knows no person "crew@x.tst"; did you mean crew@x.test'),

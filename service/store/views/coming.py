@@ -7,7 +7,7 @@ import asyncpg
 
 from service.store import Connection, Pool, read_through
 from service.store.tasks import TaskState, known_from
-from service.store.views.on_hold import IN_STORM
+from service.store.views.on_hold import IN_STORM, ON_HOLD
 
 _AT_ONCE = 1000
 _LONGEST = 2_000
@@ -34,7 +34,7 @@ async def planned(
         SELECT deliveries.id, deliveries.account, deliveries.task, rule, step, channel, target,
                state, next_attempt_at AS at, left(reason, {_LONGEST}) AS reason,
                left(text, {_LONGEST}) AS text, left(subject, {_LONGEST}) AS subject,
-               kind, cause, events.at AS happened_at,
+               {ON_HOLD} AS on_hold, kind, cause, events.at AS happened_at,
                coalesce(after, before) ->> 'title' AS title,
                coalesce(after, before) #>> '{{customer,name}}' AS customer
         FROM deliveries LEFT JOIN events ON events.id = event

@@ -30,7 +30,8 @@ class Message:
     """One message. `id` is its number, if it is planned already; otherwise it is only expected.
 
     `how` says by what it comes. `doubt` says what will become of a planned one instead of being
-    sent then. `happened_at` is the moment of its event. Times are UTC.
+    sent then. `on_hold`: a person holds it. `happened_at` is the moment of its event. Times are
+    UTC.
     """
 
     mark: Mark
@@ -50,6 +51,7 @@ class Message:
     cause: str | None
     happened_at: datetime | None
     reason: str | None
+    on_hold: bool = False
     how: str = ""
     doubt: str | None = None
     later: datetime | None = None

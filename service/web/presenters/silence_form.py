@@ -45,7 +45,7 @@ class _Fault(ValueError):
 class SilenceForm:
     """A form as it was filled in: texts by the names of its fields.
 
-    `silence` is what it asks for; there is none if there are `faults`, which are sentences. `zone`
+    `silence` is what it asks for; there is none if there are `faults`, in words. `zone`
     is that of its times.
     """
 
@@ -56,7 +56,7 @@ class SilenceForm:
 
     def refused(self, unknown: Collection[UnknownName]) -> "SilenceForm":
         """The same with names that do not exist as faults, as far as they make it useless."""
-        faults = [f"{LABELS[one.scope]}: {one}".rstrip(".?") for one in unknown if not one.may_come]
+        faults = [f"{LABELS[one.scope]}: {one}" for one in unknown if not one.may_come]
         return replace(self, silence=None, faults=faults) if faults else self
 
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.outbox import storms
+from service.outbox import holds, storms
 from service.store.views import api_lists, coming, dashboard
 from service.web.office import Office
 from service.web.parameters import LARGEST_ID, cursor
@@ -95,13 +95,12 @@ class Coming(Screen):
 
     async def _for_persons(self) -> dict[str, Any]:
         """What does not go out until somebody decides, and what accounts are paused."""
-        pool, config = self.office.pool, self.office.config
-        accounts = await api_lists.read_accounts(
-            pool, self.office.clock.now(), list(config.accounts)
-        )
+        pool, now = self.office.pool, self.office.clock.now()
+        accounts = await api_lists.read_accounts(pool, now, list(self.office.config.accounts))
         return {
             "asking": await dashboard.asking(pool, _HELD + 1),
             "storms": await storms.read(pool),
+            "holds": await holds.read(pool, now),
             "most": _HELD,
             "paused": {one["id"] for one in accounts if one["state"] == "paused"},
         }
