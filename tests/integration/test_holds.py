@@ -194,3 +194,8 @@ async def test_it_says_so_on_the_command_line_too(
     await taskbell.deliver()
     listed = await command(folder, "outbox", "list", "--state", "held", DATABASE_URL=database_url)
     assert "customer messages are on hold until" in " ".join(listed.out.split())
+    keep = {"DATABASE_URL": database_url, "TASKBELL_KEEP_EVENTS": "99 weeks"}
+    explained = await command(folder, "explain", str(visit["id"]), **keep)
+    text = " ".join(explained.out.split())
+    assert "customer:details: waiting until Fri 6 Mar 2026" in text
+    assert ": customer messages are on hold until" in text

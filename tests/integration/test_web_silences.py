@@ -355,6 +355,42 @@ async def test_the_form_is_filled_in_from_where_one_comes(
         assert named == filled, path
 
 
+@pytest.mark.parametrize("name", ['A & B "C" <i>/%2f?#=+', "\u05d0\u202eevil", "x" * 200])
+async def test_a_link_to_the_form_keeps_any_name(
+    web: Site, pool: Pool, clock: VirtualClock, name: str
+) -> None:
+    """Also one that would mean something in an address."""
+    visit = task("T1", "london", customer=replace(SMITH, name=name))
+    event = await record(pool, visit, Kind.COMPLETED, at=clock.now())
+    number = await plan(pool, event)
+    page = (await web.client.get(f"/messages/{number}")).text
+    [link] = re.findall(r'href="(/silences\?[^"#]*)#new"', page)
+    assert inputs((await web.client.get(unescape(link))).text)["customer"] == name
+
+
+async def test_what_waits_for_a_person_may_be_hidden_at_any_time(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """A storm holds it, without a time at which it goes out."""
+    await planned(pool, clock)
+    await pool.execute("UPDATE deliveries SET state = 'held', storm = 7, next_attempt_at = NULL")
+    status, said = await ask(web, **ASKED)
+    assert (status, "This hides 1 message" in said, "on hold" in said) == (200, True, True)
+
+
+async def test_no_more_silences_are_listed_than_a_page_holds(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """A hundred, and where all of them are."""
+    now = clock.now()
+    for number in range(101):
+        one = Silence(0, now, now + HOUR, f"reason {number}.", rule="job-done")
+        await silences.add(pool, one, "Ann")
+    page = (await web.client.get("/silences")).text
+    assert page.count('id="silence-') == 100
+    assert "taskbell silence list --all" in page
+
+
 async def test_customer_messages_are_held_from_today(
     web: Site, pool: Pool, clock: VirtualClock
 ) -> None:

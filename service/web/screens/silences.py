@@ -29,7 +29,7 @@ from service.web.presenters.silence_form import (
 from service.web.screens import Screen
 
 _LATELY = timedelta(days=30)
-_MOST = 200
+_MOST = 100
 
 
 class Silences(Screen):
@@ -110,6 +110,8 @@ class Silences(Screen):
             form=form,
             holds=on_hold,
             week=shown,
+            most=_MOST,
+            is_all=len(found) < _MOST,
             rows=self._rows(shown, found, on_hold),
             **_by_time(found, now),
             **await self._names(),
