@@ -1,7 +1,7 @@
 """A hold of all customer messages: they wait, say why, and go out only if they are still true."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from service.outbox.holds import NoHold
 from service.simulator import Simulator
 from service.simulator.upcoming import upcoming
 from service.store import Pool
+from service.store.views import dashboard
 from tests.harness.commands import taskbell as command
 from tests.harness.corridor import Corridor, corridor
 
@@ -43,6 +44,15 @@ async def hold(taskbell: Corridor, hours: float, why: str = "a funeral") -> int:
 
 async def release(taskbell: Corridor, number: int) -> None:
     await holds.release(taskbell.pool, number, by="Bo", now=taskbell.clock.now())
+
+
+async def foretold(taskbell: Corridor) -> list[datetime | None]:
+    """When messages are expected to go out in the next day."""
+    now, config = taskbell.clock.now(), taskbell.config
+    async with taskbell.pool.acquire() as connection, connection.transaction():
+        trial = Simulator(config.rules, config.zones, ways(config.kinds), now)
+        found = await upcoming(trial, connection, now + 24 * HOUR)
+    return [one.settled_at for one in found]
 
 
 async def test_customers_hear_nothing_until_it_is_released(taskbell: Corridor) -> None:
@@ -149,11 +159,7 @@ async def test_the_future_knows_of_it(taskbell: Corridor) -> None:
     await hold(taskbell, 2)
     await taskbell.webhook(taskbell.visit())
     await taskbell.deliver()
-    now, config = taskbell.clock.now(), taskbell.config
-    async with taskbell.pool.acquire() as connection, connection.transaction():
-        trial = Simulator(config.rules, config.zones, ways(config.kinds), now)
-        found = await upcoming(trial, connection, now + 24 * HOUR)
-    assert [one.settled_at for one in found] == [now + 2 * HOUR] * 2
+    assert await foretold(taskbell) == [taskbell.clock.now() + 2 * HOUR] * 2
 
 
 async def test_too_many_released_at_once_are_asked_about(
@@ -179,6 +185,9 @@ storm: { messages: 3, within: 10m }
         await taskbell.deliver()
         [shown] = await holds.read(pool, clock.now())
         assert (shown["held"], taskbell.told) == (4, [])
+        # It is no storm any more that these wait for, so they are known to go out by themselves.
+        assert len(await dashboard.waiting(pool, 9)) == 4
+        assert await foretold(taskbell) == [clock.now() + HOUR] * 4
         await release(taskbell, shown["id"])
         await taskbell.deliver()
         assert taskbell.told == ["details"] * 4

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.domain.silences import Silence, covering
+from service.domain.silences import SCOPES, Silence, covering, described
 from tests.harness.tasks import ANN, BO, SMITH, START, task
 
 HOUR = timedelta(hours=1)
@@ -86,3 +86,13 @@ def test_of_several_the_one_that_ends_last_says_why() -> None:
         == "silenced until 2026-03-06 14:00 UTC (silence 2): still moving"
     )
     assert why(SILENCE, later, after=2 * HOUR) is None
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_what_depends_on_a_task(scope: str) -> None:
+    """Who is assigned, the customer and the project are read from it; the rule is not."""
+    named: dict[str, Any] = {scope: "x"}
+    one = replace(SILENCE, **named)
+    assert one.looks_at_tasks == (scope not in {"rule", "account"})
+    assert described({name: getattr(one, name) for name in SCOPES}) == f"{scope} x"
+    assert described(dict.fromkeys(SCOPES)) == "everything"
