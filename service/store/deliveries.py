@@ -21,6 +21,9 @@ TAKEN_BACK = """
             AND removed.on_undo = 'retract')))
 """
 REASON = f"CASE WHEN {TAKEN_BACK} THEN 'withdrawn after sending' ELSE deliveries.reason END"
+# In a storm they wait for a person; those that a person holds go out by themselves afterwards.
+IN_STORM = "(storm IS NOT NULL AND hold IS NULL)"
+ON_HOLD = "(state = 'held' AND (storm IS NOT NULL OR hold IS NOT NULL))"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import asyncpg
 
 from service.store import Connection, Pool, read_through
+from service.store.deliveries import IN_STORM, ON_HOLD
 from service.store.tasks import TaskState, known_from
-from service.store.views.on_hold import IN_STORM, ON_HOLD
 
 _AT_ONCE = 1000
 _LONGEST = 2_000

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import asyncpg
 
 from service.store import Pool
-from service.store.deliveries import TAKEN_BACK
-from service.store.views.on_hold import IN_STORM, ON_HOLD
+from service.store.deliveries import IN_STORM, ON_HOLD, TAKEN_BACK
 
 _LONGEST = 2_000
 # No more of a text than a page has room for.

@@ -15,8 +15,8 @@ from typing import Any
 import asyncpg
 
 from service.store import Connection, Pool
+from service.store.deliveries import ON_HOLD
 from service.store.views import dashboard
-from service.store.views.on_hold import ON_HOLD
 from service.store.views.task_search import prefix_query
 
 _WINDOW = 10_000

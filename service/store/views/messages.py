@@ -4,10 +4,9 @@ import asyncpg
 
 from service.domain.model import Event
 from service.store import Pool
-from service.store.deliveries import TAKEN_BACK
+from service.store.deliveries import ON_HOLD, TAKEN_BACK
 from service.store.events import event_from
 from service.store.tasks import read_task
-from service.store.views.on_hold import ON_HOLD
 
 _MESSAGE = f"""
     SELECT deliveries.id, deliveries.account, deliveries.task, deliveries.rule, channel, target,
