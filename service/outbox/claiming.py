@@ -243,7 +243,10 @@ def _may_reach_customer(row: asyncpg.Record) -> bool:
 
 
 def _reaches_customer(row: asyncpg.Record) -> bool:
-    """Whether it reaches the customer of its task, or tells a customer of several."""
+    """Whether it reaches the customer of its task, or tells a customer of several.
+
+    The task is parsed only if the message may: most messages are for colleagues.
+    """
     if row["event"] is None or not _may_reach_customer(row):
         return False
     if row["tells_of"] is not None or row["channel"] == "customer":
@@ -290,26 +293,19 @@ def _claim(row: asyncpg.Record, candidate: Candidate, others: frozenset[str]) ->
         candidate,
         row["created_at"],
         approves,
-        _grounds(row),
+        _grounds(row) if candidate.reaches_customer else None,
         row["unread_since"],
         row["trace"],
     )
 
 
 def _grounds(row: asyncpg.Record) -> MessageBasis | None:
-    """The facts that a message to a customer depends on; None for other messages.
-
-    The task is parsed only if the message may reach its customer: most messages are for colleagues.
-    """
-    if row["event"] is None or not _may_reach_customer(row):
-        return None
+    """The facts that a message to a customer depends on; None if it is about no single task."""
     if row["tells_of"] is not None:
         return _grounds_of(row, event_from(row, None, None), Group.from_json(row["tells_of"]))
     if not row["task"]:
         return None
     event = event_from(row, read_task(row["before"]), read_task(row["after"]))
-    if not recipients.reaches_customer(event.after or event.before, row["channel"], row["target"]):
-        return None
     return _grounds_of(row, event, None)
 
 
