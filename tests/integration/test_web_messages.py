@@ -372,6 +372,24 @@ async def test_each_state_has_the_buttons_that_fit(
         assert ("Yes, send it to the customer" in page) == ("customer" in changed)
 
 
+async def test_a_mail_to_a_customer_is_sent_again_after_a_confirmation(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """As a message through the system is, and a combined message that reaches customers."""
+    about = task(customer=Customer(name="Ida Smith", email="ida@smith.test"))
+    for target, combined, is_asked in (
+        ("ida@smith.test", False, True),
+        ("bo@firm.test", False, False),
+        ("bo@firm.test", True, True),
+    ):
+        event = await record(pool, about, Kind.COMPLETED, at=clock.now())
+        number = await plan(pool, event, State.FAILED, channel="email", target=target)
+        if combined:
+            await pool.execute("UPDATE deliveries SET tells_of = '{}' WHERE id = $1", number)
+        page = (await web.client.get(f"/messages/{number}")).text
+        assert ("Yes, send it to the customer" in page) == is_asked
+
+
 async def test_an_unknown_message_is_a_page_that_says_so(web: Site) -> None:
     """Whatever stands in the address, and with the way to the others."""
     for named in ("12", "9" * 19, "9" * 400, "x", "-1", "١٢"):

@@ -424,6 +424,41 @@ async def test_a_paused_account_says_so_beside_what_waits_for_it(
     assert "<code>taskbell accounts resume field</code>" in page
 
 
+async def test_with_a_paused_account_not_all_is_well(
+    web: Site, pool: Pool, valkey: EmbeddedValkey
+) -> None:
+    """Nothing is read from it and nothing sent through it: the verdict says so, for each."""
+    async with Redis.from_url(valkey.url) as redis:
+        await redis.set(QUEUE + health_check_key_suffix, "at work")
+        await pool.execute("UPDATE accounts SET paused = true WHERE name = 'field'")
+        one = (await web.client.get("/")).text
+        await pool.execute("UPDATE accounts SET paused = true WHERE name = 'london'")
+        both = (await web.client.get("/")).text
+        await redis.delete(QUEUE + health_check_key_suffix)
+    assert "All is well" not in one + both
+    assert "No problem, but field is paused: Taskbell does not read from it" in one
+    assert "field, london are paused: Taskbell does not read from them" in both
+
+
+async def test_today_asks_before_it_sends_to_a_customer_again(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """Also if the message goes to the customer's own address; a colleague gets it at once."""
+    about = task(customer=Customer(name="Ida Smith", email="ida@smith.test"))
+    for channel, target, is_asked in (
+        ("customer", "details", True),
+        ("email", "ida@smith.test", True),
+        ("slack", "#office", False),
+    ):
+        event = await record(pool, about, Kind.COMPLETED, at=clock.now())
+        number = await plan(pool, event, State.FAILED, channel=channel, target=target)
+        page = (await web.client.get("/")).text
+        assert f"/deliveries/{number}/retry" in page
+        assert ("This sends the message to Ida Smith." in page) == is_asked
+        assert ("Yes, send it to the customer" in page) == is_asked
+        await pool.execute("DELETE FROM deliveries")
+
+
 async def test_an_account_says_what_its_webhooks_do(
     web: Site, pool: Pool, clock: VirtualClock
 ) -> None:

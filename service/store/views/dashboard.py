@@ -17,6 +17,7 @@ _DELIVERY = f"""
            coalesce(acknowledged_at, settled_at, created_at) AS ended_at,
            withdraw_on <> '{{}}' AND updates IS NULL AS may_be_withdrawn,
            {ON_HOLD} AS on_hold,
+           tells_of IS NOT NULL AS is_customer_digest,
            state = 'held' AND storm IS NULL AND approver IS NOT NULL AND approved_by IS NULL
                AS asks,
            events.kind, events.cause,

@@ -1,8 +1,10 @@
 """Everything about a single message, which is a delivery, and the event behind it."""
 
+from collections.abc import Sequence
+
 import asyncpg
 
-from service.domain.model import Event
+from service.domain.model import Event, Task
 from service.store import Pool
 from service.store.deliveries import ON_HOLD, TAKEN_BACK
 from service.store.events import event_from
@@ -17,6 +19,7 @@ _MESSAGE = f"""
            coalesce(acknowledged_at, settled_at, deliveries.created_at) AS ended_at,
            withdraw_on <> '{{}}' AND updates IS NULL AS may_be_withdrawn,
            {ON_HOLD} AS on_hold,
+           tells_of IS NOT NULL AS is_customer_digest,
            state = 'held' AND storm IS NULL AND approver IS NOT NULL AND approved_by IS NULL
                AS asks,
            storms.reason AS storm_reason, hold IS NOT NULL AS is_paused, receipt ->> 'task' AS made,
@@ -45,6 +48,18 @@ async def read_event(pool: Pool, number: int) -> Event | None:
     if row is None:
         return None
     return event_from(row, read_task(row["before"]), read_task(row["after"]))
+
+
+async def tasks_of(pool: Pool, numbers: Sequence[int]) -> dict[int, Task | None]:
+    """The task that each of these messages is about, as it was then; by the message's number."""
+    rows = await pool.fetch(
+        """
+        SELECT deliveries.id, coalesce(after, before) AS task
+        FROM deliveries JOIN events ON events.id = event WHERE deliveries.id = ANY ($1)
+        """,
+        numbers,
+    )
+    return {row["id"]: read_task(row["task"]) for row in rows}
 
 
 async def beside(pool: Pool, number: int, limit: int) -> list[asyncpg.Record]:

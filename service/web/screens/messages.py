@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
+import asyncpg
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,6 +13,7 @@ from service.channels import ways
 from service.store.views import message_search, messages
 from service.store.views.message_search import Found
 from service.web.parameters import LARGEST_ID
+from service.web.presenters.customer_messages import to_customers
 from service.web.presenters.field_changes import changes
 from service.web.presenters.message_form import STATES, MessageForm, read_message_form
 from service.web.screens import Screen
@@ -63,7 +65,7 @@ class Messages(Screen):
             too_late="too_late" in request.query_params,
             one=one,
             fields=_fields(one["fields"]),
-            **await self._behind(one["id"], one["account"]),
+            **await self._behind(one),
         )
 
     async def _found(self, form: MessageForm) -> Found:
@@ -71,12 +73,13 @@ class Messages(Screen):
             self.office.pool, form.search, _SHOWN, form.mark, forward=form.forward
         )
 
-    async def _behind(self, number: int, account: str) -> dict[str, Any]:
+    async def _behind(self, one: asyncpg.Record) -> dict[str, Any]:
         """The event behind a message, and what else came of it."""
-        pool, config = self.office.pool, self.office.config
-        zone = config.zones.get(account, config.timezone)
+        pool, config, number = self.office.pool, self.office.config, one["id"]
+        zone = config.zones.get(one["account"], config.timezone)
         event = await messages.read_event(pool, number)
         return {
+            "to_customers": to_customers([one], await messages.tasks_of(pool, [number])),
             "event": event,
             "changes": [] if event is None else changes(event, zone, config.timezone),
             "beside": await messages.beside(pool, number, _BESIDE),

@@ -8,7 +8,8 @@ from starlette.routing import Route
 
 from service.outbox import holds, silences, storms
 from service.store import dead_letters
-from service.store.views import api_lists, dashboard
+from service.store.views import api_lists, dashboard, messages
+from service.web.presenters.customer_messages import to_customers
 from service.web.presenters.silence_form import LENGTHS
 from service.web.screens import Screen
 
@@ -31,6 +32,7 @@ class Today(Screen):
     async def _overview(self) -> dict[str, Any]:
         office, pool, now = self.office, self.office.pool, self.office.clock.now()
         accounts = await api_lists.read_accounts(pool, now, list(office.config.accounts))
+        trouble = await dashboard.failed_deliveries(pool, _SHOWN)
         return {
             "accounts": accounts,
             "paused": [one["id"] for one in accounts if one["state"] == "paused"],
@@ -42,7 +44,10 @@ class Today(Screen):
             "most": _SHOWN,
             "has_worker": await office.doorbell.has_worker(),
             "faults": [fault.in_a_line for fault in office.faults],
-            "trouble": await dashboard.failed_deliveries(pool, _SHOWN),
+            "trouble": trouble,
+            "to_customers": to_customers(
+                trouble, await messages.tasks_of(pool, [one["id"] for one in trouble])
+            ),
             "set_aside": await dead_letters.asking(pool, _SHOWN),
             "asking": await dashboard.asking(pool, _SHOWN),
             "waiting": await dashboard.waiting(pool, _SHOWN),
