@@ -54,7 +54,7 @@ async def open_worker(settings: Settings, config: Config, clock: Clock) -> Async
             await presence.note()
         for channel in parts.channels.values():
             stack.push_async_callback(channel.close)
-        alerts = Alerts(pool, clock, parts.sources, operator_address(config))
+        alerts = Alerts(pool, clock, parts.sources, operator_address(config, settings.taskbell_url))
         worker = _worker(settings, pool, clock, parts, alerts, presence)
         worker.start()
         stack.push_async_callback(metrics.publish, pool)
@@ -149,11 +149,13 @@ def _worker(
     )
 
 
-def operator_address(config: Config) -> OperatorAddress | None:
+def operator_address(config: Config, page: str | None = None) -> OperatorAddress | None:
     if (operator := config.operator) is None:
         return None
     way = ways(config.kinds)[operator.channel]
-    return OperatorAddress(operator.channel, operator.target, way.at_most_once, config.timezone)
+    return OperatorAddress(
+        operator.channel, operator.target, way.at_most_once, config.timezone, page or ""
+    )
 
 
 def _sources(

@@ -12,6 +12,8 @@ ENOUGH = 20
 # As many as one rule may send forty people on a Monday, a few to each.
 A_MORNING = 150
 
+TOO_MANY = "on hold, too many at once: "
+
 
 @dataclass(frozen=True, slots=True)
 class StormScope:
@@ -97,7 +99,7 @@ class StormGuard:
             return None
         minutes = self.within.total_seconds() / 60
         said = f"{flood.messages(count)} in {minutes:g} minutes"
-        return f"on hold, too many at once: {said} ({why})"
+        return f"{TOO_MANY}{said} ({why})"
 
 
 @dataclass(frozen=True, slots=True)

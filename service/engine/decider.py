@@ -121,7 +121,7 @@ class Decider:
             (one, self._rules.decide_digest(one, now, self._zones[one.account])) for one in over
         ]
         verdicts = [found for _, found in told if found is not None]
-        reason = "the rule was removed or switched off before its digest was sent"
+        reason = "the rule was removed or switched off before its combined message was sent"
         orphans = [
             Decision(one.event, one.rule, Outcome.NOT_MATCHED, reason, one.key)
             for one, found in told
@@ -311,4 +311,4 @@ def _reason(verdict: Verdict, placed: set[tuple[str, int, str, str]]) -> str:
     if not again:
         return verdict.reason
     steps = f"step {', '.join(again)}"
-    return f"{verdict.reason}; {steps} not repeated: already sent for the same `once_per`"
+    return f"{verdict.reason}; {steps} not sent again: planned or sent before (`once_per`)"

@@ -10,12 +10,13 @@ from service.http.upstream import (
     SKIPPED,
     SLOW_DOWN,
 )
+from service.sources import title_of
 
 _ITSELF = "Taskbell tries again by itself."
 # By the words in the error; the first that is found counts.
 _ADVICE = {
     CREDENTIALS_REFUSED: (
-        "The token was refused. Get a new token in {system} and ask whoever looks after Taskbell to"
+        "The token was refused. Get a new token in {system} and ask your developer to"
         " enter it as the token of {account}. Taskbell then reads the account again by itself."
     ),
     SLOW_DOWN: (
@@ -23,12 +24,12 @@ _ADVICE = {
         " long as it was asked to, and goes on by itself."
     ),
     CHECK_ADDRESS: (
-        "Something other than {system} answers at this address. Ask whoever looks after Taskbell"
+        "Something other than {system} answers at this address. Ask your developer"
         f" to check the base_url of {{account}}. {_ITSELF}"
     ),
     NOT_REACHED: (
         "Taskbell cannot reach {system}. Check whether you can open {system} yourself. If you can,"
-        " ask whoever looks after Taskbell to check its connection and the base_url of {account}."
+        " ask your developer to check its connection and the base_url of {account}."
         f" {_ITSELF}"
     ),
     SKIPPED: (
@@ -48,4 +49,4 @@ def what_to_do(account: Mapping[str, Any]) -> str | None:
         return None
     error = account["error"] or ""
     advice = next((says for words, says in _ADVICE.items() if words in error), _OTHERWISE)
-    return advice.format(system=account["system"].title(), account=account["id"])
+    return advice.format(system=title_of(account["system"]), account=account["id"])

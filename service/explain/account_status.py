@@ -4,11 +4,16 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from service.sources import title_of
+
 Told: TypeAlias = Callable[[datetime], str]
 """How a moment is shown."""
 
 FIRST_SYNC, READING_AGAIN = "first sync", "reading all tasks again"
-_LAST_KNOWN = "reminders and lists now use the last known data"
+_LAST_KNOWN = (
+    "time-based and combined messages are now sent by what Taskbell knew last,"
+    " which may be out of date"
+)
 _MISSED = "It may have missed changes, so it is reading all tasks again."
 
 
@@ -21,7 +26,7 @@ def name_of(account: Mapping[str, Any]) -> str:
     if account["absent"]:
         return "many tasks missing"
     if account["alone_since"]:
-        return "no worker process"
+        return "not being processed"
     return READING_AGAIN if account["reread_since"] else "ok"
 
 
@@ -30,7 +35,7 @@ def what_waits(account: Mapping[str, Any], told: Told) -> str | None:
     if (since := account["alone_since"]) is not None:
         return (
             f"Taskbell has not processed this account since {told(since)}."
-            " Due messages wait until a Taskbell worker process runs."
+            " Due messages wait until the part of Taskbell that does this (a worker process) runs."
         )
     if account["state"] == "failing":
         return _until_it_answers(account, told)
@@ -44,7 +49,7 @@ def _until_it_answers(account: Mapping[str, Any], told: Told) -> str:
     waits = (
         f"The account has failed for too long, so {_LAST_KNOWN}."
         if latest is None
-        else "Reminders and lists wait until the account can be read,"
+        else "Time-based and combined messages wait until the account can be read,"
         f" but no longer than {told(latest)}."
     )
     return f"{waits} A customer gets a message only if Taskbell can read that customer's task."
@@ -62,6 +67,6 @@ def _until_read(account: Mapping[str, Any], told: Told) -> str:
     waits = (
         f"This takes too long, so {_LAST_KNOWN}."
         if latest is None
-        else f"Reminders and lists wait for this, but no longer than {told(latest)}."
+        else f"Time-based and combined messages wait for this, but no longer than {told(latest)}."
     )
-    return f"{waits} Messages sent through {account['system']} wait until it is finished."
+    return f"{waits} Messages sent through {title_of(account['system'])} wait until it is finished."

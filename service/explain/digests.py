@@ -55,7 +55,7 @@ def in_digest(
     )
     if left_out is not None:
         at = told(digest.told.at, zone)
-        says = f"the task was left out of the digest for {of}, {at}: {left_out}"
+        says = f"the task was left out of the combined message for {of}, {at}: {left_out}"
         return replace(judged, standing=ExplanationStatus.NOT_MATCHED, says=says)
     standing = STANDINGS[Outcome(digest.told.outcome)]
     return replace(judged, standing=standing, says=digest.told.reason)

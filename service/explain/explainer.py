@@ -68,12 +68,12 @@ class _Explainer:
             raw["id"],
             words_of_trigger(raw["when"]),
             ExplanationStatus.OFF,
-            "it says enabled: false",
+            "the rule says enabled: false",
         )
         if rule is None:
             return blank
         if rule.accounts is not None and account not in rule.accounts:
-            says = f"it is only for {', '.join(sorted(rule.accounts))}"
+            says = f"the rule is only for {', '.join(sorted(rule.accounts))}"
             return replace(blank, standing=ExplanationStatus.ELSEWHERE, says=says)
         if rule.trigger.cron is not None:
             return self._by_schedule(blank, rule)
@@ -105,12 +105,13 @@ class _Explainer:
     def _own_writes(self, rule: Rule) -> Iterator[str]:
         if rule.own_writes:
             return
-        for event in self._dossier.events:
-            if event.cause is Cause.WRITE and rule.trigger.matches(event):
-                yield (
-                    f"event #{event.id} was a change made by Taskbell. The rule ignores such"
-                    " changes unless it has own_writes: true"
-                )
+        made = [one for one in self._dossier.events if one.cause is Cause.WRITE]
+        if count := sum(map(rule.trigger.matches, made)):
+            changes = "one change was" if count == 1 else f"{count} changes were"
+            yield (
+                f"{changes} made by Taskbell itself. The rule ignores such changes"
+                " (it would need own_writes: true)"
+            )
 
     def _unheard(self, known: Explanation) -> Explanation:
         if known.clock is not None:
@@ -168,7 +169,7 @@ class _Explainer:
         """Add the state of the digest that the task has joined."""
         digest = joined(judged.decision, self._dossier.together.gatherings)
         if digest is None:
-            lost = "what became of its digest is no longer on record"
+            lost = "what became of its combined message is no longer on record"
             return replace(judged, notes=(*judged.notes, lost))
         told = digest.told
         at = self._now if told is None else told.at

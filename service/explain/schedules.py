@@ -98,7 +98,10 @@ class _SlotExplainer:
 
         Fields that change without an event may have had other values.
         """
-        task, says = self._papers.at(self._slot.at), "for_each did not choose the task"
+        task, says = (
+            self._papers.at(self._slot.at),
+            "the task was not among those that the rule selects (for_each)",
+        )
         try:
             if task is None:
                 says = "the task did not exist"
@@ -150,7 +153,7 @@ class _SlotExplainer:
         if refused is not None:
             return replace(known, standing=STANDINGS[refused.outcome], says=refused.reason)
         if self._rule.has_ended(scope.event.task, self._slot.at):
-            says = "the task was left out: the rule's `until` condition is true for it"
+            says = "the task was left out: it is no longer needed (`until`)"
             return replace(known, standing=ExplanationStatus.NOT_MATCHED, says=says)
         return self._told(known, self._rule.group_key(scope))
 

@@ -13,7 +13,7 @@ from service.rules.language.date_format import shown
 from service.rules.language.tracing import Trace, TraceStatus
 from service.store.tasks import TaskState
 
-_AT_ONCE = "it will run at the next check"
+_AT_ONCE = "it will act at the next check"
 _WITH_THE_ACCOUNT = "it waits with everything else due in this account (see above)"
 
 
@@ -32,10 +32,10 @@ def next_ring(
         return _without_moment(alarm, task, zone)
     if at > now and not was_announced(alarm, at, known.announced_until):
         still = f"the task is still open and its {alarm.field} date has not changed"
-        return f"runs {told(at, zone)} if {still}"
+        return f"acts {told(at, zone)} if {still}"
     was = f"it was due {told(at, zone)}"
     if was_announced(alarm, at, known.announced_until):
-        return f"{was} and has already run for this {alarm.field} date"
+        return f"{was} and has already acted for this {alarm.field} date"
     if alarm.is_pointless(task, now, zone):
         return f"{was}; it is too late now"
     return f"{was}; {_AT_ONCE if at_once else _WITH_THE_ACCOUNT}"
@@ -83,9 +83,9 @@ def shown_value(trace: Trace, zone: ZoneInfo) -> str:
     """The value of a part of a condition; dates in `zone`."""
     match trace.finding:
         case TraceStatus.NOT_NEEDED:
-            return "not needed"
+            return "not checked"
         case TraceStatus.MISSING:
-            return "nothing"
+            return "empty"
         case TraceStatus.FAILED:
             return f"has no value: {trace.reason}"
     if isinstance(trace.value, datetime):

@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from service.domain.durations import in_words
+from service.domain.storms import TOO_MANY
+from service.sources import title_of
 from service.store import Connection
 from service.store.outages import LONGEST_WAIT
 
@@ -33,12 +35,21 @@ _NEWS = timedelta(days=1)  # older problems are not reported to an operator who 
 
 @dataclass(frozen=True, slots=True)
 class OperatorAddress:
-    """Where messages to the operator are sent, and the time zone of the times in them."""
+    """Where messages to the operator are sent, and the time zone of the times in them.
+
+    `page` is the address of Taskbell's page, empty if it is not known.
+    """
 
     channel: str
     target: str
     at_most_once: bool
     zone: ZoneInfo
+    page: str = ""
+
+    def screen(self, name: str, path: str) -> str:
+        """Such as `Today on the Taskbell page (https://tasks.example.com/)`."""
+        where = f" ({self.page.rstrip('/')}{path})" if self.page else ""
+        return f"{name} on the Taskbell page{where}"
 
 
 async def alert_failing(
@@ -61,10 +72,11 @@ async def alert_failing(
     )
     for row in rows:
         text = (
-            f"Taskbell has been unable to read {row['name']} ({row['system']}) since"
+            f"Taskbell has been unable to read {row['name']} ({title_of(row['system'])}) since"
             f" {_local(row['since'], address)}: {row['error'].removeprefix(row['name'] + ': ')}.\n"
             "Taskbell keeps trying and tells you when it works again. Other accounts are not"
-            " affected. Webhooks are still processed. For advice: `taskbell doctor`"
+            " affected. What to do: see"
+            f" {address.screen('Connections', '/connections')} (developers: `taskbell doctor`)."
         )
         await plan(connection, FAILING, row, text, address, now)
     return len(rows)
@@ -91,7 +103,7 @@ async def alert_working(
     for row in rows:
         if await _was_told(connection, row, now):
             text = (
-                f"Taskbell can read {row['name']} ({row['system']}) again. It could not from"
+                f"Taskbell can read {row['name']} ({title_of(row['system'])}) again. It could not from"
                 f" {_local(row['since'], address)} to {_local(row['polled_at'], address)}."
             )
             await plan(connection, WORKING, row, text, address, now)
@@ -115,13 +127,14 @@ async def alert_storms(
     )
     for row in rows:
         name, rule = row["name"], row["rule"]
-        waits = "They are not sent" if rule else f"Customers of {name} get no messages"
+        waits = "They are not sent" if rule else f"No customer of {name} gets a message"
         these = f"{name} --rule {rule}" if rule else name
         text = (
-            f"{name}: {row['reason']}. {waits} until someone decides. Open the Taskbell page and"
-            ' choose "Send them" or "Never send them". Or run'
-            f" `taskbell outbox release {these}` to send them,"
-            f" or `taskbell outbox drop {these}` to discard them."
+            f"Too many messages at once in {name}: {row['reason'].removeprefix(TOO_MANY)}."
+            f" {waits} until someone decides. Open {address.screen('Today', '/')} and choose"
+            ' "Send them" or "Never send them".'
+            f" (Developers: `taskbell outbox release {these}` sends them,"
+            f" `taskbell outbox drop {these}` never does.)"
         )
         await plan(connection, STORM, row, text, address, now)
     return len(rows)
@@ -154,13 +167,13 @@ async def alert_missing(
         now - _LOOKED_UP,
     )
     for row in rows:
-        name = row["name"]
+        name, system = row["name"], title_of(row["system"])
         text = (
-            f"{row['absent']} tasks disappeared from {name} ({row['system']}) at once."
-            " Usually the access token has lost permissions. Restore them in"
-            f" {row['system']}, and the tasks come back. Taskbell sends nothing about these tasks"
-            " for one day; after that it treats them as deleted. If they really were deleted, run:"
-            f" taskbell accounts sync {name} --believe"
+            f"{row['absent']} tasks disappeared from {name} ({system}) at once. Usually someone has"
+            f" limited Taskbell's access to {system}. Ask an administrator of {system} to give the"
+            " access back: then Taskbell sees the tasks again. It sends nothing about these tasks"
+            " for one day. After that it treats them as deleted. If they really were deleted, ask"
+            f" your developer to run: taskbell accounts sync {name} --believe"
         )
         await plan(connection, ABSENT, row, text, address, now)
     return len(rows)
@@ -183,9 +196,9 @@ async def alert_appeared(
     )
     for row in rows:
         text = (
-            f"{row['appeared']} older tasks appeared in {row['name']} ({row['system']}) at once."
-            " Usually the access token has been given more permissions. Taskbell sent no messages"
-            " about them. It will report new changes to them as usual."
+            f"{row['appeared']} older tasks appeared in {row['name']}"
+            f" ({title_of(row['system'])}) at once. Usually Taskbell's access was extended there."
+            " Taskbell sent no messages about them. It will report new changes to them as usual."
         )
         await plan(connection, APPEARED, row, text, address, now)
     return len(rows)
@@ -231,19 +244,20 @@ def _of_outage(row: asyncpg.Record, address: OperatorAddress) -> str:
         text += f" It has since read all changes in: {', '.join(read)}."
     if row["unread"]:
         text += f" Not read yet, because of errors: {', '.join(row['unread'])}."
-    return "\n".join((text, *_of_messages(row["withdrawn"], row["expired"])))
+    return "\n".join((text, *_of_messages(row["withdrawn"], row["expired"], address)))
 
 
-def _of_messages(cancelled: int, expired: int) -> Iterator[str]:
+def _of_messages(cancelled: int, expired: int, address: OperatorAddress) -> Iterator[str]:
     """What happened to messages during an outage."""
     if cancelled:
         why = "because its task" if cancelled == 1 else "because their tasks"
         yield f"{_were(cancelled)} cancelled {why} had changed."
     if not expired:
-        yield "No message expired during that time."
+        yield "No message was too late."
         return
     see = "To see it" if expired == 1 else "To see them"
-    yield (f"{_were(expired)} too late and not sent. {see}: taskbell outbox list --state expired")
+    screen = address.screen("Messages", "/messages?state=expired")
+    yield f'{_were(expired)} too late and not sent. {see}, open {screen}: state "too late".'
 
 
 def _were(count: int) -> str:

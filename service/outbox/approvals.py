@@ -66,7 +66,7 @@ async def _demand_open(connection: Connection, delivery: int, now: datetime) -> 
     if row is None:
         raise NoSuchDelivery(f"there is no delivery {delivery}")
     if (refusal := _refusal(row, now)) is not None:
-        raise NotPossible(f"delivery {delivery} {refusal}")
+        raise NotPossible(f"message {delivery} {refusal}")
 
 
 def _refusal(row: asyncpg.Record, now: datetime) -> str | None:
@@ -75,7 +75,7 @@ def _refusal(row: asyncpg.Record, now: datetime) -> str | None:
     if row["approved_by"] is not None:
         return f"was already approved by {row['approved_by']}"
     if row["state"] != State.HELD:
-        return f"can no longer be approved or declined: it is {row['state']} ({row['reason']})"
+        return f"can no longer be approved or declined: {row['reason'] or row['state']}"
     if row["approve_by"] <= now:
         return "can no longer be approved or declined: the time to answer has passed"
     return None

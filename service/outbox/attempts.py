@@ -155,10 +155,11 @@ async def reclaim(pool: Pool, now: datetime) -> list[str]:
                 WHEN channel = $2 THEN $1 + $3::interval ELSE $1::timestamptz END,
             settled_at = CASE WHEN at_most_once AND NOT asking THEN $1::timestamptz END,
             reason = CASE WHEN asking
-                THEN 'the process stopped before it was sent'
+                THEN 'Taskbell was stopped before it sent this'
                 WHEN at_most_once
-                THEN 'the process stopped while sending. ' || $4
-                ELSE 'the process stopped while sending; sent again with the same key' END
+                THEN 'Taskbell was stopped while it sent this. ' || $4
+                ELSE 'Taskbell was stopped while it sent this; it sends it again, so it may come'
+                    || ' twice' END
         WHERE state = 'sending' AND lease_until < $1
         RETURNING lane
         """,

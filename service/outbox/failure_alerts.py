@@ -41,7 +41,7 @@ async def alert_unsent(
     if rows:
         await connection.execute("UPDATE operator SET told_at = $1", now)
         about = {"name": "", "since": now}
-        await plan(connection, UNSENT, about, _unsent(rows), address, now)
+        await plan(connection, UNSENT, about, _unsent(rows, address), address, now)
     return len(rows)
 
 
@@ -49,14 +49,14 @@ def _is_recent(told_at: datetime | None, now: datetime) -> bool:
     return told_at is not None and now - PAUSE < told_at <= now
 
 
-def _unsent(rows: Sequence[asyncpg.Record]) -> str:
+def _unsent(rows: Sequence[asyncpg.Record], address: OperatorAddress) -> str:
     """How many messages failed, and the first few of them with the reason."""
     ordered = sorted(rows, key=lambda row: row["id"])
     failed = sum(row["state"] == "failed" for row in ordered)
     counts = [(failed, "failed"), (len(ordered) - failed, "may or may not have arrived")]
     said = " and ".join(f"{_messages(count)} {what}" for count, what in counts if count)
     examples = [
-        f'- delivery {row["id"]}: rule "{row["rule"]}" to {row["receiver"]}'
+        f'- message {row["id"]}: rule "{row["rule"]}" to {row["receiver"]}'
         f" (account {row['account']}):"
         f" {(row['reason'] or row['state'])[:_LONGEST_REASON]}"
         for row in ordered[:_EXAMPLES]
@@ -64,7 +64,7 @@ def _unsent(rows: Sequence[asyncpg.Record]) -> str:
     more = len(ordered) - len(examples)
     if more:
         examples.append(f"- and {more} more")
-    where = "Open the Taskbell page, or run `taskbell outbox list`, to decide what to do."
+    where = f"To decide, open {address.screen('Today', '/')}. (Developers: `taskbell outbox list`)"
     return "\n".join([f"{said}.", *examples, where])
 
 

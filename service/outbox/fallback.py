@@ -29,7 +29,7 @@ async def plan(connection: Connection, deliveries: Sequence[int], now: datetime)
             replace(instead.text, $3, coalesce(failed.reason, '')),
             replace(instead.subject, $3, coalesce(failed.reason, '')),
             instead.fields, failed.withdraw_on, instead.state,
-            coalesce(instead.reason, 'instead of delivery ' || failed.id || ', which failed'),
+            coalesce(instead.reason, 'instead of message ' || failed.id || ', which failed'),
             $2, CASE instead.state WHEN 'planned' THEN $2::timestamptz END,
             CASE instead.state WHEN 'skipped' THEN $2::timestamptz END, failed.expires_at,
             instead.visit, instead.announced, coalesce(instead.even_if_told, false),

@@ -18,11 +18,12 @@ from service.domain.silences import Silence, covering
 from service.domain.storms import StormScope
 from service.rules import Ruleset, mutes, recipients
 from service.rules.planning import is_instead
+from service.rules.revision import NO_LONGER_NEEDED
 from service.rules.rule import TRIAL_ONLY
 from service.rules.visits import Told, Visit
 from service.store.tasks import Key
 
-UNTIL_IS_TRUE = "cancelled: the rule's `until` condition is now true"
+UNTIL_IS_TRUE = f"cancelled: {NO_LONGER_NEEDED}"
 
 
 @dataclass(slots=True)
@@ -173,7 +174,7 @@ def _is_on_trial(one: Candidate, _facts: GateFacts) -> Stop | None:
     if not one.shadow:
         return None
     way = ":".join(filter(None, (one.channel, one.target)))
-    return Stop(State.SKIPPED, f"{TRIAL_ONLY}would have been sent now to {way}")
+    return Stop(State.SKIPPED, f"{TRIAL_ONLY}it would have been sent now to {way}")
 
 
 def _is_silenced(one: Candidate, facts: GateFacts) -> Stop | None:

@@ -288,7 +288,7 @@ async def release(pool: Pool, clock: Clock, storm: int, *, by: str) -> Ended:
     return await _end(
         pool,
         """
-        UPDATE deliveries SET state = 'planned', reason = 'released by ' || $2, next_attempt_at = $3
+        UPDATE deliveries SET state = 'planned', reason = 'sent on by ' || $2, next_attempt_at = $3
         WHERE storm = $1 AND state = 'held' RETURNING lane
         """,
         storm,
@@ -303,7 +303,7 @@ async def drop(pool: Pool, clock: Clock, storm: int, *, by: str) -> Ended:
         pool,
         """
         UPDATE deliveries SET state = 'cancelled', next_attempt_at = NULL, settled_at = $3,
-            reason = 'discarded by ' || $2 || ' (was: ' || reason || ')'
+            reason = 'never to be sent, as decided by ' || $2 || ' (was: ' || reason || ')'
         WHERE storm = $1 AND state = 'held' RETURNING lane
         """,
         storm,

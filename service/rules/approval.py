@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from service.domain.model import Event, State, Task
+from service.domain.system_actions import NOTIFICATIONS, UNSEEN_TEXT, in_words
 from service.rules.language.date_format import DATE_FORMAT
 from service.rules.language.scope import Scope
 from service.rules.steps import Approver
@@ -36,7 +37,7 @@ def asked(plan: Plan, approver: Approver, scope: Scope) -> Plan:
         send_at=scope.now,
         state=State.PLANNED,
         text=_question(plan, scope.event, until),
-        subject=f"Approval needed: {plan.receiver}",
+        subject=f"Approval needed: {_receiver(plan)}",
         expires_at=open_until,
         withdraw_on=plan.withdraw_on,
     )
@@ -51,11 +52,15 @@ def _question(plan: Plan, event: Event, until: str) -> str:
     content = "\n".join(filter(None, (plan.subject, plan.text, *fields)))
     return "\n".join(
         (
-            f"Approve this? To {plan.receiver}{about}",
-            content or "(the system uses its own text)",
+            f"Approve this? To {_receiver(plan)}{about}",
+            content or UNSEEN_TEXT,
             f"If nobody answers by {until}, it is not sent.",
         )
     )
+
+
+def _receiver(plan: Plan) -> str:
+    return in_words(plan.channel, plan.target) if plan.channel in NOTIFICATIONS else plan.receiver
 
 
 def _about(task: Task) -> str:

@@ -102,7 +102,7 @@ def _told(
 
 def digest_of(key: str) -> str:
     """The name of a digest in reasons."""
-    return f"digest for {named(key)}"
+    return f"combined message for {named(key)}"
 
 
 def absence(rule: Rule, member: Member, now: datetime) -> str | None:
@@ -115,7 +115,7 @@ def absence(rule: Rule, member: Member, now: datetime) -> str | None:
     if rule.anchor(task) != member.anchor:
         return f"the date of {task.id} has changed"
     if rule.has_ended(task, now):
-        return f"the rule's `until` condition is true for {task.id}"
+        return f"{task.id} is no longer needed (`until`)"
     return None
 
 

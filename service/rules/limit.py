@@ -12,6 +12,7 @@ from service.document.messages import must_be
 
 _WRITTEN = re.compile(r"(\d{1,6})\s*/\s*([mhd])")
 _PERIODS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_WORDS = dict(zip(_PERIODS.values(), ("a minute", "an hour", "a day"), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class Limit:
     @property
     def refusal(self) -> str:
         """The reason of a message that exceeds the limit."""
-        return f"limit {self.text} reached: the rule may send no more messages in that time"
+        messages = "1 message" if self.count == 1 else f"{self.count} messages"
+        return f"limit reached: the rule may send {messages} {_WORDS[self.period]} ({self.text})"
 
     def admits(self, moment: datetime, others: Iterable[datetime]) -> bool:
         """Whether one more message may be sent at `moment`, besides those sent at `others`."""

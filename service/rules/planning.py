@@ -153,7 +153,7 @@ class Planning:
 
     def _refusal(self, step: Action, target: str, scope: Scope) -> str | None:
         if step.target is not None and not target.strip("@#"):
-            return f"no recipient: {step.target.text} is empty for this task"
+            return recipients.nobody(step.target.text)
         if len(target) > _LONGEST_TARGET:
             return f"the recipient is too long: {len(target)} characters, at most {_LONGEST_TARGET}"
         happened = scope.event

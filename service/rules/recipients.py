@@ -13,6 +13,7 @@ OPTED_OUT = "the customer has opted out of messages"
 _MAIL = re.compile(r"""[^\s,;:<>()|/"@]+@[^\s,;:<>()|/"'@]+""")
 _NUMBER = re.compile(r"(?<!\w)\d(?:[\s().\u2010-\u2015-]*\d)*")
 _NO_DIGIT = re.compile(r"\D+")
+_FIELD = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
 _LONGEST_READ = 2000
 _SHORTEST_NUMBER = 6  # digits; what is shorter may be the name of anything
 # The country's code may be left out, or a zero stand in its place.
@@ -112,8 +113,16 @@ def _is_same(one: str, other: str) -> bool:
     return one.endswith(other) or other.endswith(one)
 
 
+def nobody(target: str) -> str:
+    """Why there is nobody to send to: all `{{ … }}` of the target, as it is written, are empty."""
+    fields = " and ".join(f"`{name}`" for name in _FIELD.findall(target)) or target
+    says = f"nobody to send to: {fields} is empty for this task. Enter it in the system"
+    or_else = ", or ask your developer to add the person under `people`"
+    return says + (or_else if "assignee" in fields else "")
+
+
 def employee_refusal(task: Task | None, channel: str) -> str | None:
     """Why no employee can be notified about this task; None if one can, or for other channels."""
     if channel != EMPLOYEE or task is None or task.assignee is not None or task.assignees:
         return None
-    return "no recipient: no one is assigned to the task"
+    return "nobody to send to: no one is assigned to the task"

@@ -14,6 +14,8 @@ from service.rules.triggers import CLOCK_KINDS
 
 ON_THE_WAY = "on_the_way"
 
+NO_LONGER_NEEDED = "no longer needed, as the rule says for this task now (`until`)"
+
 _DATES = ("start", "due", "end")
 _CANCELLED = "cancelled: "
 _PLANS = frozenset({Kind.CREATED, Kind.RESCHEDULED, Kind.REASSIGNED})
@@ -245,11 +247,14 @@ def _by_rule(
 ) -> str | None:
     """The objection of the rule to the task as it is now."""
     if rules.until(grounds.rule, task, now):
-        return "the rule's `until` condition is now true"
+        return NO_LONGER_NEEDED
     event = replace(grounds.event, after=task)
     said = rules.refusal_now(grounds.rule, event, grounds.decided_at, zone)
-    if said is None or not grounds.is_of_several:
-        return said
+    if said is None:
+        return None
+    unmet = f"the task no longer meets the rule's conditions ({said})"
+    if not grounds.is_of_several:
+        return unmet
     # When it joined its digest is not stored: a refusal that existed then is not a change.
     before = rules.refusal_now(grounds.rule, grounds.event, grounds.decided_at, zone)
-    return said if before is None else None
+    return unmet if before is None else None

@@ -22,7 +22,7 @@ from service.rules.selection import Selection
 from service.rules.triggers import Trigger
 from service.rules.verdict import Outcome, Verdict
 
-TRIAL_ONLY = "trial only (enabled: shadow): "
+TRIAL_ONLY = "on trial (enabled: shadow): "
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class Rule:
         anchor = self.anchor(scope.event.task)
         wait = self.planning.timing.until_open(scope.now + grouping.wait, scope.zone) - scope.now
         joining = Joining(key, wait, grouping.most, anchor)
-        reason = f"{self._grounds(scope)}; added to the digest for {named(key)}"
+        reason = f"{self._grounds(scope)}; added to the combined message for {named(key)}"
         return Verdict(self.id, Outcome.GATHERED, reason, joining=joining, group=key)
 
     def anchor(self, task: Task) -> datetime | None:

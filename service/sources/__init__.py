@@ -67,10 +67,12 @@ class Page:
 class Source(TaskReader):
     """One account of one system: the meaning of its JSON, and its calls.
 
+    `title` is its name in texts, if that is not just the name of its module with a capital letter.
     `needed_options` are the options without which an account cannot do one of the `writes`. The
     readers, which are those of `TaskReader`, are pure. The calls raise only `SourceError`.
     """
 
+    title: ClassVar[str] = ""
     options: ClassVar[type[Account]] = Account
     notifications: ClassVar[frozenset[str]] = frozenset()
     writes: ClassVar[frozenset[str]] = frozenset()
@@ -201,6 +203,12 @@ class Source(TaskReader):
     async def delete_task(self, task_id: str) -> Raw:
         """Delete a task; returns its last state. A task that does not exist counts as deleted."""
         raise NotImplementedError(f"{self.account.system} cannot delete {task_id}")
+
+
+def title_of(system: str) -> str:
+    """The name of a system in texts, such as `LetsLigo`; also of one that is not known any more."""
+    known = systems().get(system)
+    return (known.title if known is not None else "") or system.capitalize()
 
 
 @cache

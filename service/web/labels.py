@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from service.domain.system_actions import BUILT_IN, NOTIFICATIONS
+from service.domain.system_actions import BUILT_IN, NOTIFICATIONS, in_words
 from service.explain.account_status import Told
 
 CAUSES = {
-    "webhook": "reported by webhook",
+    "webhook": "reported at once, by webhook",
     "poll": "found at a regular check",
-    "fetch": "found by looking it up",
-    "clock": "time-based",
-    "signal": "reported by signal",
+    "fetch": "found when Taskbell asked for this task",
+    "clock": "its time had come",
+    "signal": "reported by an app or a button (signal)",
     "write": "changed by Taskbell",
 }
 
@@ -59,7 +59,7 @@ STATES = {
     "sent": "sent",
     "failed": "failed",
     "unknown": "may have arrived",
-    "skipped": "not sent",
+    "skipped": "skipped",
     "cancelled": "cancelled",
     "expired": "too late",
 }
@@ -142,5 +142,5 @@ def goes_by_account(channel: str) -> bool:
 def receiver(channel: str, target: str) -> str:
     """The receiver of a delivery, such as `slack #office` or `customer: on the way`."""
     if channel in NOTIFICATIONS:
-        return f"{channel}: {target.replace('_', ' ')}" if target else channel
+        return in_words(channel, target)
     return f"{channel} {target}".replace("_", " ") if target else channel.replace("_", " ")

@@ -10,7 +10,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from service.domain.silences import described
+from service.domain.system_actions import UNSEEN_TEXT
 from service.explain import account_status
+from service.sources import title_of
 from service.web import labels
 from service.web.auth import Endpoint
 from service.web.problems import Problem
@@ -56,6 +58,8 @@ class Pages:
         self._templates.globals["words"] = labels
         self._templates.globals["account_status"] = account_status
         self._templates.globals["covered"] = described
+        self._templates.globals["title_of"] = title_of
+        self._templates.globals["unseen_text"] = UNSEEN_TEXT
         self._templates.filters["whole"] = _whole
 
     def redirect(self, path: str) -> RedirectResponse:

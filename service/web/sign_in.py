@@ -10,10 +10,7 @@ from service.web.office import Office
 from service.web.pages import read_form
 from service.web.problems import Problem
 
-_WRONG = (
-    "Wrong admin token. Ask the person who set up Taskbell"
-    " (it is the value of TASKBELL_ADMIN_TOKEN)."
-)
+_WRONG = "Wrong admin token. Ask your developer (it is the value of TASKBELL_ADMIN_TOKEN)."
 _ENDED = "Your session has ended. Sign in again."
 
 

@@ -83,7 +83,9 @@ async def test_the_list_says_below_why_an_account_fails(
     assert any(re.match(r"field +kickserv +failing +0 +0 +\d+", line) for line in table)
     assert re.match(r"field, failing since \d\d \w{3} \d\d:\d\d: GET ", reason)
     assert reason.endswith("refused the account's credentials (401): Unauthenticated.")
-    assert re.match(r"field: The account has failed for too long, so reminders and lists ", waits)
+    assert re.match(
+        r"field: The account has failed for too long, so time-based and combined ", waits
+    )
 
 
 async def test_each_thing_that_is_the_matter_has_a_line(

@@ -54,8 +54,8 @@ invoice-done did not fire: task.type == "invoice" && has(task.due) is not true
   task.type == "invoice" && has(task.due)  false
     task.type == "invoice"                 false
       task.type                            "job"
-    has(task.due)                          not needed
-  task.priority == "high"                  not needed
+    has(task.due)                          not checked
+  task.priority == "high"                  not checked
 
 moved was not triggered: there was no task.changed (due, start) since Fri 6 Mar 2026, 07:00; \
 the task is done
@@ -64,7 +64,7 @@ the task is done
 overdue was not triggered: the task is done; time-based rules apply to open tasks only
   triggered by task.overdue: 2h
 
-off is switched off: it says enabled: false
+off is switched off: the rule says enabled: false
   triggered by task.created
 """
 
@@ -133,17 +133,23 @@ async def test_a_digest_and_a_schedule(command: Command, running: Corridor) -> N
     waits = await command("explain", "2357911", "--rule", "done-lately")
     closes = "Fri 6 Mar 2026, 07:38"
     assert waits.out.splitlines()[-3:] == [
-        "done-lately waits to be sent in a digest: task.completed; added to the digest for the day",
+        (
+            "done-lately waits for a combined message: task.completed;"
+            " added to the combined message for the day"
+        ),
         "  triggered by task.completed; happened 2 times, last: event #4, Fri 6 Mar 2026, 07:08",
-        f"  digest for the day: will be sent {closes}; tasks so far: Clean the gutters (2357911)",
+        (
+            f"  combined message for the day: will be sent {closes};"
+            " tasks so far: Clean the gutters (2357911)"
+        ),
     ]
     await running.tick(minutes=30)
     await running.deliver()
     told = await command("explain", "2357911", "--rule", "done-lately")
     assert told.out.splitlines()[-4:] == [
-        "done-lately fired: digest for the day: 1 task",
+        "done-lately fired: combined message for the day: 1 task",
         "  triggered by task.completed; happened 2 times, last: event #4, Fri 6 Mar 2026, 07:08",
-        "  digest for the day: was sent Fri 6 Mar 2026, 07:38",
+        "  combined message for the day: was sent Fri 6 Mar 2026, 07:38",
         "  → step 1, slack:#office: sent Fri 6 Mar 2026, 07:38",
     ]
     lines = (await command("explain", "2357911", "--rule", "morning")).out.splitlines()
@@ -272,4 +278,4 @@ async def test_an_alarm_that_waits_for_its_account_says_so(
     assert "it waits with everything else due in this account (see above)" in told
     await running.pool.execute("UPDATE accounts SET scanned_at = resumed_at")
     told = (await command("explain", "2357911", "--rule", "overdue")).out
-    assert "it will run at the next check" in told
+    assert "it will act at the next check" in told

@@ -14,7 +14,7 @@ from tests.harness.serving import TIME_TO_END, at_work, press_ctrl_c, said, serv
 
 FIRST_IMPRESSION = 30.0  # seconds, as promised
 CAUSES = {"webhook", "poll", "clock"}
-TOLD = ("(reported by webhook)", "(found at a regular check)", "(time-based)")
+TOLD = ("(reported at once, by webhook)", "(found at a regular check)", "(its time had come)")
 
 
 @pytest.mark.timeout(150)

@@ -34,7 +34,7 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
 def worker(taskbell: Corridor, channel: str = "slack", target: str = "#office") -> Alerts:
     """The part of a worker that tells the operator."""
     config = replace(taskbell.config, operator=Operator(channel, target))
-    names, address = config.accounts, wiring.operator_address(config)
+    names, address = config.accounts, wiring.operator_address(config, "https://tasks.test/")
     return Alerts(taskbell.pool, taskbell.clock, names, address)
 
 
@@ -253,10 +253,13 @@ async def test_messages_that_failed_are_told_together(taskbell: Corridor) -> Non
     [told] = taskbell.posts
     lines = told.splitlines()
     assert lines[0] == "5 messages failed."
-    assert lines[1].startswith('- delivery 1: rule "tell" to accounting (account field): ')
+    assert lines[1].startswith('- message 1: rule "tell" to accounting (account field): ')
     assert lines[4:] == [
         "- and 2 more",
-        "Open the Taskbell page, or run `taskbell outbox list`, to decide what to do.",
+        (
+            "To decide, open Today on the Taskbell page (https://tasks.test/)."
+            " (Developers: `taskbell outbox list`)"
+        ),
     ]
     taskbell.clock.advance(MINUTE)
     await break_off(taskbell, 1)

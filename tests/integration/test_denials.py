@@ -59,7 +59,7 @@ async def test_an_employee_is_told_only_where_somebody_is_assigned(taskbell: Cor
     await taskbell.webhook(taskbell.visit(name="Yours", employees=[], customer=None))
     [message] = await taskbell.deliveries("yours")
     assert message["state"] == "skipped"
-    assert message["reason"] == "no recipient: no one is assigned to the task"
+    assert message["reason"] == "nobody to send to: no one is assigned to the task"
     await taskbell.webhook(taskbell.visit(name="Yours"))
     await taskbell.deliver()
     assert await taskbell.states("yours") == ["skipped", "sent"]
@@ -80,5 +80,5 @@ async def test_an_employee_who_went_before_it_was_sent_is_not_told(taskbell: Cor
     assert by_task[str(kept["id"])]["state"] == "sent"
     message = by_task[str(left["id"])]
     assert message["state"] == "skipped"
-    assert message["reason"] == "no recipient: no one is assigned to the task"
+    assert message["reason"] == "nobody to send to: no one is assigned to the task"
     assert taskbell.told.count("employee") == 1

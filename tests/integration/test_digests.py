@@ -75,7 +75,7 @@ async def test_half_an_hour_of_work_is_one_message(taskbell: Corridor) -> None:
     assert [reason.partition(";")[0] for reason in await taskbell.reasons()] == [
         "task.completed",
         "task.completed",
-        "digest for the day: 2 tasks",
+        "combined message for the day: 2 tasks",
     ]
 
 
@@ -144,7 +144,7 @@ async def test_an_empty_digest_sends_nothing_and_says_why(
         assert taskbell.posts == []
         assert await taskbell.deliveries() == []
         assert (await taskbell.reasons())[-1] == (
-            f"no tasks are left for the digest for all; left out: {done} is done,"
+            f"no tasks are left for the combined message for all; left out: {done} is done,"
             f" the date of {moved} has changed"
         )
 
@@ -184,7 +184,9 @@ async def test_two_workers_tell_once(taskbell: Corridor) -> None:
     await asyncio.gather(*(go_round(taskbell.worker) for _ in range(4)))
     await taskbell.deliver()
     assert taskbell.posts == ["3 done: roof, roof, roof"] * 3 + ["1 done: gutters"] * 2
-    told = [reason for reason in await taskbell.reasons() if reason.startswith("digest for")]
+    told = [
+        reason for reason in await taskbell.reasons() if reason.startswith("combined message for")
+    ]
     assert len(told) == 5
 
 
@@ -195,7 +197,7 @@ async def test_a_rule_that_is_gone_says_so(taskbell: Corridor) -> None:
     await pass_by(taskbell, hours=1)
     assert taskbell.posts == []
     assert (await taskbell.reasons())[-1] == (
-        "the rule was removed or switched off before its digest was sent"
+        "the rule was removed or switched off before its combined message was sent"
     )
 
 
@@ -215,7 +217,7 @@ async def test_hours_and_once_per_are_about_the_digest(
         await pass_by(taskbell, hours=1)
         assert len(taskbell.posts) == 1
         assert (await taskbell.reasons())[-1].endswith(
-            "not repeated: already sent for the same `once_per`"
+            "not sent again: planned or sent before (`once_per`)"
         )
 
 

@@ -106,7 +106,8 @@ CHANGES: dict[Callable[[Corridor, str], None], str] = {
     finish: "the task is done",
     delete: "the task was deleted",
     give_away: "the task now belongs to another customer",
-    rename: 'has(task.customer) && has(task.customer.email) && task.title != "Secret" is not true',
+    rename: "the task no longer meets the rule's conditions"
+    ' (has(task.customer) && has(task.customer.email) && task.title != "Secret" is not true)',
 }
 
 
@@ -254,7 +255,7 @@ async def test_a_schedule_that_tells_a_customer_of_several_is_checked(
         assert told(taskbell) == ["1: fence 07:00"]
         [(_, reason), _] = await to_customer(taskbell)
         assert f"{first}: the task is done" in reason
-        assert f"{second}: for_each no longer chooses the task" in reason
+        assert f"{second}: the task no longer meets the rule's conditions (for_each no" in reason
         assert third not in reason
 
 

@@ -138,14 +138,16 @@ async def test_the_clock_before_and_after_it_rings(taskbell: Corridor) -> None:
     await taskbell.webhook(visit)
     assert told(await explained(taskbell, visit, "late")) == (
         ExplanationStatus.UNHEARD,
-        "runs Fri 6 Mar 2026, 18:00 if the task is still open and its due date has not changed",
+        "acts Fri 6 Mar 2026, 18:00 if the task is still open and its due date has not changed",
     )
     taskbell.clock.set((due + timedelta(hours=2)).astimezone(UTC))
-    assert "it will run at the next check" in (await explained(taskbell, visit, "late")).says
+    assert "it will act at the next check" in (await explained(taskbell, visit, "late")).says
     await taskbell.tick(seconds=1)
     rang = await explained(taskbell, visit, "late")
     assert told(rang) == (ExplanationStatus.FIRED, "task.overdue")
-    assert rang.clock == ("it was due Fri 6 Mar 2026, 18:00 and has already run for this due date")
+    assert rang.clock == (
+        "it was due Fri 6 Mar 2026, 18:00 and has already acted for this due date"
+    )
     [held] = rang.deliveries
     assert (held.state, held.reason) == (
         State.HELD,
@@ -235,7 +237,7 @@ async def test_rules_that_are_not_asked(taskbell: Corridor) -> None:
     assert (await explained(taskbell, visit, "off")).standing is ExplanationStatus.OFF
     assert told(await explained(taskbell, visit, "elsewhere")) == (
         ExplanationStatus.ELSEWHERE,
-        "it is only for london",
+        "the rule is only for london",
     )
 
 
@@ -257,8 +259,8 @@ async def test_what_taskbell_has_written_itself(
         assert found.standing is ExplanationStatus.UNHEARD
         assert found.notes == (
             (
-                "event #2 was a change made by Taskbell. The rule ignores such changes unless it"
-                " has own_writes: true"
+                "one change was made by Taskbell itself. The rule ignores such changes"
+                " (it would need own_writes: true)"
             ),
         )
 

@@ -117,7 +117,7 @@ async def test_gathered_and_then_told(digests: Corridor) -> None:
     for number in (first, second):
         waits = await explained(digests, number, "done-lately")
         assert waits.standing is ExplanationStatus.GATHERED
-        assert waits.says.endswith("; added to the digest for the day")
+        assert waits.says.endswith("; added to the combined message for the day")
         assert waits.digest is not None
         assert waits.digest.closes_at == datetime(2026, 3, 6, 7, 32, tzinfo=NEW_YORK)
         assert names(waits) == ["roof", "gate"]
@@ -125,7 +125,7 @@ async def test_gathered_and_then_told(digests: Corridor) -> None:
     await pass_by(digests, minutes=30)
     for number in (first, second):
         out = await explained(digests, number, "done-lately")
-        assert told(out) == (ExplanationStatus.FIRED, "digest for the day: 2 tasks")
+        assert told(out) == (ExplanationStatus.FIRED, "combined message for the day: 2 tasks")
         assert out.digest is not None
         assert out.digest.told_at == digests.clock.now()
         assert [one.state for one in out.deliveries] == [State.SENT]
@@ -136,7 +136,7 @@ async def test_reasons_of_an_earlier_version_are_understood(digests: Corridor) -
     first = await finish(digests, "roof")
     await digests.pool.execute(
         "UPDATE decisions SET reason ="
-        " replace(reason, 'added to the digest for', 'told with others of')"
+        " replace(reason, 'added to the combined message for', 'told with others of')"
     )
     second = await finish(digests, "gate")
     for number in (first, second):
@@ -156,12 +156,12 @@ async def test_a_full_digest_and_the_one_after_it(digests: Corridor) -> None:
     numbers = [await finish(digests, name) for name in ("a", "b", "c", "d")]
     await pass_by(digests)
     third, fourth = [await explained(digests, one, "done-lately") for one in numbers[2:]]
-    assert told(third) == (ExplanationStatus.FIRED, "digest for the day: 3 tasks")
+    assert told(third) == (ExplanationStatus.FIRED, "combined message for the day: 3 tasks")
     assert (fourth.standing, names(fourth)) == (ExplanationStatus.GATHERED, ["d"])
     await pass_by(digests, minutes=30)
     third, fourth = [await explained(digests, one, "done-lately") for one in numbers[2:]]
-    assert told(third) == (ExplanationStatus.FIRED, "digest for the day: 3 tasks")
-    assert told(fourth) == (ExplanationStatus.FIRED, "digest for the day: 1 task")
+    assert told(third) == (ExplanationStatus.FIRED, "combined message for the day: 3 tasks")
+    assert told(fourth) == (ExplanationStatus.FIRED, "combined message for the day: 1 task")
     assert third.deliveries != fourth.deliveries
 
 
@@ -178,9 +178,14 @@ async def test_left_out_of_a_digest(digests: Corridor) -> None:
     left_out = await explained(digests, number, "late")
     assert told(left_out) == (
         ExplanationStatus.NOT_MATCHED,
-        f"the task was left out of the digest for all, Fri 6 Mar 2026, 09:02: {number} is done",
+        (
+            "the task was left out of the combined message for all, Fri 6 Mar 2026, 09:02:"
+            f" {number} is done"
+        ),
     )
-    assert (await explained(digests, other, "late")).says.startswith("digest for all: 1 task; left")
+    assert (await explained(digests, other, "late")).says.startswith(
+        "combined message for all: 1 task; left"
+    )
 
 
 async def test_a_rule_that_settles_before_it_gathers(digests: Corridor) -> None:
@@ -195,7 +200,7 @@ async def test_a_rule_that_settles_before_it_gathers(digests: Corridor) -> None:
     await pass_by(digests, minutes=31)
     assert told(await explained(digests, number, "calm")) == (
         ExplanationStatus.FIRED,
-        "digest for gate: 1 task",
+        "combined message for gate: 1 task",
     )
 
 
@@ -209,7 +214,7 @@ async def test_what_came_earlier_is_explained_as_it_went_on(digests: Corridor) -
     await digests.webhook(digests.sandbox.kickserv.finish(number))
     assert (await explained(digests, number, "done-lately")).standing is ExplanationStatus.GATHERED
     earlier = await explained(digests, number, "done-lately", first)
-    assert told(earlier) == (ExplanationStatus.FIRED, "digest for the day: 1 task")
+    assert told(earlier) == (ExplanationStatus.FIRED, "combined message for the day: 1 task")
 
 
 async def test_a_schedule_about_no_task(mornings: Corridor) -> None:
@@ -241,7 +246,10 @@ async def test_a_schedule_for_each_of_some_tasks(mornings: Corridor) -> None:
     assert roof.standing is ExplanationStatus.FIRED
     assert [one.state for one in roof.deliveries] == [State.SENT]
     assert told(secret) == (ExplanationStatus.NOT_MATCHED, 'task.title != "secret" is not true')
-    assert told(gate) == (ExplanationStatus.NOT_MATCHED, "for_each did not choose the task")
+    assert told(gate) == (
+        ExplanationStatus.NOT_MATCHED,
+        "the task was not among those that the rule selects (for_each)",
+    )
     assert told(fence) == (ExplanationStatus.NOT_MATCHED, "the task did not exist")
     assert gate.schedule is not None
     assert [one.title for one in gate.schedule.chosen] == ["roof", "secret"]
@@ -258,15 +266,18 @@ async def test_a_list_by_schedule(mornings: Corridor) -> None:
     roof, gate, secret, fence = [
         await explained(mornings, one, "morning-list") for one in (*numbers, far)
     ]
-    assert told(roof) == (ExplanationStatus.FIRED, "digest for roof: 1 task")
-    assert told(gate) == (ExplanationStatus.FIRED, "digest for gate: 1 task")
+    assert told(roof) == (ExplanationStatus.FIRED, "combined message for roof: 1 task")
+    assert told(gate) == (ExplanationStatus.FIRED, "combined message for gate: 1 task")
     assert [len(one.deliveries) for one in (roof, gate)] == [1, 1]
     assert roof.deliveries != gate.deliveries
     assert told(secret) == (ExplanationStatus.NOT_MATCHED, 'task.title != "secret" is not true')
-    assert told(fence) == (ExplanationStatus.NOT_MATCHED, "for_each did not choose the task")
+    assert told(fence) == (
+        ExplanationStatus.NOT_MATCHED,
+        "the task was not among those that the rule selects (for_each)",
+    )
     # As earlier versions wrote it.
     await mornings.pool.execute(
-        "UPDATE decisions SET reason = replace(reason, 'digest for', 'digest of')"
+        "UPDATE decisions SET reason = replace(reason, 'combined message for', 'digest of')"
     )
     earlier = await explained(mornings, numbers[0], "morning-list")
     assert told(earlier) == (ExplanationStatus.FIRED, "digest of roof: 1 task")

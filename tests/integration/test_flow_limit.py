@@ -22,7 +22,7 @@ BUSY = """
   limit: 3/h
   then: [{ notify: "slack:#office", text: "{{ task.title }}" }]
 """
-REACHED = "limit 3/h reached: the rule may send no more messages in that time"
+REACHED = "limit reached: the rule may send 3 messages an hour (3/h)"
 
 
 async def arrive(taskbell: Corridor, *titles: str) -> None:

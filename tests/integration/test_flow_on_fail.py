@@ -64,7 +64,10 @@ async def test_what_was_refused_goes_another_way(taskbell: Corridor) -> None:
         (
             "slack",
             "skipped",
-            "no recipient: @{{ task.assignee.email }} is empty for this task",
+            (
+                "nobody to send to: `task.assignee.email` is empty for this task. Enter it in the"
+                " system, or ask your developer to add the person under `people`"
+            ),
         ),
     ]
 

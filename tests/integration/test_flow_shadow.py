@@ -22,7 +22,7 @@ CHASE = """
   then: [{ wait: 2h }, { notify: "slack:#office", text: "nobody took it" }]
   until: has(task.assignee)
 """
-WOULD = "trial only (enabled: shadow): would have been sent now to slack:#office"
+WOULD = "on trial (enabled: shadow): it would have been sent now to slack:#office"
 BO = [{"id": 1, "employee_number": 1, "first_name": "Bo"}]
 
 
@@ -50,7 +50,7 @@ async def test_nothing_is_sent_and_it_says_what_would_have_been(
         assert await ends(taskbell) == [("skipped", WOULD)]
         [shown] = await taskbell.deliveries()
         assert (shown["text"], shown["attempts"]) == ("Clean the gutters done", 0)
-        assert await taskbell.reasons() == ["trial only (enabled: shadow): task.completed"]
+        assert await taskbell.reasons() == ["on trial (enabled: shadow): task.completed"]
         assert taskbell.slack.requests == []
 
 
@@ -66,7 +66,7 @@ async def test_a_shadow_announces_once_as_a_live_rule_would(
         await finish(taskbell, str(visit["id"]))
         assert await ends(taskbell) == [("skipped", WOULD)]
         assert (await taskbell.reasons())[-1].endswith(
-            "step 1 not repeated: already sent for the same `once_per`"
+            "step 1 not sent again: planned or sent before (`once_per`)"
         )
         live = await taskbell.restart(FINISHED % "true")
         await finish(live, str(visit["id"]))
@@ -90,7 +90,10 @@ async def test_what_a_live_rule_would_withdraw_would_not_have_been_sent(
         clock.advance(timedelta(hours=1))
         await taskbell.deliver()
         assert await ends(taskbell) == [
-            ("cancelled", "cancelled: the rule's `until` condition is now true"),
+            (
+                "cancelled",
+                "cancelled: no longer needed, as the rule says for this task now (`until`)",
+            ),
             ("cancelled", "cancelled: the task was completed"),
             ("skipped", WOULD),
         ]

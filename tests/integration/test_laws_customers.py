@@ -188,7 +188,10 @@ async def test_the_rule_has_to_match_the_task_as_it_is(taskbell: Corridor) -> No
     await taskbell.deliver()
     [delivery] = await taskbell.deliveries("new")
     assert delivery["state"] == "cancelled"
-    assert delivery["reason"] == 'cancelled: task.title != "Secret" is not true'
+    assert delivery["reason"] == (
+        "cancelled: the task no longer meets the rule's conditions"
+        ' (task.title != "Secret" is not true)'
+    )
 
 
 async def test_a_new_task_that_is_not_shown_yet_is_waited_for(

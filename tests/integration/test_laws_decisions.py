@@ -230,7 +230,7 @@ async def test_once_per_over_repeated_events(taskbell: Corridor) -> None:
         await taskbell.deliver()
     assert await taskbell.states("renamed") == ["sent"]
     assert (await taskbell.reasons())[-1] == (
-        "task.changed; step 1 not repeated: already sent for the same `once_per`"
+        "task.changed; step 1 not sent again: planned or sent before (`once_per`)"
     )
 
 
@@ -257,7 +257,7 @@ async def test_until_ends_a_wait(pool: Pool, clock: VirtualClock, folder: Path) 
         assert await taskbell.states() == ["cancelled", "sent"]
         assert (await taskbell.deliveries())[0][
             "reason"
-        ] == "cancelled: the rule's `until` condition is now true"
+        ] == "cancelled: no longer needed, as the rule says for this task now (`until`)"
 
 
 async def test_expires(pool: Pool, clock: VirtualClock, folder: Path) -> None:
@@ -293,7 +293,7 @@ async def test_nobody_to_send_it_to(pool: Pool, clock: VirtualClock, folder: Pat
         await taskbell.webhook(taskbell.visit(employees=[]))
         state, reason = await end(taskbell, "yours")
         assert state == "skipped"
-        assert "no recipient: " in reason
+        assert "nobody to send to: " in reason
 
 
 async def finished(taskbell: Corridor) -> str:

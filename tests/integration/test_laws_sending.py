@@ -94,7 +94,7 @@ async def test_law_8_a_worker_that_died_while_sending_leaves_unknown(taskbell: C
     await pass_days(taskbell)
     [delivery] = await taskbell.deliveries()
     assert (delivery["state"], delivery["id"]) == ("unknown", claim.id)
-    assert "the process stopped while sending" in delivery["reason"]
+    assert "Taskbell was stopped while it sent this" in delivery["reason"]
     assert taskbell.told == []
 
 

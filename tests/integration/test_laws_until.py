@@ -16,7 +16,7 @@ from tests.harness.corridor import Corridor, corridor
 from tests.harness.receivers import Answer
 
 NEW_YORK = ZoneInfo("America/New_York")
-WITHDRAWN = "cancelled: the rule's `until` condition is now true"
+WITHDRAWN = "cancelled: no longer needed, as the rule says for this task now (`until`)"
 SOON = """
 - id: brief
   when: task.created

@@ -244,7 +244,7 @@ async def test_the_operator_hears_of_it_once(taskbell: Corridor) -> None:
     assert said == (
         "Taskbell did not run from Fri 6 Mar, 07:01 to Fri 6 Mar, 07:36 (35 minutes)."
         " It has since read all changes in: field.\n1 message was cancelled because its task had"
-        " changed.\nNo message expired during that time."
+        " changed.\nNo message was too late."
     )
 
 
@@ -261,20 +261,20 @@ async def test_the_account_says_that_it_is_read_anew(taskbell: Corridor) -> None
     taskbell.clock.advance(timedelta(minutes=5))
     says = (
         "Taskbell has not processed this account since 12:01."
-        " Due messages wait until a Taskbell worker process runs."
+        " Due messages wait until the part of Taskbell that does this (a worker process) runs."
     )
-    assert await shown(taskbell) == ("no worker process", says)
+    assert await shown(taskbell) == ("not being processed", says)
     await be_away(taskbell, minutes=30)
     says = (
         "Taskbell was not running from 12:01 to 12:36. It may have missed changes, so it is"
-        " reading all tasks again. Reminders and lists wait for this, but no longer than 13:06."
-        " Messages sent through kickserv wait until it is finished."
+        " reading all tasks again. Time-based and combined messages wait for this, but no longer"
+        " than 13:06. Messages sent through Kickserv wait until it is finished."
     )
     assert await shown(taskbell) == ("reading all tasks again", says)
     taskbell.clock.advance(timedelta(minutes=31))
     await is_there_all_the_while(taskbell)
     says = (await shown(taskbell))[1] or ""
-    assert "reminders and lists now use the last known data. Messages sent through kickserv" in says
+    assert "which may be out of date. Messages sent through Kickserv" in says
     await read(taskbell)
     assert await shown(taskbell) == ("ok", None)
 
@@ -290,8 +290,8 @@ async def test_an_account_that_fails_says_what_waits(taskbell: Corridor) -> None
     assert await shown(taskbell) == (
         "failing",
         (
-            "Reminders and lists wait until the account can be read, but no longer than 12:32."
-            f" {customers}"
+            "Time-based and combined messages wait until the account can be read, but no longer"
+            f" than 12:32. {customers}"
         ),
     )
     taskbell.clock.advance(timedelta(minutes=31))
@@ -299,8 +299,8 @@ async def test_an_account_that_fails_says_what_waits(taskbell: Corridor) -> None
     assert await shown(taskbell) == (
         "failing",
         (
-            "The account has failed for too long, so reminders and lists now use the last known"
-            f" data. {customers}"
+            "The account has failed for too long, so time-based and combined messages are now sent"
+            f" by what Taskbell knew last, which may be out of date. {customers}"
         ),
     )
 
@@ -313,7 +313,7 @@ async def test_what_is_resumed_says_that_it_is_read_anew(taskbell: Corridor) -> 
     taskbell.clock.advance(MINUTE)
     await accounts.resume(taskbell.pool, "field", taskbell.clock.now())
     name, says = await shown(taskbell)
-    assert (name, (says or "").partition(" Reminders")[0]) == (
+    assert (name, (says or "").partition(" Time-based")[0]) == (
         "reading all tasks again",
         (
             "Taskbell was not reading this account until 12:02. It may have missed changes, so it"

@@ -132,10 +132,10 @@ async def test_from_the_midst_of_an_open_digest(taskbell: Corridor, minutes: int
 
 async def test_a_digest_that_told_something_else(taskbell: Corridor) -> None:
     """A difference is a difference, also in what was told of several tasks."""
-    await rewrite(taskbell, "done-lately", "digest for the day: 7 tasks")
+    await rewrite(taskbell, "done-lately", "combined message for the day: 7 tasks")
     again = await replayed(taskbell)
-    assert [one.reason for one in again.missing] == ["digest for the day: 7 tasks"]
-    assert [one.reason for one in again.new] == ["digest for the day: 1 task"]
+    assert [one.reason for one in again.missing] == ["combined message for the day: 7 tasks"]
+    assert [one.reason for one in again.new] == ["combined message for the day: 1 task"]
 
 
 async def test_a_schedule_that_chose_otherwise_is_without_proof(taskbell: Corridor) -> None:

@@ -215,8 +215,8 @@ async def test_the_morning_list(pool: Pool, clock: VirtualClock, folder: Path) -
         assert sorted(taskbell.posts) == ["1: fence", "2: roof, roof"]
         assert await taskbell.reasons() == [
             "schedule 30 7 * * 1-5: 3 of 4 tasks chosen",
-            "digest for fence: 1 task",
-            "digest for roof: 2 tasks",
+            "combined message for fence: 1 task",
+            "combined message for roof: 2 tasks",
         ]
         await pass_by(taskbell, days=2)
         assert len(taskbell.posts) == 2

@@ -160,7 +160,7 @@ async def test_what_is_dropped_is_never_sent(taskbell: Corridor) -> None:
     [first, *_] = await taskbell.deliveries()
     assert (first["state"], first["reason"].partition(" (was: ")[0]) == (
         "cancelled",
-        "discarded by Ann",
+        "never to be sent, as decided by Ann",
     )
     await operator_actions.retry(taskbell.pool, taskbell.clock, first["id"])
     await taskbell.deliver()
@@ -259,7 +259,7 @@ async def test_the_operator_is_asked_once(taskbell: Corridor) -> None:
     await asyncio.gather(*(one.batch() for one in alerts))
     await taskbell.deliver()
     [asked] = taskbell.posts
-    assert asked.startswith("field: on hold, too many at once: 6 customer messages in 10 minutes")
+    assert asked.startswith("Too many messages at once in field: 6 customer messages in 10 minutes")
     assert "`taskbell outbox release field`" in asked
     [storm] = await storms.open_in(taskbell.pool, "field")
     await storms.drop(taskbell.pool, taskbell.clock, storm, by="Ann")

@@ -140,9 +140,9 @@ async def test_what_is_planned_has_its_hour_task_rule_and_button(firm: Firm) -> 
     assert f'<a href="/messages/{number}"><b>slack #office</b></a>' in page
     assert '<a href="/tasks/field/T1"><b>Smith gutters</b></a> for Smith' in page
     assert 'by rule <a href="/rules/job-done">job-done</a>' in page
-    assert "On hold until then." in page
+    assert '<span class="state held">waiting</span>' in page
     assert "outside its hours" in page
-    assert "Planned." not in page
+    assert "On hold" not in page
 
 
 async def test_do_not_send_cancels_and_leads_back(firm: Firm) -> None:
@@ -189,7 +189,7 @@ async def test_each_says_by_what_it_comes(firm: Firm) -> None:
             "Waiting to see whether the condition stays true for 2 hours (for).",
         ),
         ("3 new", "A combined message: tasks are collected for it until then (group)."),
-        ("High one is open", "On the schedule 0 18 * * *."),
+        ("High one is open", "At a fixed time (schedule 0 18 * * *)."),
     ):
         assert re.search(
             rf'<li class="card expected">(?:(?!</li>).)*{re.escape(text)}(?:(?!</li>).)*'
@@ -281,7 +281,7 @@ async def test_what_will_not_be_sent_after_all_says_why(firm: Firm) -> None:
     event = await record(firm.pool, task(), Kind.COMPLETED, at=firm.clock.now())
     at = firm.clock.now() + 2 * HOUR
     await plan(firm.pool, event, State.PLANNED, send_at=at, expires_at=at - HOUR)
-    assert "If nothing changes, it will not be sent:" in await firm.shows()
+    assert "As things are now, it will not be sent. Reason:" in await firm.shows()
 
 
 async def test_what_waits_for_a_person_is_apart(firm: Firm) -> None:
@@ -384,7 +384,8 @@ async def test_too_many_tasks_are_said(firm: Firm, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(foresight, "MOST_TO_CHOOSE", 2)
     page = await firm.shows()
     assert "beyond Fri 6 Mar, 21:00" in page
-    assert 'too many tasks to choose from: <a href="/rules/each-evening">each-evening</a>.' in page
+    assert "There are too many tasks to work out what these rules will send" in page
+    assert '<a href="/rules/each-evening">each-evening</a>.' in page
     assert page.count("is late") == 1
 
 

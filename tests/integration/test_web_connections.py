@@ -80,12 +80,12 @@ async def test_an_account_says_how_it_is(web: Site, pool: Pool, clock: VirtualCl
     )
     await pool.execute("INSERT INTO rate_limits VALUES ('field', $1)", now - timedelta(seconds=4))
     page = await shown(web, "/connections")
-    assert "ok field kickserv (New York)" in page
+    assert "ok field Kickserv (New York)" in page
     assert "Last read 3 minutes ago" in page
     assert "Next read in 2 minutes" in page
     assert "Last webhook 5 minutes ago" in page
-    assert "1,200 changes that no webhook reported and a regular check found" in page
-    assert "Calls left 7 of 20 at once, 120 calls a minute at most" in page
+    assert "Not reported 1,200 changes that no webhook reported, the last one" in page
+    assert "Requests 7 more can be made at once (20 at most); 120 requests a minute at most" in page
 
 
 async def test_an_account_that_may_not_be_called_says_until_when(
@@ -97,7 +97,7 @@ async def test_an_account_that_may_not_be_called_says_until_when(
         "INSERT INTO rate_limits (account, next_call_at, refused_until) VALUES ('field', $1, $1)",
         until,
     )
-    assert "Calls left none until Fri 6 Mar, 08:00 (New York)" in await shown(web, "/connections")
+    assert "Requests none until Fri 6 Mar, 08:00 (New York)" in await shown(web, "/connections")
 
 
 async def test_a_failing_account_comes_first_and_says_what_to_do(
@@ -253,10 +253,10 @@ async def test_a_channel_says_what_fails_on_it(web: Site, pool: Pool, clock: Vir
     )
     page = await shown(web, "/connections")
     assert "messages failed accounting webhook" in page
-    assert "2 messages failed or may have arrived lately, the last one 2 hours ago" in page
+    assert "2 messages of the last 7 days need a decision: they failed, or may have arrived" in page
+    assert "The last one was 2 hours ago" in page
     assert "1 message could not be sent yet. Taskbell tries again by itself" in page
     text = (await web.client.get("/connections")).text
-    assert 'href="/messages?channel=accounting&amp;state=failed"' in text
     assert "<script>alert" not in text
 
 
@@ -268,7 +268,7 @@ async def test_what_fails_through_a_system_is_with_its_account(
     await pool.execute("UPDATE deliveries SET lane = 'account:london', reason = 'no phone number'")
     page = await shown(web, "/connections")
     assert page.index("no phone number") < page.index("Channels")
-    assert "1 message failed or may have arrived lately" in page
+    assert "1 message of the last 7 days needs a decision: it failed, or may have arrived" in page
 
 
 async def test_a_test_message_that_does_not_go_out_says_why(web: Site) -> None:
@@ -397,7 +397,7 @@ async def test_a_webhook_is_shown_with_what_came_of_it(
     text = (await web.client.get(f"/webhooks/{number}")).text
     assert "<script>alert" not in text
     assert text.count('href="/tasks/open/T/1"') + text.count('href="/tasks/open/T%2F1"') == 2
-    assert "is done, reported by webhook" in page
+    assert "is done, reported at once, by webhook" in page
     assert "is new" not in page
 
 

@@ -62,7 +62,9 @@ async def test_the_newest_message_comes_first_and_leads_to_its_screen(
     for path in ("/tasks/london/T1", "/tasks/london/a%2Fb%3Fc", "/rules/job-done"):
         assert f'href="{path}"' in page
     assert 'href="/messages" aria-current="page"' in page
-    assert "Because Smith gutters is done (reported by webhook)" in await read(web, "/messages")
+    assert "Because Smith gutters is done (reported at once, by webhook)" in await read(
+        web, "/messages"
+    )
 
 
 async def test_it_is_searched_by_the_words_of_a_task(
@@ -218,7 +220,7 @@ async def test_wrong_parameters_are_named_on_the_page(web: Site) -> None:
         ("newer=W10", "This link to another page is not complete"),
         ("older=WzkyMjMzNzIwMzY4NTQ3NzU4MDcsMV0", "This link to another page is not complete"),
         ("q=" + "x" * 300, "Task or customer: at most 200 characters"),
-        ("to=a%00b", "Receiver: at most 200 characters on one line"),
+        ("to=a%00b", "Recipient: at most 200 characters on one line"),
         ("colour=red", "The address asks for something that this page does not know"),
     ):
         assert words in await read(web, f"/messages?{query}", 400)
@@ -315,7 +317,7 @@ async def test_a_message_without_a_task_has_its_screen(
         await events.insert([came], "v1", clock.now())
     planned = await plan(pool, came, text="Good morning")
     page = await read(web, f"/messages/{planned}")
-    assert "The schedule 30 7 * * 1-5 of london ran." in page
+    assert "acted at its fixed time (schedule 30 7 * * 1-5, london)." in page
     old = await plan(pool, await record(pool, task(), Kind.COMPLETED, at=clock.now()))
     await pool.execute("DELETE FROM events")
     assert "What happened to it is no longer stored" in await read(web, f"/messages/{old}")

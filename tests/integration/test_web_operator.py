@@ -50,7 +50,7 @@ async def test_without_a_worker_the_page_does_not_say_that_all_is_well(
     async with Redis.from_url(valkey.url) as redis:
         await redis.delete(QUEUE + health_check_key_suffix)
     page = (await web.client.get("/")).text
-    assert "Taskbell cannot see a running worker process" in page
+    assert "The part of Taskbell that sends messages does not answer" in page
     assert "All is well" not in page
 
 
@@ -94,9 +94,9 @@ async def test_it_says_what_was_sent_and_why(web: Site, pool: Pool, clock: Virtu
         await plan(pool, event, State.SENT)
     clock.advance(timedelta(minutes=5))
     page = " ".join(without_links((await web.client.get("/")).text).split())
-    assert "Because <b>Smith gutters</b> is done (reported by webhook)" in page
+    assert "Because <b>Smith gutters</b> is done (reported at once, by webhook)" in page
     assert "<b>Smith gutters</b> was rescheduled, found at a regular check" in page
-    assert "<b>Smith gutters</b> is overdue, time-based" in page
+    assert "<b>Smith gutters</b> is overdue, its time had come" in page
     assert page.count("5 minutes ago") >= 3
     assert "#office" in page
 
@@ -421,7 +421,7 @@ async def test_a_paused_account_says_so_beside_what_waits_for_it(
     await pool.execute("UPDATE accounts SET paused = true WHERE name = 'field'")
     page = (await web.client.get("/")).text
     assert "Waiting: field is paused. It is sent after someone resumes the account." in page
-    assert "<code>taskbell accounts resume field</code>" in page
+    assert '<a href="/connections#account-field">Connections</a> and choose "Resume"' in page
 
 
 async def test_with_a_paused_account_not_all_is_well(
@@ -515,7 +515,7 @@ async def test_a_schedule_and_a_digest_say_what_they_are(
     opened = await record(pool, task(), Kind.COMPLETED, at=clock.now())
     await plan(pool, replace(opened, task_id=""), text="3 done")
     page = " ".join(re.sub(r"<[^>]*>", "", (await web.client.get("/")).text).split())
-    assert "Schedule 30 7 * * 1-5 ran (london)" in page
+    assert "The fixed time of a rule came (schedule 30 7 * * 1-5, london)" in page
     assert "Sent on a schedule" in page
     assert "Combined message, started when Smith gutters is done" in page
 

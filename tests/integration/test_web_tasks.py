@@ -238,7 +238,7 @@ async def test_a_task_shows_how_it_stands(web: Site, pool: Pool, clock: VirtualC
         "renewal": "yes",
     }.items():
         assert f"<dt>{name}</dt><dd><bdi>{text}</bdi></dd>" in page
-    assert '<a href="https://example.test/t/1" rel="noreferrer">Open it in plannr</a>' in page
+    assert '<a href="https://example.test/t/1" rel="noreferrer">Open it in Plannr</a>' in page
     assert "Nothing has happened to this task" in page
     assert "No messages about this task." in page
     assert re.search(r'<span class="state planned">open</span>', page)
@@ -319,10 +319,10 @@ async def test_each_rule_says_why_it_acted_or_did_not(
     assert "The task is done, but not all conditions of the rule were met." in cards["big-jobs"]
     assert "<code>task.type == &#34;job&#34;</code> <b>no</b>" in cards["big-jobs"]
     assert "<code>task.type</code> <b>&#34;visit&#34;</b>" in cards["big-jobs"]
-    assert "<b>not needed</b>" in cards["big-jobs"]
-    assert "Runs Sat 7 Mar 2026, 14:00" in cards["late"]
+    assert "<b>not checked</b>" in cards["big-jobs"]
+    assert "Acts Sat 7 Mar 2026, 14:00" in cards["late"]
     assert ">off</span>" in cards["off-today"]
-    assert "It is only for field." in cards["field-only"]
+    assert "The rule is only for field." in cards["field-only"]
     assert next(iter(cards)) == "job-done"
 
 

@@ -68,11 +68,11 @@ GATES = {
         {"expires_at": NOON - HOUR},
     ),
     "ended": Closed(
-        State.CANCELLED, "cancelled: the rule's `until`", {}, {"present": lambda _: task(done=True)}
+        State.CANCELLED, "cancelled: no longer needed", {}, {"present": lambda _: task(done=True)}
     ),
     "hours": Closed(State.HELD, "outside texting hours: waiting until", {}, {"now": NIGHT}),
     "trial": Closed(
-        State.SKIPPED, "trial only (enabled: shadow): would have been sent now", {"shadow": True}
+        State.SKIPPED, "on trial (enabled: shadow): it would have been sent now", {"shadow": True}
     ),
     "silence": Closed(State.SKIPPED, "silenced until", {}, {"silences": [SILENCE]}),
     "mute": Closed(
@@ -83,7 +83,7 @@ GATES = {
     ),
     "nobody": Closed(
         State.SKIPPED,
-        "no recipient: ",
+        "nobody to send to: ",
         {"channel": "employee"},
         {"present": lambda _: task()},
     ),

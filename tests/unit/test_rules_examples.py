@@ -231,4 +231,7 @@ def test_handed_over(rules: Ruleset, person: Person | None, state: State, target
     (plan,) = verdict.plans
     assert (plan.state, plan.target) == (state, target)
     if state is State.SKIPPED:
-        assert plan.reason == "no recipient: @{{ task.assignee.email }} is empty for this task"
+        assert plan.reason == (
+            "nobody to send to: `task.assignee.email` is empty for this task. Enter it in the"
+            " system, or ask your developer to add the person under `people`"
+        )

@@ -24,7 +24,7 @@ _STANDINGS = {
     ExplanationStatus.UNHEARD: "[dim]was not triggered[/dim]",
     ExplanationStatus.OFF: "[dim]is switched off[/dim]",
     ExplanationStatus.ELSEWHERE: "[dim]is not for this account[/dim]",
-    ExplanationStatus.GATHERED: "[cyan]waits to be sent in a digest[/cyan]",
+    ExplanationStatus.GATHERED: "[cyan]waits for a combined message[/cyan]",
     ExplanationStatus.NO_TASK: "[dim]is not about a single task[/dim]",
 }
 _LATEST = 10
@@ -127,10 +127,10 @@ def _paragraph(one: Explanation, papers: TaskHistory, zone: ZoneInfo) -> Iterato
 def _of_several(one: Explanation, zone: ZoneInfo) -> Iterator[str]:
     """The lines about the digest that the task is in, and about the selection of the schedule."""
     if (digest := one.digest) is not None and digest.told_at is not None:
-        yield f"digest for {digest.of}: was sent {told(digest.told_at, zone)}"
+        yield f"combined message for {digest.of}: was sent {told(digest.told_at, zone)}"
     elif digest is not None and digest.closes_at is not None:
-        so_far = f"tasks so far: {_named(digest.tasks)}"
-        yield f"digest for {digest.of}: will be sent {told(digest.closes_at, zone)}; {so_far}"
+        at, so_far = told(digest.closes_at, zone), f"tasks so far: {_named(digest.tasks)}"
+        yield f"combined message for {digest.of}: will be sent {at}; {so_far}"
     if one.schedule is not None:
         yield from (f"decision: {said}" for said in one.schedule.said if said != one.says)
         if one.schedule.chosen:

@@ -41,7 +41,7 @@ def instead(
                 text=plan.text.replace(FAILURE, reason),
                 subject=plan.subject and plan.subject.replace(FAILURE, reason),
                 state=State.SKIPPED if is_skipped else State.PLANNED,
-                reason=plan.reason if is_skipped else f"instead of delivery {number}, which failed",
+                reason=plan.reason if is_skipped else f"instead of message {number}, which failed",
                 send_at=now,
                 expires_at=failed.plan.expires_at,
                 withdraw_on=failed.plan.withdraw_on,

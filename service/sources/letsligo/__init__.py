@@ -38,6 +38,7 @@ class LetsLigo(LetsLigoReader, Source):
     A task's contact is an IRI; it is replaced by the contact's own JSON once that was read.
     """
 
+    title: ClassVar[str] = "LetsLigo"
     options: ClassVar[type[Account]] = LetsLigoAccount
     facts: ClassVar[Facts] = Facts(
         fills=frozenset({"title", "description", "type", "done", "due", "completed_at", "fields"})

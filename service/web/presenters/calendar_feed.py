@@ -59,8 +59,12 @@ def _summary(one: Message) -> str:
 
 
 def _description(one: Message) -> str:
-    status = one.how if one.id is None else one.reason or "Planned."
-    parts = (one.text, status, one.doubt and f"Will not be sent: {one.doubt}")
+    status = one.how if one.id is None else one.reason or "Waiting."
+    parts = (
+        one.text,
+        status,
+        one.doubt and f"As things are now, it will not be sent. Reason: {one.doubt}",
+    )
     return "\n".join([*filter(None, parts), f"Rule {one.rule}, account {one.account}"])
 
 

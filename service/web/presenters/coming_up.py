@@ -140,7 +140,7 @@ def _planned(row: asyncpg.Record, fate: Delivery | None) -> Message:
     if fate is not None and fate.state is State.SENT and fate.settled_at is not None:
         later = fate.settled_at if fate.settled_at > row["at"] + _SOON else None
     elif fate is not None and not fate.is_pending:
-        doubt = fate.reason or labels.STATES[fate.state]
+        doubt = (fate.reason or labels.STATES[fate.state]).removeprefix("cancelled: ")
     return Message(mark=(row["at"], 0, row["id"]), **known, doubt=doubt, later=later)
 
 
@@ -179,7 +179,7 @@ def _how(rule: Rule | None, one: Delivery, at: datetime) -> str:
 def _by(rule: Rule | None, one: Delivery) -> str:
     event = one.request.event
     if rule is not None and rule.trigger.cron is not None:
-        return f"On the schedule {rule.trigger.cron}."
+        return f"At a fixed time (schedule {rule.trigger.cron})."
     if rule is not None and rule.grouping is not None:
         return "A combined message: tasks are collected for it until then (group)."
     if rule is not None and rule.settle is not None:

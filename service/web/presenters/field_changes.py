@@ -13,7 +13,7 @@ FIELDS = {
     "acknowledged": "acknowledged",
     "archived": "archived",
     "assignee": "assigned to",
-    "assignees": "people",
+    "assignees": "all assigned",
     "author": "author",
     "completed_at": "completed",
     "completed_by": "completed by",

@@ -20,14 +20,14 @@ STATES: Mapping[str, str] = {
     "sent": "sent",
     "failed": "failed",
     "unknown": "may have arrived",
-    "skipped": "not sent",
+    "skipped": "skipped",
     "cancelled": "cancelled",
     "expired": "too late",
 }
 """What one can ask for, and its words; `message_search.STATES` has their conditions."""
 _FIELDS = {
     "q": "Task or customer",
-    "to": "Receiver",
+    "to": "Recipient",
     "rule": "Rule",
     "state": "State",
     "channel": "Channel",

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service.explain.account_advice import what_to_do
 from service.outbox import holds, silences, storms
 from service.store import dead_letters
 from service.store.views import api_lists, dashboard, messages
@@ -31,7 +32,10 @@ class Today(Screen):
 
     async def _overview(self) -> dict[str, Any]:
         office, pool, now = self.office, self.office.pool, self.office.clock.now()
-        accounts = await api_lists.read_accounts(pool, now, list(office.config.accounts))
+        accounts = [
+            {**one, "advice": what_to_do(one)}
+            for one in await api_lists.read_accounts(pool, now, list(office.config.accounts))
+        ]
         trouble = await dashboard.failed_deliveries(pool, _SHOWN)
         return {
             "accounts": accounts,
