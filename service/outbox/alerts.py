@@ -103,8 +103,8 @@ async def alert_working(
     for row in rows:
         if await _was_told(connection, row, now):
             text = (
-                f"Taskbell can read {row['name']} ({title_of(row['system'])}) again. It could not from"
-                f" {_local(row['since'], address)} to {_local(row['polled_at'], address)}."
+                f"Taskbell can read {row['name']} ({title_of(row['system'])}) again. It could not"
+                f" from {_local(row['since'], address)} to {_local(row['polled_at'], address)}."
             )
             await plan(connection, WORKING, row, text, address, now)
     return len(rows)

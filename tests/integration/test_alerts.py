@@ -69,7 +69,7 @@ async def test_a_failure_and_its_end_are_told_once(taskbell: Corridor) -> None:
     await go_on_failing(taskbell, 30, worker(taskbell))
     [bad] = taskbell.posts
     assert bad.startswith(
-        "Taskbell has been unable to read field (kickserv) since Fri 6 Mar, 07:01: GET "
+        "Taskbell has been unable to read field (Kickserv) since Fri 6 Mar, 07:01: GET "
     )
     assert "refused the account's credentials (401)" in bad
     await taskbell.poll()
@@ -78,7 +78,7 @@ async def test_a_failure_and_its_end_are_told_once(taskbell: Corridor) -> None:
     await taskbell.deliver()
     [good] = taskbell.posts[1:]
     assert good == (
-        "Taskbell can read field (kickserv) again."
+        "Taskbell can read field (Kickserv) again."
         " It could not from Fri 6 Mar, 07:01 to Fri 6 Mar, 08:05."
     )
     await fail(taskbell)
