@@ -83,7 +83,7 @@ def _state(account: dict[str, Any]) -> str:
 def sync(
     account: Name, *, believe: Believes = False, wait: Waits = False, as_json: AsJson = False
 ) -> None:
-    """Read all tasks of an account now."""
+    """Read all tasks of an account now. Changes that it finds trigger rules."""
 
     async def ask(pool: Pool) -> None:
         now = _CLOCK.now()

@@ -30,7 +30,10 @@ _UNPROVEN = (
 
 @app.command()
 def replay(since: Since = A_MONTH, *, as_json: AsJson = False) -> None:
-    """Repeat all recorded decisions. Any difference is a defect of Taskbell."""
+    """Evaluate the recorded decisions again and compare the results. Nothing is sent.
+
+    A difference that is not marked "without proof" is a bug in Taskbell.
+    """
     sketch = config.sketch(find(read_settings()).taskbell_config, os.environ)
 
     async def read(pool: Pool) -> Replayed:
