@@ -268,7 +268,7 @@ def _tells_what_is_told(candidates: Sequence[Candidate], facts: GateFacts) -> St
 
 def _told_before(one: Candidate, visit: Visit, facts: GateFacts) -> str | None:
     told = facts.told(visit.key)
-    if told is None or told.announced != visit.announced:
+    if told is None or not told.is_of(visit):
         return None
     return told.reason(one.target, one.key[0])
 

@@ -2,7 +2,7 @@
 
 "On the way" is sent once for the day on which the visit begins, the details once for the announced
 time; if that changes, they are sent again. A visit is the same in two accounts that read the same
-data; it is another one for another customer.
+data, also if these are in two time zones; it is another one for another customer.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,11 @@ _TOLD_ONCE = frozenset({"on_the_way", "details"})
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """The content of a message: which visit and customer (`key`), and for which day or time."""
+    """The content of a message: which visit and customer (`key`), and for which day or time.
+
+    `announced` is the time, after the day if that is what counts: of the same time it may be
+    another one in the zone of another account.
+    """
 
     key: str
     announced: str
@@ -32,6 +36,12 @@ class Told:
     announced: str
     rule: str
     account: str
+
+    def is_of(self, visit: Visit) -> bool:
+        """Whether it is for the day or the time of this visit."""
+        if self.announced == visit.announced:
+            return True
+        return not set(self.announced.split()).isdisjoint(visit.announced.split())
 
     def reason(self, target: str, account: str) -> str:
         """Why another message with the same content, in this account, is not sent."""
@@ -55,9 +65,11 @@ def visit_told(
 
 def _announced(target: str, task: Task, now: datetime, zone: ZoneInfo) -> str:
     begins = task.start or task.due
+    moment = "" if begins is None else begins.astimezone(UTC).isoformat()
     if target == "on_the_way":
-        return (begins or now).astimezone(zone).date().isoformat()
-    return "" if begins is None else begins.astimezone(UTC).isoformat()
+        day = (begins or now).astimezone(zone).date().isoformat()
+        return f"{day} {moment}".rstrip()
+    return moment
 
 
 def _whom(task: Task) -> str:

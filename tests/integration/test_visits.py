@@ -181,6 +181,31 @@ async def test_two_accounts_of_one_kickserv_are_one_visit(
         ]
 
 
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Europe/London", "America/Los_Angeles"])
+async def test_two_accounts_in_two_zones_are_one_visit(
+    zone: str, pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Late in the evening it is another day in the zone of the other account, and one visit."""
+
+    def twice(url: str) -> str:
+        field = firm(url).partition("  london")[0].rstrip()
+        north = field.replace("field:", "north:").replace("poll: 60s", f"timezone: {zone}")
+        return f"{field}\n{north}"
+
+    async with corridor(folder, pool, clock, RULES, twice) as taskbell:
+        await taskbell.begin()
+        start = clock.now().replace(hour=4, minute=30) + timedelta(days=1)
+        visit = taskbell.visit(scheduled_at=start, ends_at=start + timedelta(hours=1))
+        for account in ("field", "north"):
+            await taskbell.webhook(visit, account)
+        clock.advance(start - timedelta(minutes=31) - clock.now())
+        await taskbell.begin()
+        await taskbell.tick(minutes=2)
+        await taskbell.deliver()
+        assert sorted(taskbell.told) == ["details", "on_the_way"]
+        assert sorted(await taskbell.states("clock")) == ["sent", "skipped"]
+
+
 async def test_a_rule_may_tell_again_in_words(
     pool: Pool, clock: VirtualClock, folder: Path
 ) -> None:
