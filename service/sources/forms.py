@@ -4,13 +4,13 @@ A value of another type is ignored: the known value is kept, and the unreadable 
 shown with its account.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from service.domain.flags import flag
 from service.domain.written_dates import is_date
-from service.sources.values import sequence
+from service.sources.values import references, sequence
 
 _LONGEST_EXAMPLE = 40
 _NOTHING = frozenset[str]()
@@ -61,6 +61,12 @@ def unread(raw: Mapping[str, Any], forms: Mapping[str, Form]) -> dict[str, str]:
         if value is not None and not form.fits(value):
             found[name] = _example(form.said(value))
     return found
+
+
+def people(key: str, names: Iterable[str], *tells: str) -> Form:
+    """People and things with at least one field of these names, `key` being that of their ids."""
+    known = frozenset({key, *names})
+    return Form(lambda value: all(known & one.keys() for one in references(value, key)), tells)
 
 
 def left_open(raw: Mapping[str, Any], tells: Mapping[str, tuple[str, ...]]) -> frozenset[str]:

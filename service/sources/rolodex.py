@@ -17,13 +17,14 @@ from service.errors import OutcomeUnknown, SourceRejected
 from service.sources import Page, Source
 from service.sources.account import Account
 from service.sources.facts import Facts, inside
-from service.sources.forms import Form, a_date, a_text, left_open
+from service.sources.forms import Form, a_date, a_text, left_open, people
 from service.sources.offsets import OffsetWalk, each_once
 from service.sources.pagination import Reading, by_id, enveloped, single
 from service.sources.reader import Raw
 from service.sources.task_fields import translated
 from service.sources.values import (
     LONGEST_LINE,
+    described,
     first_id,
     first_reference,
     identifier,
@@ -51,6 +52,9 @@ _FORMS = {
     "completed_at": a_date("completed_at", "done"),
     "created_at": a_date("created_at"),
     "updated_at": a_date("updated_at"),
+    "contacts": people("id", _PERSON, "customer", "contacts"),
+    "assignee": people("id", _PERSON, "assignee", "assignees"),
+    "creator": people("id", _PERSON, "author", "fields"),
 }
 # What a field that is missing leaves open; where there is none, it is there and null.
 _TELLS = {
@@ -113,7 +117,7 @@ class Rolodex(Source):
     def trim(self, raw: Raw) -> Raw:
         kept = only(raw, _TASK) | {name: _named(raw[name]) for name in _USERS if name in raw}
         if "contacts" in raw:
-            kept["contacts"] = [only(one, _PERSON) or None for one in references(raw["contacts"])]
+            kept["contacts"] = [described(one, _PERSON) for one in references(raw["contacts"])]
         if raw.get("tags") is not None:
             # They are the same tags in whatever order they come.
             tags = [only(tag, _TAG) for tag in references(raw["tags"])]
@@ -269,8 +273,8 @@ class Rolodex(Source):
 
 
 def _named(value: Any) -> Raw | None:
-    """The stored details of a person, given as an object or by the id alone; None if empty."""
-    return only(first_reference(value), _PERSON) or None
+    """The stored details of a person, as an object or the id alone; None if there is none."""
+    return described(first_reference(value), _PERSON) if value else None
 
 
 def _person(value: Any) -> Person | None:

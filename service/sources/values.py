@@ -162,6 +162,11 @@ def local(value: Any, zone: tzinfo) -> datetime:
     return when.astimezone(zone)
 
 
+def described(one: Mapping[str, Any], names: Iterable[str | None]) -> dict[str, Any]:
+    """The fields with these names, or a mark if there are none: then nobody can be recognised."""
+    return only(one, names) or {"unread": True}
+
+
 def only(raw: Mapping[str, Any], names: Iterable[str | None]) -> dict[str, Any]:
     """The fields of an object with these names, if they exist."""
     return {name: raw[name] for name in names if name is not None and name in raw}

@@ -102,6 +102,51 @@ async def test_a_value_that_cannot_be_read_leaves_its_field_as_it_was(taskbell: 
     assert (account["unread"], account["unread_at"], account["error"]) == (0, None, None)
 
 
+@pytest.mark.parametrize(
+    ("account", "field", "person"),
+    [
+        ("field", "customer", {"id": 7, "name": "Ida"}),
+        ("london", "assigned_to", {"uuid": "a-1", "name": "Alice"}),
+        ("sales", "assignee", {"id": "u-1", "full_name": "Alice"}),
+        ("sales", "contacts", {"id": "c-1", "full_name": "Ida"}),
+    ],
+)
+async def test_people_in_an_unknown_form_are_not_gone(
+    taskbell: Corridor, account: str, field: str, person: dict[str, Any]
+) -> None:
+    """After an upgrade there is an object around each: who it was stays, and the account fails."""
+    system = taskbell.sandbox.systems[taskbell.config.accounts[account].system]
+    made = [system.make(**{field: person}) for _ in range(4)]
+    ids = [str(raw.get("uuid", raw.get("id"))) for raw in made]
+    await taskbell.poll(account)
+    before = [await taskbell.snapshot(one) for one in ids]
+    taskbell.clock.advance(timedelta(minutes=1))
+    for one in ids:
+        system.change(one)[field] = {"data": person}
+    await taskbell.poll(account, full=True)
+    after = [await taskbell.snapshot(one) for one in ids]
+    for name in ("assignee", "assignees", "customer", "contacts"):
+        assert [one and one[name] for one in after] == [one and one[name] for one in before]
+    assert {kind for one in ids for kind in kinds(await taskbell.events(one))} == {"created"}
+    assert await unread(taskbell, account) == len(ids)
+    assert f"cannot read 4 values of {field}" in (await shown(taskbell, account))["error"]
+
+
+@pytest.mark.parametrize("odd", [True, [None], [[]], {"data": []}])
+async def test_one_whose_people_cannot_be_read_keeps_them(taskbell: Corridor, odd: Any) -> None:
+    """A webhook shows employees of an unknown form; an empty list says that there are none."""
+    visit = taskbell.visit()
+    await taskbell.webhook(visit)
+    known = await taskbell.snapshot(visit["id"])
+    for employees, assignee in ((odd, known and known["assignee"]), ([], None)):
+        taskbell.clock.advance(timedelta(minutes=1))
+        changed = taskbell.sandbox.kickserv.change(str(visit["id"]))
+        await taskbell.webhook({**changed, "employees": employees})
+        now = await taskbell.snapshot(visit["id"])
+        assert now is not None
+        assert now["assignee"] == assignee
+
+
 async def test_hidden_tasks_break_no_system_between_scans(taskbell: Corridor) -> None:
     """They were pushed, and no list shows them: what comes by change is read all the same."""
     plannr = taskbell.sandbox.plannr

@@ -10,11 +10,12 @@ from service.domain.flags import flag
 from service.domain.model import Customer, Person, Project, Task
 from service.domain.written_dates import is_date
 from service.sources.dates import ParsedDate
-from service.sources.forms import Form, a_date, a_text, left_open
+from service.sources.forms import Form, a_date, a_text, left_open, people
 from service.sources.kickserv.account import FieldNames, KickservAccount
 from service.sources.pagination import rows_of
 from service.sources.reader import Raw, TaskReader
 from service.sources.values import (
+    described,
     first_id,
     first_reference,
     identifier,
@@ -41,13 +42,14 @@ class KickservReader(TaskReader):
         return None if rows is None else [_unwrapped(row) for row in rows]
 
     def trim(self, raw: Raw) -> Raw:
-        account, people = self.account, self._names.assignees
+        account, employees = self.account, self._names.assignees
         kept = only(raw, account.kept)
         for glue, names in account.of_connected:
             if glue in raw:
-                kept[glue] = only(first_reference(raw[glue]), names)
-        if people in raw:
-            kept[people] = [only(one, account.of_people) for one in references(raw[people])]
+                kept[glue] = described(first_reference(raw[glue]), names) if raw[glue] else {}
+        if employees in raw:
+            found = references(raw[employees])
+            kept[employees] = [described(one, account.of_people) for one in found]
         return kept
 
     def identify(self, raw: Raw) -> str | None:
@@ -76,18 +78,29 @@ class KickservReader(TaskReader):
             names.created_at: a_date("created_at"),
             names.updated_at: a_date("updated_at"),
             account.done_field: Form(_says_when_done, ("completed_at", "done")),
-            **dict.fromkeys((names.customer, names.contact), self._consent),
+            names.assignees: people("id", account.of_people, "assignee", "assignees"),
+            names.customer: self._reachable(names.customer, "customer", "contacts"),
+            names.contact: self._reachable(names.contact, "contacts"),
         }
 
-    @property
-    def _consent(self) -> Form:
-        """Whether a customer has opted out; an unreadable value counts as yes."""
-        name = self.account.opted_out_field or ""
+    def _reachable(self, glue: str, *tells: str) -> Form:
+        """A customer; an unreadable word on whether they have opted out counts as yes."""
+        account = self.account
+        known, name = (
+            people("id", dict(account.of_connected)[glue], *tells),
+            account.opted_out_field,
+        )
+        if name is None:
+            return known
 
         def said(value: Any) -> Any:
-            return first_reference(value).get(name)
+            return first_reference(value).get(name, value)
 
-        return Form(lambda value: not name or flag(said(value)) is not None, (), said)
+        def fits(value: Any) -> bool:
+            one = first_reference(value)
+            return known.fits(value) and (name not in one or flag(one[name]) is not None)
+
+        return Form(fits, (), said)
 
     def parse(self, raw: Raw) -> Task:
         account, names = self.account, self._names
@@ -126,7 +139,7 @@ class KickservReader(TaskReader):
 
     def unknown_fields(self, raw: Raw) -> frozenset[str]:
         # That something is missing does not mean that there is none: that is null or empty.
-        left = left_open(raw, self._tells) | self._untold_of_job(raw)
+        left = left_open(raw, self._tells) | self._untold_of_job(raw) | self._unrecognised(raw)
         return left if self._is_consent_told(raw) else left | {"customer.opted_out"}
 
     @cached_property
@@ -144,6 +157,12 @@ class KickservReader(TaskReader):
             names.customer: ("customer", "contacts"),
             names.assignees: ("assignee", "assignees"),
         }
+
+    def _unrecognised(self, raw: Raw) -> frozenset[str]:
+        """The customers that are there and cannot be recognised: the known ones are kept."""
+        name = self._names.customer
+        known = people("id", dict(self.account.of_connected)[name], "customer", "contacts")
+        return frozenset() if known.fits(raw.get(name)) else frozenset(known.tells)
 
     def _untold_of_job(self, raw: Raw) -> frozenset[str]:
         job = raw.get(self._names.project)

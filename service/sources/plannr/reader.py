@@ -10,7 +10,7 @@ from service.domain.flags import flag
 from service.domain.model import Customer, Person, Project, Task
 from service.domain.written_dates import is_date
 from service.sources.dates import Dates
-from service.sources.forms import Form, a_date, a_text, left_open, objects
+from service.sources.forms import Form, a_date, a_text, left_open, objects, people
 from service.sources.pagination import enveloped
 from service.sources.plannr.account import PlannrAccount
 from service.sources.reader import Raw, TaskReader
@@ -45,6 +45,7 @@ _ALWAYS = frozenset(
         "updated_at",
     }
 )
+_PERSON = ("id", "name", "email")
 _FORMS = {
     "name": a_text("title"),
     "description": a_text("description"),
@@ -58,6 +59,9 @@ _FORMS = {
     "updated_at": a_date("updated_at"),
     "taskable_type": a_text("type"),
     "custom_fields": objects("fields"),
+    "assigned_to": people("uuid", _PERSON, "assignee", "assignees"),
+    "author": people("uuid", _PERSON, "author"),
+    "completed_by": people("uuid", _PERSON, "completed_by"),
 }
 # What a field that is missing leaves open; where there is none, it is there and null.
 _TELLS = {
