@@ -30,10 +30,18 @@ from service.outbox import (
     silences,
     storms,
     suppression,
+    visits,
 )
 from service.outbox.gates import Stop
 from service.rules import Ruleset
-from service.rules.revision import MessageBasis, Rejection, RevisedMessage, rests_on, revision
+from service.rules.revision import (
+    MessageBasis,
+    Rejection,
+    RevisedMessage,
+    rests_on,
+    revision,
+    superseded,
+)
 from service.sources import Source
 from service.store import (
     DATABASE_ERRORS,
@@ -188,6 +196,8 @@ class FinalCheck:
             ended = None if revised is None else await self._end(tx, claim, grounds, revised)
             unread = self._unread(grounds, looks)
             stands = revised is None and unread is None
+            if stands:
+                await self._update_visit(connection, claim)
             is_ours = stands and await attempts.begin(connection, claim)
             stopped = await self._stopped(connection, claim) if is_ours else None
         self._engine.after_commit(seen)
@@ -201,6 +211,19 @@ class FinalCheck:
             )
         # Another process has it by now: what is said here changes nothing.
         return None if is_ours else AttemptResult(claim, State.PLANNED, again_at=self._clock.now())
+
+    async def _update_visit(self, connection: Connection, claim: Claim) -> None:
+        """Set what the message announces: the system words it, by the visit as it is now."""
+        one = claim.candidate
+        if one.visit is None:
+            return
+        task = (await PostgresTasks(connection).present([one.key])).get(one.key)
+        if task is None:
+            return
+        visit = one.visit.as_of(one.target, task, self._clock.now(), self._zone)
+        if visit != one.visit:
+            one.visit = visit
+            await visits.note(connection, claim.id, visit)
 
     async def _stopped(self, connection: Connection, claim: Claim) -> Stop | None:
         """The stop by a gate since the claim, for instance by a new silence."""
@@ -232,7 +255,11 @@ class FinalCheck:
         for one in events_of:
             if one.kind is Kind.COMPLETED and (task := present.get(one.task_id)) is not None:
                 present[one.task_id] = await self._completed(connection, one, task)
-        return revision(grounds, present, self._rules, self._clock.now(), self._zone)
+        found = revision(grounds, present, self._rules, self._clock.now(), self._zone)
+        if found is not None:
+            return found
+        found = superseded(grounds, present.get(grounds.event.task_id))
+        return found if found and await attempts.is_followed(connection, grounds) else None
 
     async def _end(
         self, tx: PostgresTransaction, claim: Claim, grounds: MessageBasis, revised: RevisedMessage

@@ -11,6 +11,7 @@ from service.clock import Clock
 from service.domain.model import State
 from service.domain.system_actions import BARE, CREATE, STILL_COMING, WRITES
 from service.outbox import CHECK_ARRIVAL, LEASE, AttemptResult, Claim, fallback
+from service.rules.revision import MessageBasis
 from service.store import Connection, Pool, column, lookups
 from service.store.tasks import Key
 
@@ -121,6 +122,27 @@ async def withdraw(
         now,
     )
     return done == "UPDATE 1"
+
+
+async def is_followed(connection: Connection, grounds: MessageBasis) -> bool:
+    """Whether the step of its rule tells the same receiver of a later event of its task."""
+    found: bool = await connection.fetchval(
+        """
+        SELECT EXISTS (
+            SELECT FROM deliveries
+            WHERE account = $1 AND task = $2 AND rule = $3 AND step = $4 AND channel = $5
+              AND target = $6 AND event > $7 AND updates IS NULL AND NOT shadow
+              AND state IN ('planned', 'held', 'sending', 'sent'))
+        """,
+        grounds.event.account,
+        grounds.event.task_id,
+        grounds.rule,
+        grounds.step,
+        grounds.channel,
+        grounds.target,
+        grounds.event.id,
+    )
+    return found
 
 
 def _written(settlements: Sequence[AttemptResult]) -> dict[Key, frozenset[str]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from service.outbox.gates import Candidate
-from service.rules.visits import Told
+from service.rules.visits import Told, Visit
 from service.store import Connection, Pool
 
 # SQL condition for a delivery: another one about the same visit is being sent.
@@ -56,6 +56,13 @@ async def telling(connection: Connection, candidates: Sequence[Candidate]) -> Vi
     return VisitAnnouncements(
         {row["visit"]: _told(row) for row in rows if not row["is_under_way"]},
         frozenset(row["visit"] for row in rows if row["is_under_way"]),
+    )
+
+
+async def note(connection: Connection, delivery: int, visit: Visit) -> None:
+    """Store for which day or time the message announces the visit, if that has changed."""
+    await connection.execute(
+        "UPDATE deliveries SET announced = $2 WHERE id = $1", delivery, visit.announced
     )
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from service.domain.alarms import announced_by, date_of, has_moved
+from service.domain.diff import diff
 from service.domain.digests import DigestRebuild
 from service.domain.model import Event, Group, Kind, State, Task
 from service.rules import Ruleset, recipients
@@ -157,6 +158,24 @@ def _is_elsewhere(grounds: MessageBasis, then: Task, task: Task) -> bool:
     channel, target = grounds.channel, grounds.target
     reached = recipients.reaches_customer(then, channel, target)
     return reached and not recipients.reaches_customer(task, channel, target)
+
+
+def superseded(grounds: MessageBasis, task: Task | None) -> RevisedMessage | None:
+    """The objection if the change that the message tells of was followed by another of its fields.
+
+    It is to be made only if a later message tells of that. What the system itself words is told as
+    it is now.
+    """
+    event = grounds.event
+    if grounds.channel == "customer" or grounds.tells_of is not None or grounds.is_asked_for:
+        return None
+    later = (one for one in diff(event.after, task) if one.kind is event.kind)
+    again = (name for one in later for name in one.changed if name in event.changed)
+    field = next(again, None)
+    if field is None:
+        return None
+    said = f"the task's {field} has changed again, and a later message covers that"
+    return RevisedMessage(_cancelled(said))
 
 
 def objection(

@@ -5,7 +5,7 @@ time; if that changes, they are sent again. A visit is the same in two accounts 
 data, also if these are in two time zones; it is another one for another customer.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from zoneinfo import ZoneInfo
@@ -27,6 +27,10 @@ class Visit:
 
     key: str
     announced: str
+
+    def as_of(self, target: str, task: Task, now: datetime, zone: ZoneInfo) -> "Visit":
+        """The same visit as its system tells of it now: it may have been moved since."""
+        return replace(self, announced=_announced(target, task, now, zone))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import pytest
 from service.clock import VirtualClock
 from service.outbox import operator_actions
 from service.sandbox.faults import Fault, FaultKind
-from service.sandbox.kickserv import customer
+from service.sandbox.kickserv import customer, employee
 from service.store import Pool
 from tests.harness.corridor import Corridor, begun, corridor, firm
 
@@ -132,6 +132,60 @@ async def test_the_details_are_told_for_each_time(taskbell: Corridor) -> None:
     await taskbell.webhook(taskbell.sandbox.kickserv.change(task_id, name="Other"))
     await move(taskbell, task_id, minutes=58)  # where it was at first
     assert taskbell.told == ["details"] * 3
+
+
+async def test_what_waits_is_told_as_it_is_by_then(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Booked and moved twice at night: the system tells the last time, so it is told once."""
+    rules = """
+- { id: booked, when: task.created, hours: office, then: [{ notify: customer:details }] }
+- { id: moved, when: task.rescheduled, hours: office, then: [{ notify: customer:details }] }
+"""
+    async with begun(folder, pool, clock, rules) as taskbell:
+        clock.advance(timedelta(hours=11))
+        task_id = await book(taskbell, scheduled_at=clock.now() + timedelta(days=5))
+        await move(taskbell, task_id, days=6)
+        await move(taskbell, task_id, days=7)
+        clock.advance(timedelta(days=2, hours=14))
+        await taskbell.begin()
+        await taskbell.deliver()
+        assert taskbell.told == ["details"]
+        said = ("skipped", TOLD_BY.format("booked", "details"))
+        assert await ends(taskbell, "moved") == [said, said]
+        await move(taskbell, task_id, days=8)
+        assert taskbell.told == ["details", "details"]
+
+
+async def test_a_mail_with_an_old_time_gives_way_to_the_next(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Of two moves at night the customer gets the last; of one that no other mail tells, that."""
+    mail = 'notify: "mail:{{ task.customer.email }}", text: "{{ task.start }}"'
+    rules = f"""
+- {{ id: each, when: task.rescheduled, hours: office, then: [{{ {mail} }}] }}
+- {{ id: first, when: task.rescheduled, hours: office, once_per: [task.id], then: [{{ {mail} }}] }}
+- {{ id: new, when: task.reassigned, hours: office, then: [{{ {mail} }}] }}
+"""
+    async with begun(folder, pool, clock, rules) as taskbell:
+        clock.advance(timedelta(hours=11))
+        task_id = await book(taskbell, scheduled_at=clock.now() + timedelta(days=5))
+        await move(taskbell, task_id, days=6)
+        await move(taskbell, task_id, days=7)
+        for number in (7, 8):
+            clock.advance(timedelta(minutes=1))
+            others = [employee("Al Fox", number)]
+            await taskbell.webhook(taskbell.sandbox.kickserv.change(task_id, employees=others))
+        clock.advance(timedelta(days=2, hours=14))
+        await taskbell.begin()
+        await taskbell.deliver()
+        again = "cancelled: the task's {} has changed again, and a later message covers that"
+        for rule, field in (("each", "due"), ("new", "assignee")):
+            [old, last] = await taskbell.deliveries(rule)
+            assert (old["state"], old["reason"]) == ("cancelled", again.format(field))
+            assert (last["state"], last["attempts"]) == ("planned", 1)
+        [only] = await taskbell.deliveries("first")
+        assert (only["state"], only["attempts"]) == ("planned", 1)
 
 
 async def test_another_day_is_another_visit(taskbell: Corridor) -> None:

@@ -164,6 +164,19 @@ class MemoryOutbox:
         """Whether the event reopens a recurring task that was completed again since then."""
         return news.kind is Kind.REOPENED and self._events.is_done_again(one.request.event, news)
 
+    def is_followed(self, one: Delivery) -> bool:
+        """Whether the step of its rule tells the same receiver of a later event of its task."""
+        plan, event = one.request.plan, one.request.event
+        return any(
+            other.request.event.id > event.id
+            and other.request.rule == one.request.rule
+            and (other.request.plan.step, other.request.plan.channel) == (plan.step, plan.channel)
+            and other.request.plan.target == plan.target
+            and (other.is_pending or other.state is State.SENT)
+            and other.updates is None
+            for other in self._of_task[one.key]
+        )
+
     def next_due(self) -> datetime | None:
         """When the next delivery is due."""
         while self._due and not self._is_due(*self._due[0]):
@@ -201,17 +214,18 @@ class MemoryOutbox:
             for one in due:
                 stop = stopped.get(one.id)
                 if stop is None:
-                    await self._send(one, last_look, facts.now)
+                    await self._send(one, last_look, facts)
                 else:
                     self._stop(one, stop, facts.now)
 
-    async def _send(self, one: Delivery, last_look: MemoryFinalCheck, now: datetime) -> None:
+    async def _send(self, one: Delivery, last_look: MemoryFinalCheck, facts: GateFacts) -> None:
+        now = facts.now
         if (found := last_look.at(one)) is not None:
             await self._replace(one, *found, now)
         elif (failure := self._failure(one)) is not None:
             self._fail(one, failure, now)
         else:
-            self._leave(one, now)
+            self._leave(one, facts)
 
     def _stop(self, one: Delivery, stop: Stop, now: datetime) -> None:
         if stop.storm is not None:
@@ -231,10 +245,14 @@ class MemoryOutbox:
         if request is not None:
             await self.place([request], now)
 
-    def _leave(self, one: Delivery, now: datetime) -> None:
+    def _leave(self, one: Delivery, facts: GateFacts) -> None:
+        now, task = facts.now, facts.present(one.key)
         if one.flood is not None:
             self._storms.note_sent(one.flood, now)
         if (visit := one.visit) is not None:
+            if task is not None:
+                zone = facts.zones[one.key[0]]
+                visit = visit.as_of(one.request.plan.target, task, now, zone)
             self._told[visit.key] = Told(visit.announced, one.request.rule, one.key[0])
         self._end(one, State.SENT, None, now)
 

@@ -9,7 +9,7 @@ from service.domain.model import Event, Kind, Task
 from service.domain.recurrence import still_completed
 from service.domain.silences import Silence
 from service.rules import Ruleset
-from service.rules.revision import RevisedMessage, revision
+from service.rules.revision import RevisedMessage, revision, superseded
 from service.rules.verdict import Plan
 from service.simulator.memory.deliveries import Delivery
 from service.simulator.memory.digests import MemoryDigests
@@ -54,7 +54,10 @@ class MemoryTransaction:
                 return None
             there = {each.event.task_id: self._spoken_of(each.event) for each in grounds.each}
             present = {task_id: task for task_id, task in there.items() if task is not None}
-            return revision(grounds, present, rules, now, zone)
+            found = revision(grounds, present, rules, now, zone)
+            if found is not None or not self.outbox.is_followed(one):
+                return found
+            return superseded(grounds, present.get(grounds.event.task_id))
 
         def rebuild_digest(one: DigestRebuild) -> Plan | str:
             return rules.rebuild_digest(one, now, zones[one.event.account])
