@@ -87,6 +87,9 @@ def _of_text(value: str) -> Written | None:
 
 
 def _of_number(value: Any) -> Written | None:
+    # A zero date, such as 0001-01-01 or 1899-12-30, in seconds or milliseconds.
+    if isinstance(value, int | float) and value < -_SECONDS:
+        return _NONE
     try:
         return Written(_unix_time(value))
     except (ValueError, OverflowError):

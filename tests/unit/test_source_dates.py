@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from service.domain.days import Calendar
+from service.domain.written_dates import is_date
 from service.sources.dates import Dates, ParsedDate
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -80,3 +81,10 @@ def test_what_only_begins_is_due_some_time_on_that_day() -> None:
         start = ParsedDate(datetime(2026, 11, 28, hour, tzinfo=NEW_YORK).astimezone(UTC))
         assert DATES.due_after(start) == ParsedDate(due, is_day=True)
     assert DATES.due_after(ParsedDate()) == ParsedDate()
+
+
+@pytest.mark.parametrize("zero", [-2209161600, -62135596800, -62135596800000, -62135596800.0])
+def test_a_zero_date_may_be_a_number(zero: float) -> None:
+    """In seconds or milliseconds, long before 1970: it says that there is none, and can be read."""
+    assert is_date(zero)
+    assert read(zero) == ParsedDate()
