@@ -12,13 +12,26 @@ _TOLD = frozenset({"sent", "notified", "accepted"})
 # It may still be on its way.
 _ARRIVED = "delivered"
 _WRONG = frozenset({"error", "errors"})
-_ALSO_WRONG = re.compile(r"error(messages?|codes?|details?)|exception|failures?", re.ASCII)
+_ALSO_WRONG = re.compile(
+    r"(has)?errors?(messages?|codes?|details?|descriptions?|counts?)?"
+    r"|exception|failures?|violations",
+    re.ASCII,
+)
 _NOT_DONE = frozenset({"failed", "rejected", "denied"})
 _STATES = frozenset({"status", "result", "type", "@type", "state", "outcome"})
 _FAILED = frozenset(
     {
         *("error", "errors", "fail", "failed", "failure", "unsuccessful", "rejected", "denied"),
-        *("invalid", "undelivered", "notsent", "unsent", "skipped", "blocked", "suppressed"),
+        *(
+            "invalid",
+            "undelivered",
+            "notdelivered",
+            "notsent",
+            "unsent",
+            "skipped",
+            "blocked",
+            "suppressed",
+        ),
         *("unprocessable", "hydra:error"),
         *("false", "no", "ko"),
     }
