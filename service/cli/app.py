@@ -31,6 +31,7 @@ from service.cli import (
     send_test,
     serve,
     silence,
+    user,
 )
 from service.cli import next as next_command
 from service.cli.output.console import err, print_line, tell_crash
@@ -95,6 +96,7 @@ for part in _COMMANDS:
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(silence.app, name="silence")
+app.add_typer(user.app, name="user")
 
 
 @app.callback()

@@ -4,7 +4,7 @@ Its format: see README.md. Every error has its file, line and column.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,6 +14,7 @@ from service.config.operator import Operator
 from service.config.reader import Reader
 from service.config.root_shape import Network
 from service.config.rule_tests import RuleTest
+from service.config.users import User
 from service.diagnostics import Diagnostic
 from service.document import Document
 from service.document.files import Folder, folder_of, texts
@@ -32,6 +33,7 @@ class Config:
     - `allow`: the private networks that may be called
     - `timezone`: the time zone of accounts without one
     - `operator`: the channel and target for messages about Taskbell itself
+    - `users`: who may sign in at the page, by their names in small letters
     - `text`: the part that decisions depend on, as JSON, without any secret
     """
 
@@ -44,6 +46,7 @@ class Config:
     text: str
     operator: Operator | None = None
     people: Directory = NOBODY
+    users: Mapping[str, User] = field(default_factory=dict)
     trials: tuple[RuleTest, ...] = ()
 
     @property
@@ -107,6 +110,7 @@ def load_texts(
         text=parts.rules.text,
         operator=parts.operator,
         people=parts.people,
+        users=parts.users,
         trials=parts.trials,
     )
 

@@ -16,6 +16,7 @@ from service.config.root_shape import RootShape
 from service.config.rule_tests import RuleTest
 from service.config.rule_tests.reader import RuleTestReader
 from service.config.sections import account_names, channel_names, read_named
+from service.config.users import User, read_users
 from service.diagnostics import Diagnostic, Issue, Severity, Suggestion
 from service.diagnostics import Path as DocumentPath
 from service.document import Document
@@ -38,7 +39,7 @@ from service.sources.account import Account
 
 Read = TypeVar("Read")
 
-_SUBSTITUTED = ("accounts", "channels", "network")
+_SUBSTITUTED = ("accounts", "channels", "network", "users")
 _RULES = ("timezone", "hours", "holidays", "storm", "rules")
 # What rules and their tests call by its name.
 _NAMED = ("accounts", "channels", "people", "hours", "rules")
@@ -54,6 +55,7 @@ class WorkerParts:
     accounts: Mapping[str, Account]
     channels: Mapping[str, ChannelOptions]
     people: Directory
+    users: Mapping[str, User]
     operator: Operator | None
     rules: Ruleset
     off: tuple[Rule, ...]
@@ -108,6 +110,7 @@ class Reader:
         self._problems += _open_doors(accounts.values())
         self._problems += _misgivings(channels.values())
         people = self._noted(read_people(root.people))
+        users = self._noted(read_users(root.users))
         given = given_by(root.people)
         offered = replace(
             reach(root.accounts, root.channels, self._unread, given), has_page=self._has_page
@@ -116,7 +119,8 @@ class Reader:
         operator = self._operator(root, offered)
         rules = self._rules(root, written, offered)
         trials = self._trials(root, rules)
-        return WorkerParts(root, accounts, channels, people, operator, rules, self._off, trials)
+        named = (accounts, channels, people, users)
+        return WorkerParts(root, *named, operator, rules, self._off, trials)
 
     def _trials(self, root: RootShape, rules: Ruleset) -> tuple[RuleTest, ...]:
         ids = [str(raw.get("id")) for raw in root.rules if isinstance(raw, dict)]
@@ -203,7 +207,7 @@ class Reader:
 def _is_to_connect(path: DocumentPath) -> bool:
     """Whether a place only matters for connections."""
     if path[:1] not in {("accounts",), ("channels",)}:
-        return path[:1] in {("network",), ("operator",)}
+        return path[:1] in {("network",), ("operator",), ("users",)}
     return len(path) > 2 and path[2] not in _NEEDED  # noqa: PLR2004 (part, name, and what of it)
 
 
@@ -259,7 +263,7 @@ def _seen_twice(offered: Capabilities) -> Iterable[Issue]:
 
 
 def _misplaced(path: DocumentPath) -> Issue:
-    message = "${…} can be used only under accounts, channels and network, not in rules"
+    message = "${…} can be used only under accounts, channels, network and users, not in rules"
     return Issue(path, message)
 
 

@@ -58,6 +58,7 @@ class RootShape(Shape):
     accounts: dict[str, Any] = Field(default_factory=dict)
     channels: dict[str, Any] = Field(default_factory=dict)
     people: dict[str, Any] = Field(default_factory=dict)
+    users: dict[str, Any] = Field(default_factory=dict)
     network: NetworkShape = NetworkShape()
     operator: str | None = None
     timezone: ZoneInfo = ZoneInfo("UTC")

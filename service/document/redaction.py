@@ -1,8 +1,8 @@
 """Hides secrets in the lines and values of a configuration that are shown.
 
-Under `accounts` and `channels` any value may be a secret, also after a misspelt name or in a
-comment; the same applies under an unknown name at the top level. Elsewhere it is a value whose name
-sounds like one, and `user:password@` in an address.
+Under `accounts`, `channels` and `users` any value may be a secret, also after a misspelt name or in
+a comment; the same applies under an unknown name at the top level. Elsewhere it is a value whose
+name sounds like one, and `user:password@` in an address.
 """
 
 import re

@@ -15,7 +15,7 @@ from service.document.yaml_nodes import Node, is_unwritten
 
 _SECRET_NAMES = ("token", "secret", "password", "api_key", "url", "webhook_url")
 # Whose values are words of the configuration's own language.
-_WORDED = frozenset({"system", "kind", "timezone", "verify", "tls"})
+_WORDED = frozenset({"system", "kind", "timezone", "verify", "tls", "role"})
 _WORD = re.compile(r"[A-Za-z][A-Za-z_/+-]{0,29}")
 _SMALL = re.compile(r"[+-]?\d{1,4}(\.\d{1,2})? ?([a-z]{0,2}|(business )?(minute|hour|day|week)s?)")
 _COMMENT = re.compile(r"(?:(?<=\s)|^)#(.*)")

@@ -14,6 +14,7 @@ WRONG = [
     ("check", "there is no {}"),
     ("secret", "{}"),
     ("silence", "{}"),
+    ("user", "add", "{}"),
     ("silence", "add", "--rule", "x", "--until", "{}"),
     ("explain", "7", "--at", "{}"),
     ("outbox", "list", "--since", "{}"),

@@ -58,6 +58,9 @@ PARTS = (
     "channels:\n  a:\n    kind: email\n    url: x\n    {}: {}\n",
     "channels:\n  a:\n    kind: slack\n    {}: {}\n",
     "channels:\n  a:\n    kind: teams\n    url: x\n    {}: {}\n",
+    "users:\n  a:\n    role: viewer\n    {}: {}\n",
+    "users:\n  a:\n    password: x\n    {}: {}\n",
+    "users:\n  {}: {}\n",
     "acounts:\n  a:\n    {}: {}\n",
     "chanels:\n    {}: {}\n",
     "credentials:\n    {}: {}\n",
@@ -150,4 +153,4 @@ def test_what_cannot_be_a_secret_is_shown(tmp_path: Path) -> None:
 
 def test_every_part_is_known_to_hold_secrets_or_none() -> None:
     """A part that is new in the configuration hides its values until somebody says it need not."""
-    assert set(RootShape.model_fields) - OPEN == {"accounts", "channels"}
+    assert set(RootShape.model_fields) - OPEN == {"accounts", "channels", "users"}

@@ -23,6 +23,7 @@ from service.config.rule_tests.reader import DELETED
 from service.config.rule_tests.shapes import TrialShape, TrialStepShape
 from service.config.rule_tests.silences import SilenceShape
 from service.config.rule_tests.tasks import GivenShape, TaskShape
+from service.config.users import UserShape
 from service.rules.compiler.shapes import STEPS, ChangesShape, NotifyShape, RuleShape
 from service.sources import systems
 
@@ -41,7 +42,7 @@ def schema() -> Json:
     channels: Shapes = {name: channel.options for name, channel in kinds().items()}
     parts = _Parts(
         [
-            *(RootShape, PersonEntryShape, RuleShape, ChangesShape),
+            *(RootShape, PersonEntryShape, UserShape, RuleShape, ChangesShape),
             *(TrialShape, TrialStepShape, SilenceShape, GivenShape, TaskShape, WordsShape),
             *(*STEPS.values(), *accounts.values(), *channels.values()),
         ]
@@ -53,6 +54,7 @@ def schema() -> Json:
     _fill(root, "accounts", parts.any_of(accounts.values()))
     _fill(root, "channels", parts.any_of(channels.values()))
     _fill(root, "people", parts.reference(PersonEntryShape))
+    _fill(root, "users", parts.reference(UserShape))
     _fill(root, "hours", _TEXT)
     _list(root, "rules", parts.reference(RuleShape))
     _list(root, "tests", parts.reference(TrialShape))

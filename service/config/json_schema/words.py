@@ -10,6 +10,7 @@ WORDS = {
         "accounts": "The connections to your systems, by names that you choose.",
         "channels": "The channels that messages are sent through, by names that you choose.",
         "people": "Details of people that the systems do not have, by their ids or names there.",
+        "users": "Who may sign in at the page, by names that you choose.",
         "network": "Which private addresses Taskbell may call.",
         "operator": "Who is told when an account fails, such as slack:#ops.",
         "timezone": "The zone of accounts without their own, such as Europe/London. Default: UTC.",
@@ -26,6 +27,10 @@ WORDS = {
         "name": "Their name, if the system has only an id.",
         "email": "Their mail address.",
         "number": "Their number in the firm.",
+    },
+    "UserShape": {
+        "role": "viewer: may read. operator: may also decide. admin: may do everything.",
+        "password": "The argon2 hash of the password, as taskbell user add prints it.",
     },
     "StormShape": {
         "messages": "How many customer messages of one account may be sent in that time.",
