@@ -7,7 +7,7 @@ import typer
 
 from service.cli.database import with_pool
 from service.cli.output.account_waits import short_time, tell_waits
-from service.cli.output.console import AsJson, print_line, say, show_json, show_rows
+from service.cli.output.console import AsJson, print_line, say, show_json, show_rows, who
 from service.cli.output.sync_progress import follow
 from service.clock import SystemClock
 from service.explain import account_status
@@ -87,7 +87,7 @@ def sync(
 
     async def ask(pool: Pool) -> None:
         now = _CLOCK.now()
-        await account_actions.sync(pool, account, now, believe=believe)
+        await account_actions.sync(pool, account, now, by=who(), believe=believe)
         if wait:
             await follow(pool, account, now)
 
@@ -105,7 +105,7 @@ def pause(account: Name, *, as_json: AsJson = False) -> None:
     """
 
     async def ask(pool: Pool) -> None:
-        await account_actions.pause(pool, account)
+        await account_actions.pause(pool, account, _CLOCK.now(), by=who())
 
     with_pool(ask)
     says = (
@@ -119,7 +119,7 @@ def resume(account: Name, *, as_json: AsJson = False) -> None:
     """Resume an account that was paused. Taskbell reads all its tasks first."""
 
     async def ask(pool: Pool) -> bool:
-        return await account_actions.resume(pool, account, _CLOCK.now())
+        return await account_actions.resume(pool, account, _CLOCK.now(), by=who())
 
     was_paused = with_pool(ask)
     says = "is resumed. Taskbell reads all its tasks first." if was_paused else "was not paused"

@@ -132,11 +132,12 @@ def show(number: Number, *, as_json: AsJson = False) -> None:
 @app.command()
 def retry(number: Number, *, webhook: IsWebhook = False, as_json: AsJson = False) -> None:
     """Send a failed, expired, cancelled or unknown delivery again; or read a webhook again."""
+    clock = SystemClock()
     if webhook:
-        with_pool(lambda pool: dead_letters.read_again(pool, number))
+        with_pool(lambda pool: dead_letters.read_again(pool, number, by=who(), now=clock.now()))
         _say("webhook", number, "pending", "will be read again", as_json=as_json)
         return
-    with_pool(lambda pool: operator_actions.retry(pool, SystemClock(), number))
+    with_pool(lambda pool: operator_actions.retry(pool, clock, number, by=who()))
     _say("delivery", number, State.PLANNED, "will be sent again", as_json=as_json)
 
 
@@ -212,7 +213,11 @@ def resolve(
         raise typer.BadParameter(
             "First check in the system whether it arrived. Then add --arrived or --not-arrived."
         )
-    with_pool(lambda pool: operator_actions.resolve(pool, SystemClock(), number, arrived=arrived))
+    with_pool(
+        lambda pool: operator_actions.resolve(
+            pool, SystemClock(), number, by=who(), arrived=arrived
+        )
+    )
     state = State.SENT if arrived else State.FAILED
     _say("delivery", number, state, f"counts as {state}", as_json=as_json)
 

@@ -122,7 +122,7 @@ def list_(
 def expire(number: Number, *, as_json: AsJson = False) -> None:
     """End a silence now. Messages it has hidden are not sent later; `outbox list` shows them."""
     now = _CLOCK.now()
-    with_pool(lambda pool: silences.expire(pool, number, now))
+    with_pool(lambda pool: silences.expire(pool, number, now, by=who()))
     say(f"silence {number} has ended", {"id": number, "ends_at": now}, as_json=as_json)
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Any
 from unicodedata import normalize
 
@@ -27,6 +28,9 @@ class User:
     name: str
     role: Role
     hash: SecretStr
+
+
+NOBODY: Mapping[str, User] = MappingProxyType({})
 
 
 def _role(written: Any) -> Any:

@@ -31,6 +31,9 @@ _EVENTS = """
           AND id < coalesce((SELECT min(id) FROM events WHERE at >= $1), 9223372036854775807)
           AND NOT EXISTS (SELECT FROM deliveries WHERE deliveries.event = events.id) LIMIT $2)
 """
+_CHANGES = """
+    DELETE FROM changes WHERE id IN (SELECT id FROM changes WHERE at < $1 ORDER BY at LIMIT $2)
+"""
 _DELETED_TASKS = """
     WITH gone AS (
         SELECT account, id FROM tasks WHERE deleted_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
@@ -73,6 +76,7 @@ async def prune(pool: Pool, settings: Settings, now: datetime) -> None:
         (_DECISIONS, settings.taskbell_keep_decisions),
         (_DELIVERIES, settings.taskbell_keep_deliveries),
         (_EVENTS, settings.taskbell_keep_events),
+        (_CHANGES, settings.taskbell_keep_events),
         (_DELETED_TASKS, settings.taskbell_keep_deleted_tasks),
     ):
         full = f"DELETE {_PRUNED_AT_ONCE}"

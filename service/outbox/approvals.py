@@ -5,13 +5,15 @@ from datetime import datetime
 import asyncpg
 
 from service.clock import Clock
+from service.domain.actors import Actor
 from service.domain.model import State
 from service.outbox import NoSuchDelivery, NotPossible
 from service.outbox.repository import PostgresOutbox
-from service.store import Connection, Pool
+from service.store import Connection, Pool, changes
+from service.store.changes import Action
 
 
-async def approve(pool: Pool, clock: Clock, delivery: int, *, by: str) -> str:
+async def approve(pool: Pool, clock: Clock, delivery: int, *, by: Actor) -> str:
     """Let a delivery that waits for approval be sent when it is due; returns its lane.
 
     Raises NoSuchDelivery, or NotPossible, for instance if it was decided already.
@@ -26,18 +28,20 @@ async def approve(pool: Pool, clock: Clock, delivery: int, *, by: str) -> str:
             WHERE id = $1 RETURNING lane
             """,
             delivery,
-            by,
+            by.name,
             now,
         )
+        await changes.record(connection, by, Action.MESSAGE_APPROVED, delivery, now)
         return lane
 
 
-async def decline(pool: Pool, clock: Clock, delivery: int, *, by: str) -> None:
+async def decline(pool: Pool, clock: Clock, delivery: int, *, by: Actor) -> None:
     """Cancel a delivery that waits for approval; raises as `approve`."""
     now = clock.now()
     async with pool.acquire() as connection, connection.transaction():
         await _demand_open(connection, delivery, now)
         await PostgresOutbox(connection).cancel([delivery], f"declined by {by}", now)
+        await changes.record(connection, by, Action.MESSAGE_DECLINED, delivery, now)
 
 
 async def read(pool: Pool, delivery: int) -> asyncpg.Record | None:

@@ -8,28 +8,33 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from service.domain.actors import Actor
 from service.domain.holds import Hold
 from service.errors import TaskbellError
 from service.outbox import Lanes
-from service.store import Connection, Pool
+from service.store import Connection, Pool, changes
+from service.store.changes import Action
 
 
 class NoHold(TaskbellError):
     """No customer messages are on hold by this number."""
 
 
-async def begin(pool: Pool, hold: Hold) -> int:
+async def begin(pool: Pool, hold: Hold, *, by: Actor) -> int:
     """Store a hold and return its new id; `hold.id` is ignored."""
-    number: int = await pool.fetchval(
-        """
-        INSERT INTO holds (created_at, ends_at, reason, created_by)
-        VALUES ($1, $2, $3, $4) RETURNING id
-        """,
-        hold.created_at,
-        hold.ends_at,
-        hold.reason,
-        hold.created_by,
-    )
+    now = hold.created_at
+    async with pool.acquire() as connection, connection.transaction():
+        number: int = await connection.fetchval(
+            """
+            INSERT INTO holds (created_at, ends_at, reason, created_by)
+            VALUES ($1, $2, $3, $4) RETURNING id
+            """,
+            now,
+            hold.ends_at,
+            hold.reason,
+            hold.created_by,
+        )
+        await changes.record(connection, by, Action.HOLD_BEGUN, number, now, hold.reason)
     return number
 
 
@@ -60,7 +65,7 @@ async def read(pool: Pool, now: datetime) -> list[dict[str, Any]]:
     return [{**asdict(one), "held": held.get(one.id, 0)} for one in found]
 
 
-async def release(pool: Pool, number: int, *, by: str, now: datetime) -> Lanes:
+async def release(pool: Pool, number: int, *, by: Actor, now: datetime) -> Lanes:
     """End a hold now, and have its messages sent; returns their lanes. Raises NoHold.
 
     What another hold or closed hours hold after that waits on.
@@ -71,7 +76,7 @@ async def release(pool: Pool, number: int, *, by: str, now: datetime) -> Lanes:
             " RETURNING id",
             number,
             now,
-            by,
+            by.name,
         )
         if ended is None:
             raise NoHold("someone has already released these messages")
@@ -83,4 +88,6 @@ async def release(pool: Pool, number: int, *, by: str, now: datetime) -> Lanes:
             number,
             now,
         )
+        detail = f"{len(rows)} messages"
+        await changes.record(connection, by, Action.HOLD_RELEASED, number, now, detail)
     return frozenset(row["lane"] for row in rows)

@@ -5,13 +5,17 @@ from datetime import datetime
 import asyncpg
 
 from service.clock import Clock
+from service.domain.actors import Actor
 from service.domain.model import State
 from service.outbox import NoSuchDelivery, NotPossible, fallback
 from service.outbox.repository import PostgresOutbox
-from service.store import Connection, Pool
+from service.store import Connection, Pool, changes
+from service.store.changes import Action
 
 
-async def retry(pool: Pool, clock: Clock, delivery: int, attempts: int | None = None) -> str:
+async def retry(
+    pool: Pool, clock: Clock, delivery: int, attempts: int | None = None, *, by: Actor
+) -> str:
     """Plan another attempt of a delivery that failed, expired, was cancelled or is unknown.
 
     Returns its lane. `attempts` is the number of attempts that the person saw: if there was another
@@ -21,8 +25,9 @@ async def retry(pool: Pool, clock: Clock, delivery: int, attempts: int | None = 
     async with pool.acquire() as connection, connection.transaction():
         await _demand(connection, delivery, allowed, "tried again")
         await _demand_unchanged(connection, delivery, attempts)
+        await changes.record(connection, by, Action.MESSAGE_RETRIED, delivery, clock.now())
         try:
-            return await _plan_again(connection, delivery, clock.now())
+            return await _plan_again(connection, delivery, by, clock.now())
         except asyncpg.UniqueViolationError:
             raise NotPossible(
                 f"delivery {delivery} was replaced:"
@@ -38,7 +43,7 @@ async def _demand_unchanged(connection: Connection, delivery: int, attempts: int
         )
 
 
-async def _plan_again(connection: Connection, delivery: int, now: datetime) -> str:
+async def _plan_again(connection: Connection, delivery: int, by: Actor, now: datetime) -> str:
     lane: str = await connection.fetchval(
         """
         UPDATE deliveries SET state = 'planned', reason = $3, asked_for = true,
@@ -49,29 +54,30 @@ async def _plan_again(connection: Connection, delivery: int, now: datetime) -> s
         """,
         delivery,
         now,
-        "a person asked for another attempt",
-        "someone who sent it without approval",
+        f"{by} asked for another attempt",
+        f"{by}, who sent it without approval",
     )
     return lane
 
 
 async def cancel(
-    pool: Pool, clock: Clock, delivery: int, *, by: str, reason: str | None = None
+    pool: Pool, clock: Clock, delivery: int, *, by: Actor, reason: str | None = None
 ) -> State:
     """Cancel a delivery that is not sent yet, or acknowledge a failed one; returns its state.
 
     An acknowledged failure stays `failed`, has the name of the person, and is no longer listed as
     needing attention. Raises NoSuchDelivery or NotPossible.
     """
-    allowed = (State.PLANNED, State.HELD, State.FAILED)
+    allowed, now, said = (State.PLANNED, State.HELD, State.FAILED), clock.now(), reason or ""
     async with pool.acquire() as connection, connection.transaction():
         if await _demand(connection, delivery, allowed, "cancelled") is State.FAILED:
             dismissed = f"dismissed by {by}: {reason}" if reason else f"dismissed by {by}"
-            await _dismiss(connection, delivery, dismissed, clock.now())
+            await _dismiss(connection, delivery, dismissed, now)
+            await changes.record(connection, by, Action.MESSAGE_DISMISSED, delivery, now, said)
             return State.FAILED
-        await PostgresOutbox(connection).cancel(
-            [delivery], reason or "a person cancelled it", clock.now()
-        )
+        cancelled = f"cancelled by {by}: {reason}" if reason else f"cancelled by {by}"
+        await PostgresOutbox(connection).cancel([delivery], cancelled, now)
+        await changes.record(connection, by, Action.MESSAGE_CANCELLED, delivery, now, said)
         return State.CANCELLED
 
 
@@ -87,21 +93,23 @@ async def _dismiss(connection: Connection, delivery: int, says: str, now: dateti
     )
 
 
-async def resolve(pool: Pool, clock: Clock, delivery: int, *, arrived: bool) -> None:
+async def resolve(pool: Pool, clock: Clock, delivery: int, *, by: Actor, arrived: bool) -> None:
     """Record the outcome of an `unknown` delivery: `sent` if it arrived, `failed` if it did not.
 
     Raises as `cancel`.
     """
+    now, found = clock.now(), "it arrived" if arrived else "it did not arrive"
     async with pool.acquire() as connection, connection.transaction():
         await _demand(connection, delivery, (State.UNKNOWN,), "resolved")
         await connection.execute(
             "UPDATE deliveries SET state = $2, reason = $3, settled_at = $4 WHERE id = $1",
             delivery,
             State.SENT if arrived else State.FAILED,
-            f"a person found that it {'arrived' if arrived else 'did not arrive'}",
-            clock.now(),
+            f"{by} found that {found}",
+            now,
         )
-        await fallback.plan(connection, [delivery], clock.now())
+        await fallback.plan(connection, [delivery], now)
+        await changes.record(connection, by, Action.MESSAGE_RESOLVED, delivery, now, found)
 
 
 async def _demand(

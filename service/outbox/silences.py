@@ -8,11 +8,13 @@ from typing import Any
 import asyncpg
 import orjson
 
+from service.domain.actors import Actor
 from service.domain.model import Task
-from service.domain.silences import SCOPES, Silence, covering
+from service.domain.silences import SCOPES, Silence, covering, described
 from service.errors import TaskbellError
 from service.outbox import DeliveryRequest
-from service.store import Connection, Pool, read_through
+from service.store import Connection, Pool, changes, read_through
+from service.store.changes import Action
 from service.store.tasks import read_task
 
 # The period of past messages in a preview.
@@ -43,20 +45,28 @@ class Preview:
     first: tuple[int, ...]
 
 
-async def add(pool: Pool, silence: Silence, by: str) -> int:
-    """Store a silence and return its new id; `silence.id` is ignored."""
-    number: int = await pool.fetchval(
-        """
-        INSERT INTO silences (rule, person, customer, project, account, created_at, ends_at,
-            reason, created_by)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id
-        """,
-        *(getattr(silence, scope) for scope in SCOPES),
-        silence.created_at,
-        silence.ends_at,
-        silence.reason,
-        by,
-    )
+async def add(pool: Pool, silence: Silence, by: Actor, now: datetime | None = None) -> int:
+    """Store a silence and return its new id; `silence.id` is ignored.
+
+    `now` is when it is made, if it begins later.
+    """
+    scopes = {scope: getattr(silence, scope) for scope in SCOPES}
+    async with pool.acquire() as connection, connection.transaction():
+        number: int = await connection.fetchval(
+            """
+            INSERT INTO silences (rule, person, customer, project, account, created_at, ends_at,
+                reason, created_by)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id
+            """,
+            *scopes.values(),
+            silence.created_at,
+            silence.ends_at,
+            silence.reason,
+            by.name,
+        )
+        detail = f"{described(scopes)}: {silence.reason}"
+        at = now or silence.created_at
+        await changes.record(connection, by, Action.SILENCE_ADDED, number, at, detail)
     return number
 
 
@@ -100,13 +110,17 @@ async def still_on(connection: Connection, now: datetime) -> list[Silence]:
     return in_force(rows)
 
 
-async def expire(pool: Pool, number: int, now: datetime) -> None:
+async def expire(pool: Pool, number: int, now: datetime, *, by: Actor) -> None:
     """End a silence now; raises NoSuchSilence. Messages it has suppressed are not sent later."""
-    ended = await pool.fetchval(
-        "UPDATE silences SET ends_at = $2 WHERE id = $1 AND ends_at > $2 RETURNING id", number, now
-    )
-    if ended is None:
-        raise NoSuchSilence(f"there is no active silence {number}")
+    async with pool.acquire() as connection, connection.transaction():
+        ended = await connection.fetchval(
+            "UPDATE silences SET ends_at = $2 WHERE id = $1 AND ends_at > $2 RETURNING id",
+            number,
+            now,
+        )
+        if ended is None:
+            raise NoSuchSilence(f"there is no active silence {number}")
+        await changes.record(connection, by, Action.SILENCE_ENDED, number, now)
 
 
 async def preview(pool: Pool, silence: Silence, now: datetime) -> Preview:

@@ -12,11 +12,13 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from service.clock import Clock
+from service.domain.actors import Actor
 from service.domain.storms import LOOK_BACK, Lately, StormGuard, StormScope, usual_of
 from service.errors import TaskbellError
 from service.outbox import Lanes, suppression
 from service.outbox.gates import Candidate, Stops
-from service.store import Connection, Pool
+from service.store import Connection, Pool, changes
+from service.store.changes import Action
 
 Ended: TypeAlias = tuple[Lanes, int]
 """The lanes of the messages that a storm has held, and how many these were."""
@@ -283,10 +285,11 @@ async def open_in(pool: Pool, account: str, rule: str | None = None) -> list[int
     return [row["id"] for row in rows]
 
 
-async def release(pool: Pool, clock: Clock, storm: int, *, by: str) -> Ended:
+async def release(pool: Pool, clock: Clock, storm: int, *, by: Actor) -> Ended:
     """Release the messages of a storm; returns the lanes, and how many. Raises NoStorm."""
     return await _end(
         pool,
+        Action.STORM_RELEASED,
         """
         UPDATE deliveries SET state = 'planned', reason = 'sent on by ' || $2, next_attempt_at = $3
         WHERE storm = $1 AND state = 'held' RETURNING lane
@@ -297,10 +300,11 @@ async def release(pool: Pool, clock: Clock, storm: int, *, by: str) -> Ended:
     )
 
 
-async def drop(pool: Pool, clock: Clock, storm: int, *, by: str) -> Ended:
+async def drop(pool: Pool, clock: Clock, storm: int, *, by: Actor) -> Ended:
     """Cancel the messages of a storm; returns the lanes, and how many. Raises NoStorm."""
     return await _end(
         pool,
+        Action.STORM_DROPPED,
         """
         UPDATE deliveries SET state = 'cancelled', next_attempt_at = NULL, settled_at = $3,
             reason = 'never to be sent, as decided by ' || $2 || ' (was: ' || reason || ')'
@@ -312,19 +316,22 @@ async def drop(pool: Pool, clock: Clock, storm: int, *, by: str) -> Ended:
     )
 
 
-async def _end(pool: Pool, statement: str, storm: int, by: str, now: datetime) -> Ended:
+async def _end(
+    pool: Pool, action: Action, statement: str, storm: int, by: Actor, now: datetime
+) -> Ended:
     async with pool.acquire() as connection, connection.transaction():
         flood = await connection.fetchval(
             "UPDATE storms SET ended_at = $2, ended_by = $3"
             " WHERE id = $1 AND ended_at IS NULL RETURNING flood",
             storm,
             now,
-            by,
+            by.name,
         )
         if flood is None:
             raise NoStorm(
                 "someone has already decided about these messages, or they no longer exist"
             )
         await _lock(connection, [flood])
-        ended = await connection.fetch(statement, storm, by, now)
+        ended = await connection.fetch(statement, storm, by.name, now)
+        await changes.record(connection, by, action, storm, now, f"{len(ended)} messages")
     return frozenset(row["lane"] for row in ended), len(ended)

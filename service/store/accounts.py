@@ -259,12 +259,12 @@ async def poll_now(connection: Connection | Pool, name: str, now: datetime) -> b
     return _is_one(done)
 
 
-async def pause(pool: Pool, name: str) -> None:
+async def pause(connection: Connection | Pool, name: str) -> None:
     """Pause the account: no polls and no calls until it is resumed.
 
     A poll that is in progress loses its lease, and its process stops it.
     """
-    await pool.execute(
+    await connection.execute(
         """
         UPDATE accounts SET paused = true, lease_until = NULL, lease_holder = NULL,
             scan_read = NULL, scan_total = NULL
@@ -274,12 +274,12 @@ async def pause(pool: Pool, name: str) -> None:
     )
 
 
-async def resume(pool: Pool, name: str, now: datetime) -> None:
+async def resume(connection: Connection | Pool, name: str, now: datetime) -> None:
     """Resume a paused account, with a full scan at once.
 
     Pending deliveries through its system wait for that scan, which may cancel them.
     """
-    await pool.execute(
+    await connection.execute(
         """
         UPDATE accounts SET paused = false, resumed_at = $2::timestamptz, stale_since = $2,
             next_poll_at = $2::timestamptz, scan_asked_at = $2::timestamptz

@@ -34,19 +34,17 @@ async def keep(
     return bool(shown) or believed
 
 
-async def believe(pool: Pool, account: str) -> None:
+async def believe(connection: Connection | Pool, account: str) -> None:
     """Accept all missing tasks as deleted."""
-    async with pool.acquire() as connection, connection.transaction():
-        await connection.execute(
-            "UPDATE accounts SET canaries = '{}', believed = true WHERE name = $1", account
-        )
-        await connection.execute(
-            """
-            UPDATE lookups SET next_attempt_at = asked_at
-            WHERE account = $1 AND absent_at IS NOT NULL
-            """,
-            account,
-        )
+    await connection.execute(
+        """
+        WITH believing AS (
+            UPDATE accounts SET canaries = '{}', believed = true WHERE name = $1)
+        UPDATE lookups SET next_attempt_at = asked_at
+        WHERE account = $1 AND absent_at IS NOT NULL
+        """,
+        account,
+    )
 
 
 async def others(connection: Connection, account: str, gone: Collection[str]) -> list[str]:

@@ -4,8 +4,10 @@ from datetime import datetime
 
 import asyncpg
 
+from service.domain.actors import Actor
 from service.errors import TaskbellError
-from service.store import Pool
+from service.store import Pool, changes
+from service.store.changes import Action
 
 
 class NotRejected(TaskbellError):
@@ -26,31 +28,35 @@ async def asking(pool: Pool, limit: int) -> list[asyncpg.Record]:
     )
 
 
-async def read_again(pool: Pool, receipt: int) -> str:
+async def read_again(pool: Pool, receipt: int, *, by: Actor, now: datetime) -> str:
     """Process the webhook again; returns its account. Raises NotRejected."""
-    account: str | None = await pool.fetchval(
-        """
-        UPDATE receipts SET state = 'pending', reason = NULL, settled_at = NULL,
-            acknowledged_at = NULL
-        WHERE id = $1 AND state = 'poison' RETURNING account
-        """,
-        receipt,
-    )
-    if account is None:
-        raise NotRejected(receipt)
+    async with pool.acquire() as connection, connection.transaction():
+        account: str | None = await connection.fetchval(
+            """
+            UPDATE receipts SET state = 'pending', reason = NULL, settled_at = NULL,
+                acknowledged_at = NULL
+            WHERE id = $1 AND state = 'poison' RETURNING account
+            """,
+            receipt,
+        )
+        if account is None:
+            raise NotRejected(receipt)
+        await changes.record(connection, by, Action.WEBHOOK_RETRIED, receipt, now, account)
     return account
 
 
-async def leave(pool: Pool, receipt: int, *, by: str, now: datetime) -> None:
+async def leave(pool: Pool, receipt: int, *, by: Actor, now: datetime) -> None:
     """Acknowledge the webhook: it no longer needs attention. Raises NotRejected."""
-    found = await pool.fetchval(
-        """
-        UPDATE receipts SET acknowledged_at = $2, reason = reason || '; ignored by ' || $3
-        WHERE id = $1 AND state = 'poison' RETURNING id
-        """,
-        receipt,
-        now,
-        by,
-    )
-    if found is None:
-        raise NotRejected(receipt)
+    async with pool.acquire() as connection, connection.transaction():
+        account: str | None = await connection.fetchval(
+            """
+            UPDATE receipts SET acknowledged_at = $2, reason = reason || '; ignored by ' || $3
+            WHERE id = $1 AND state = 'poison' RETURNING account
+            """,
+            receipt,
+            now,
+            by.name,
+        )
+        if account is None:
+            raise NotRejected(receipt)
+        await changes.record(connection, by, Action.WEBHOOK_IGNORED, receipt, now, account)

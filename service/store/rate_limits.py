@@ -11,7 +11,7 @@ import structlog
 
 from service.clock import Clock
 from service.http.throttle import Admission, Budget
-from service.store import DATABASE_GONE, Pool
+from service.store import DATABASE_GONE, Connection, Pool
 
 log = structlog.get_logger()
 
@@ -23,9 +23,9 @@ BURST = 20  # calls that may come at once
 _KEPT_BURST = 4  # calls: a message is two
 
 
-async def lift(pool: Pool, account: str, now: datetime) -> None:
+async def lift(connection: Connection | Pool, account: str, now: datetime) -> None:
     """Allow the account's next call, because a person asks for it."""
-    await pool.execute(
+    await connection.execute(
         "UPDATE rate_limits SET refused_until = $2 WHERE account = $1 AND refused_until > $2",
         account,
         now,

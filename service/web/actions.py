@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.clock import Clock
+from service.domain.actors import Actor
 from service.domain.holds import Hold
 from service.doorbell import DELIVER, INGEST, Doorbell
 from service.outbox import (
@@ -47,7 +48,7 @@ class OperatorActions:
         self._clock = clock
         self._doorbell = doorbell
 
-    async def act(self, action: str, delivery: int, said: Mapping[str, Any], by: str) -> None:
+    async def act(self, action: str, delivery: int, said: Mapping[str, Any], by: Actor) -> None:
         """`said` may have `attempts`, as they were shown, for a retry, and `reason` for a cancel.
 
         For a resolve it must have `arrived`.
@@ -61,34 +62,36 @@ class OperatorActions:
         except NotPossible as error:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
 
-    async def act_on_webhook(self, action: str, receipt: int, by: str) -> None:
+    async def act_on_webhook(self, action: str, receipt: int, by: Actor) -> None:
         """Process a rejected webhook again, or acknowledge it."""
         if receipt > LARGEST_ID:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such webhook")
+        now = self._clock.now()
         try:
             if action == "retry":
-                account = await dead_letters.read_again(self._pool, receipt)
+                account = await dead_letters.read_again(self._pool, receipt, by=by, now=now)
                 self._doorbell.ring(INGEST, account)
             else:
-                await dead_letters.leave(self._pool, receipt, by=by, now=self._clock.now())
+                await dead_letters.leave(self._pool, receipt, by=by, now=now)
         except NotRejected as error:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
 
-    async def act_on_account(self, action: str, account: str) -> None:
+    async def act_on_account(self, action: str, account: str, by: Actor) -> None:
         """Pause or resume an account, or have all its tasks read now."""
+        now = self._clock.now()
         try:
             if action == "pause":
-                await account_actions.pause(self._pool, account)
+                await account_actions.pause(self._pool, account, now, by=by)
             elif action == "resume":
-                await account_actions.resume(self._pool, account, self._clock.now())
+                await account_actions.resume(self._pool, account, now, by=by)
             else:
-                await account_actions.sync(self._pool, account, self._clock.now())
+                await account_actions.sync(self._pool, account, now, by=by)
         except NoSuchAccount as error:
             raise Problem(HTTPStatus.NOT_FOUND, f"There is no account {account}") from error
         except AccountPaused as error:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
 
-    async def end_storm(self, action: str, storm: int, by: str) -> None:
+    async def end_storm(self, action: str, storm: int, by: Actor) -> None:
         """Release or drop the messages that the storm guard holds."""
         if storm > LARGEST_ID:
             raise Problem(HTTPStatus.NOT_FOUND, "There are no such messages on hold")
@@ -100,20 +103,20 @@ class OperatorActions:
         for lane in lanes:
             self._doorbell.ring(DELIVER, lane)
 
-    async def end_silence(self, number: int) -> None:
+    async def end_silence(self, number: int, by: Actor) -> None:
         """End a silence now."""
         if number > LARGEST_ID:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such silence")
         try:
-            await silences.expire(self._pool, number, self._clock.now())
+            await silences.expire(self._pool, number, self._clock.now(), by=by)
         except NoSuchSilence as error:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
 
-    async def hold(self, until: datetime, reason: str, by: str) -> None:
+    async def hold(self, until: datetime, reason: str, by: Actor) -> None:
         """Hold all customer messages until then (UTC)."""
-        await holds.begin(self._pool, Hold(0, self._clock.now(), until, reason, by))
+        await holds.begin(self._pool, Hold(0, self._clock.now(), until, reason, by.name), by=by)
 
-    async def release_hold(self, number: int, by: str) -> None:
+    async def release_hold(self, number: int, by: Actor) -> None:
         """Release the customer messages of a hold now."""
         if number > LARGEST_ID:
             raise Problem(HTTPStatus.NOT_FOUND, "There are no such messages on hold")
@@ -125,10 +128,12 @@ class OperatorActions:
             self._doorbell.ring(DELIVER, lane)
 
     async def _carry_out(
-        self, action: str, delivery: int, said: Mapping[str, Any], by: str
+        self, action: str, delivery: int, said: Mapping[str, Any], by: Actor
     ) -> None:
         if action == "retry":
-            lane = await operator_actions.retry(self._pool, self._clock, delivery, _attempts(said))
+            lane = await operator_actions.retry(
+                self._pool, self._clock, delivery, _attempts(said), by=by
+            )
             self._doorbell.ring(DELIVER, lane)
         elif action == "approve":
             lane = await approvals.approve(self._pool, self._clock, delivery, by=by)
@@ -141,7 +146,7 @@ class OperatorActions:
             )
         else:
             await operator_actions.resolve(
-                self._pool, self._clock, delivery, arrived=_arrived(said)
+                self._pool, self._clock, delivery, by=by, arrived=_arrived(said)
             )
 
 

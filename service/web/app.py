@@ -53,6 +53,7 @@ def build(
     """
     links = ApprovalLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
     actions = OperatorActions(pool, clock, doorbell)
+    guard = guard.for_users(config.users)
     root = settings.root_path
     pages = Pages(root)
     kept = settings.taskbell_keep_events

@@ -13,11 +13,12 @@ from starlette.routing import Route
 
 from service.clock import Clock
 from service.config import Config
+from service.domain.actors import Actor
 from service.outbox import approvals
 from service.outbox.approval_links import ApprovalLinks
 from service.store import Pool
 from service.web.actions import OperatorActions
-from service.web.auth import Guard
+from service.web.auth import Guard, address_of
 from service.web.pages import Pages, read_form
 from service.web.parameters import LARGEST_ID, wrong
 from service.web.problems import Problem
@@ -62,7 +63,8 @@ class ApprovalPage:
         action = (await read_form(request)).get("answer", "")
         if action not in _ANSWERS:
             raise wrong("answer", " or ".join(_ANSWERS))
-        by = f"the person who opened the link sent to {row['approver']}"
+        name = f"the person who opened the link sent to {row['approver']}"
+        by = Actor(name, address=address_of(request))
         too_late = None
         try:
             await self._actions.act(action, row["id"], {}, by)

@@ -15,8 +15,8 @@ from service.web.actions import (
     WEBHOOK_ACTIONS,
     action_routes,
 )
-from service.web.auth import Endpoint
-from service.web.office import BY, Office
+from service.web.auth import Endpoint, actor_of
+from service.web.office import Office
 from service.web.pages import read_form
 from service.web.presenters.silence_form import read_length
 from service.web.problems import Problem
@@ -48,22 +48,22 @@ class Buttons:
 
     async def decide(self, action: str, request: Request) -> Response:
         form = await read_form(request)
-        done = self._actions.act(action, request.path_params["id"], _said(form), BY)
+        done = self._actions.act(action, request.path_params["id"], _said(form), actor_of(request))
         return await self._decided(done, form)
 
     async def decide_on_webhook(self, action: str, request: Request) -> Response:
         form = await read_form(request)
-        done = self._actions.act_on_webhook(action, request.path_params["id"], BY)
+        done = self._actions.act_on_webhook(action, request.path_params["id"], actor_of(request))
         return await self._decided(done, form)
 
     async def end_storm(self, action: str, request: Request) -> Response:
         form = await read_form(request)
-        ended = self._actions.end_storm(action, request.path_params["id"], BY)
+        ended = self._actions.end_storm(action, request.path_params["id"], actor_of(request))
         return await self._decided(ended, form)
 
     async def end_silence(self, request: Request) -> Response:
         form = await read_form(request)
-        ended = self._actions.end_silence(request.path_params["id"])
+        ended = self._actions.end_silence(request.path_params["id"], actor_of(request))
         return await self._decided(ended, form)
 
     async def hold(self, request: Request) -> Response:
@@ -72,11 +72,11 @@ class Buttons:
             until, why = read_length(form, office.config.timezone, office.clock.now())
         except ValueError as error:
             raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from error
-        return await self._decided(self._actions.hold(until, why, BY), form)
+        return await self._decided(self._actions.hold(until, why, actor_of(request)), form)
 
     async def release_hold(self, request: Request) -> Response:
         form = await read_form(request)
-        released = self._actions.release_hold(request.path_params["id"], BY)
+        released = self._actions.release_hold(request.path_params["id"], actor_of(request))
         return await self._decided(released, form)
 
     def _protected(self, endpoint: Endpoint) -> Endpoint:

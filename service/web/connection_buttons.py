@@ -8,7 +8,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.channels.send_test import NotSent, send_test
+from service.store import changes
+from service.store.changes import Action
 from service.web.actions import ACCOUNT_ACTIONS
+from service.web.auth import actor_of
 from service.web.buttons import Buttons
 from service.web.pages import read_form
 from service.web.parameters import is_text
@@ -37,7 +40,8 @@ class ConnectionButtons(Buttons):
         form, account = await read_form(request), request.path_params["account"]
         if account not in self._office.config.accounts:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no account of this name")
-        return await self._decided(self._actions.act_on_account(action, account), form)
+        done = self._actions.act_on_account(action, account, actor_of(request))
+        return await self._decided(done, form)
 
     async def test(self, request: Request) -> Response:
         """Send one message, wait for what comes of it, and say so on a page of its own."""
@@ -51,11 +55,19 @@ class ConnectionButtons(Buttons):
                 HTTPStatus.BAD_REQUEST,
                 f"The recipient has to be one line of up to {_LONGEST_TARGET} characters",
             )
-        why_not = None
+        why_not, by, now = None, actor_of(request), self._office.clock.now()
+        await changes.record(
+            self._office.pool, by, Action.CHANNEL_TESTED, options.name, now, target
+        )
         try:
             await send_test(options, target, self._office.clock, config.allow)
         except NotSent as error:
             why_not = str(error)
         return self._office.render(
-            "tested.html", path="/connections", channel=options.name, to=target, why_not=why_not
+            "tested.html",
+            path="/connections",
+            actor=by,
+            channel=options.name,
+            to=target,
+            why_not=why_not,
         )

@@ -64,6 +64,31 @@ STATES = {
     "expired": "too late",
 }
 
+# By the names of actions: a verb, what its subject is, and the beginning of the subject's address.
+DEEDS = {
+    "message.retried": ("sent again", "message", "/messages/"),
+    "message.cancelled": ("cancelled", "message", "/messages/"),
+    "message.dismissed": ("dismissed", "message", "/messages/"),
+    "message.resolved": ("found out about", "message", "/messages/"),
+    "message.approved": ("approved", "message", "/messages/"),
+    "message.declined": ("declined", "message", "/messages/"),
+    "storm.released": ("released messages on hold:", "number", ""),
+    "storm.dropped": ("discarded messages on hold:", "number", ""),
+    "hold.begun": ("began to hold all customer messages:", "number", ""),
+    "hold.released": ("released all customer messages:", "number", ""),
+    "silence.added": ("began", "silence", ""),
+    "silence.ended": ("ended", "silence", ""),
+    "account.paused": ("paused", "account", "/connections#account-"),
+    "account.resumed": ("resumed", "account", "/connections#account-"),
+    "account.synced": ("had all tasks read of", "account", "/connections#account-"),
+    "webhook.retried": ("had read again", "webhook", "/webhooks/"),
+    "webhook.ignored": ("ignored", "webhook", "/webhooks/"),
+    "channel.tested": ("sent a test message by", "channel", "/connections#channel-"),
+    "signed.in": ("signed in", "", ""),
+    "signed.out": ("signed out", "", ""),
+    "sign-in.failed": ("could not sign in as", "", ""),
+}
+
 _STORED_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
 _UNITS = (
     (timedelta(days=1), "day"),
@@ -113,6 +138,11 @@ def from_now(moment: datetime, now: datetime) -> str:
             said = f"{count} {name}{'' if count == 1 else 's'}"
             return f"in {said}" if moment > now else f"{said} ago"
     return "in a moment" if moment > now else "just now"
+
+
+def deed(action: str) -> tuple[str, str, str]:
+    """The entry of `DEEDS`; also for an action that only a later version has."""
+    return DEEDS.get(action, (action, "", ""))
 
 
 def many(count: int, noun: str) -> str:

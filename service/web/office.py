@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from service.clock import Clock
 from service.config import Config
 from service.diagnostics import Diagnostic
+from service.domain.actors import Actor, Role
 from service.doorbell import Doorbell
 from service.store import DATABASE_ERRORS, Pool
 from service.web.actions import OperatorActions
@@ -24,8 +25,6 @@ from service.web.problems import RETRY_AFTER, Problem
 log = structlog.get_logger()
 
 _PATIENCE = 5.0  # seconds, with a database that does not answer
-# All users share one token: it does not identify them.
-BY = "someone on the Taskbell page"
 
 
 @dataclass(frozen=True)
@@ -48,28 +47,41 @@ class Office:
     keep_events: timedelta = timedelta(days=395)
 
     def render(
-        self, template: str, status: int = HTTPStatus.OK, *, path: str = "", **values: Any
+        self,
+        template: str,
+        status: int = HTTPStatus.OK,
+        *,
+        path: str = "",
+        actor: Actor | None = None,
+        **values: Any,
     ) -> HTMLResponse:
-        """A page in the frame; `path` is the section that it belongs to."""
+        """A page in the frame; `path` is the section that it belongs to.
+
+        It has buttons if the `actor` who asks for it may decide.
+        """
         frame = {
             "now": self.clock.now(),
             "zone": self.config.timezone,
             "zones": self.config.zones,
             "sections": self.sections,
             "section": path,
-            "has_login": self.guard.has_token,
+            "actor": actor,
+            "may_act": actor is not None and actor.role.includes(Role.OPERATOR),
+            "has_login": self.guard.has_login,
         }
         return self.pages.render(template, status, **{**frame, **values})
 
-    def shown(self, endpoint: Endpoint) -> Endpoint:
+    def shown(self, endpoint: Endpoint, needs: Role | None = None) -> Endpoint:
         """The endpoint of a screen, for logged-in users; others are redirected to the login.
+
+        `needs` is the role for it, if it is not the usual one (see `Guard`).
 
         If the database is unavailable, it shows a page that says so.
         """
 
         async def admitted(request: Request) -> Response:
             try:
-                await self.guard.admit(request)
+                await self.guard.admit(request, needs)
             except Problem as problem:
                 if problem.status_code != HTTPStatus.UNAUTHORIZED:
                     raise

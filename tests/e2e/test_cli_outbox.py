@@ -134,7 +134,47 @@ async def test_a_person_decides(command: Command, pool: Pool) -> None:
     assert settled.json == {"id": lost, "state": "failed"}
     rows = await pool.fetch("SELECT state, reason FROM deliveries ORDER BY id")
     assert [row["state"] for row in rows] == ["planned", "cancelled", "sent", "failed"]
-    assert rows[1]["reason"] == "a mistake"
+    assert rows[1]["reason"].startswith("cancelled by ")
+    assert rows[1]["reason"].endswith(" at the command line: a mistake")
+
+
+async def test_what_a_person_does_is_in_the_history(command: Command, pool: Pool) -> None:
+    """Each command that decides something, with the user of this machine."""
+    failed = await delivery(pool, State.FAILED)
+    await accounts.register(pool, {"field": "kickserv"}, datetime.now(UTC))
+    await pool.execute(
+        "INSERT INTO storms (flood, account, reason, began_at)"
+        " VALUES ('field', 'field', 'x', now()), ('field late', 'field', 'y', now())"
+    )
+    until = ("--until", "2h", "--reason", "stocktaking", "--anyway")
+    for words in (
+        ("outbox", "retry", str(failed)),
+        ("outbox", "cancel", str(failed)),
+        ("outbox", "release", "field"),
+        ("silence", "add", "--rule", "late", *until),
+        ("silence", "add", "--rule", "late", *until, "--dry-run"),
+        ("silence", "expire", "1"),
+        ("accounts", "sync", "field", "--believe"),
+        ("accounts", "pause", "field"),
+        ("accounts", "resume", "field"),
+        ("accounts", "resume", "field"),
+    ):
+        done = await command(*words)
+        assert done.code == 0, done.err
+    rows = await pool.fetch("SELECT * FROM changes ORDER BY id")
+    assert [(row["action"], row["subject"]) for row in rows] == [
+        ("message.retried", str(failed)),
+        ("message.cancelled", str(failed)),
+        ("storm.released", "1"),
+        ("storm.released", "2"),
+        ("silence.added", "1"),
+        ("silence.ended", "1"),
+        ("account.synced", "field"),
+        ("account.paused", "field"),
+        ("account.resumed", "field"),
+    ]
+    assert {row["from_address"] for row in rows} == {""}
+    assert all(row["by"].endswith(" at the command line") for row in rows)
 
 
 async def test_what_failed_is_left_with_a_name_and_a_reason(command: Command, pool: Pool) -> None:

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from service.clock import VirtualClock
+from service.domain.actors import Actor
 from service.domain.silences import Silence
 from service.outbox import silences
 from service.store import Pool
@@ -162,7 +163,7 @@ async def test_an_account_that_is_gone(command: Command, running: Corridor) -> N
     now = running.clock.now()
     for account in ("field", "field", "sales"):
         wanted = Silence(0, now, now + timedelta(days=1), "stocktaking", account=account)
-        await silences.add(running.pool, wanted, "Ann")
+        await silences.add(running.pool, wanted, Actor("Ann"))
     rewrite(running, "  field:", "  fields:")
     result = await command("plan")
     told = result.out.splitlines()

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import httpx
 import orjson
+from starlette.routing import BaseRoute
 
 from service.clock import Clock
 from service.config import Config, load
@@ -49,10 +50,14 @@ rules:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A running site: `client` knows its address, `port` is for those who speak by hand."""
+    """A running site: `client` knows its address, `port` is for those who speak by hand.
+
+    `routes` are all that it answers.
+    """
 
     client: httpx.AsyncClient
     port: int
+    routes: Sequence[BaseRoute]
 
     async def post(
         self, account: str, body: bytes, headers: Mapping[str, str] | None = None
@@ -157,7 +162,7 @@ async def serving(
         running = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-                yield Site(client, port)
+                yield Site(client, port, app.routes)
         finally:
             server.should_exit = True
             await running

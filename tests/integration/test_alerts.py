@@ -10,6 +10,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.config.operator import Operator
+from service.domain.actors import Actor
 from service.outbox import operator_actions
 from service.outbox.alerts import HICCUP
 from service.sandbox.faults import Fault, FaultKind
@@ -300,9 +301,9 @@ async def test_a_message_to_the_operator_that_fails_brings_no_other(taskbell: Co
 async def test_a_failure_that_a_person_has_seen_is_not_told(taskbell: Corridor) -> None:
     """Left as it is, it asks nobody any more; tried again and failed again, it does."""
     await break_off(taskbell, 1)
-    await operator_actions.cancel(taskbell.pool, taskbell.clock, 1, by="Ann")
+    await operator_actions.cancel(taskbell.pool, taskbell.clock, 1, by=Actor("Ann"))
     assert await worker(taskbell).batch() == frozenset()
-    await operator_actions.retry(taskbell.pool, taskbell.clock, 1)
+    await operator_actions.retry(taskbell.pool, taskbell.clock, 1, by=Actor("Ann"))
     taskbell.accounting.reply(Answer(410))
     await taskbell.deliver("accounting")
     assert await worker(taskbell).batch() == {"slack"}

@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from service.clock import VirtualClock
+from service.domain.actors import Actor
 from service.outbox import NotPossible, approvals, operator_actions
 from service.outbox.approval_links import ApprovalLinks
 from service.processes.embedded import EmbeddedValkey
@@ -87,9 +88,9 @@ async def test_what_is_approved_goes_once(taskbell: Corridor) -> None:
     """It says who has approved it; a second word comes too late."""
     await move(taskbell)
     [held, _] = await taskbell.deliveries()
-    await approvals.approve(taskbell.pool, taskbell.clock, held["id"], by="Ann")
+    await approvals.approve(taskbell.pool, taskbell.clock, held["id"], by=Actor("Ann"))
     with pytest.raises(NotPossible, match="was already approved by Ann"):
-        await approvals.decline(taskbell.pool, taskbell.clock, held["id"], by="Bo")
+        await approvals.decline(taskbell.pool, taskbell.clock, held["id"], by=Actor("Bo"))
     taskbell.clock.advance(2 * 24 * HOUR)
     await taskbell.deliver()
     assert taskbell.told == ["details"]
@@ -100,7 +101,7 @@ async def test_what_is_approved_goes_once(taskbell: Corridor) -> None:
 async def test_what_is_declined_or_unanswered_is_not_sent(taskbell: Corridor) -> None:
     """A declined delivery is cancelled, an unanswered one expires; both reasons say so."""
     await move(taskbell)
-    await approvals.decline(taskbell.pool, taskbell.clock, 1, by="Ann")
+    await approvals.decline(taskbell.pool, taskbell.clock, 1, by=Actor("Ann"))
     await move(taskbell)
     taskbell.clock.advance(24 * HOUR - timedelta(seconds=1))
     await taskbell.deliver()
@@ -112,7 +113,7 @@ async def test_what_is_declined_or_unanswered_is_not_sent(taskbell: Corridor) ->
     assert late["state"] == "expired"
     assert late["reason"].startswith("not approved in time: slack:#dispatch had until ")
     with pytest.raises(NotPossible, match="not approved in time"):
-        await approvals.approve(taskbell.pool, taskbell.clock, late["id"], by="Ann")
+        await approvals.approve(taskbell.pool, taskbell.clock, late["id"], by=Actor("Ann"))
     assert taskbell.told == []
 
 
@@ -121,7 +122,7 @@ async def test_its_time_is_over_before_the_worker_says_so(taskbell: Corridor) ->
     await move(taskbell)
     taskbell.clock.advance(24 * HOUR)
     with pytest.raises(NotPossible, match="the time to answer has passed"):
-        await approvals.approve(taskbell.pool, taskbell.clock, 1, by="Ann")
+        await approvals.approve(taskbell.pool, taskbell.clock, 1, by=Actor("Ann"))
 
 
 async def test_of_two_who_press_at_once_one_wins(taskbell: Corridor) -> None:
@@ -129,7 +130,7 @@ async def test_of_two_who_press_at_once_one_wins(taskbell: Corridor) -> None:
     await move(taskbell)
     answers = await asyncio.gather(
         *(
-            decide(taskbell.pool, taskbell.clock, 1, by=name)
+            decide(taskbell.pool, taskbell.clock, 1, by=Actor(name))
             for name, decide in (("Ann", approvals.approve), ("Bo", approvals.decline)) * 3
         ),
         return_exceptions=True,
@@ -147,7 +148,7 @@ async def test_what_moves_on_is_not_approved_any_more(taskbell: Corridor) -> Non
     done = taskbell.sandbox.kickserv.change(task, completed_on="2026-03-06")
     await taskbell.webhook(done)
     with pytest.raises(NotPossible, match="declined: cancelled: the task was completed"):
-        await approvals.approve(taskbell.pool, taskbell.clock, 1, by="Ann")
+        await approvals.approve(taskbell.pool, taskbell.clock, 1, by=Actor("Ann"))
 
 
 async def test_nobody_is_asked_about_what_is_decided(taskbell: Corridor) -> None:
@@ -157,7 +158,7 @@ async def test_nobody_is_asked_about_what_is_decided(taskbell: Corridor) -> None
     taskbell.clock.advance(timedelta(minutes=1))
     later = taskbell.clock.now() + 48 * HOUR
     await taskbell.webhook(taskbell.sandbox.kickserv.change(str(visit["id"]), scheduled_at=later))
-    await approvals.approve(taskbell.pool, taskbell.clock, 1, by="Ann")
+    await approvals.approve(taskbell.pool, taskbell.clock, 1, by=Actor("Ann"))
     await taskbell.deliver()
     [sent, question] = await taskbell.deliveries()
     assert (sent["state"], question["state"]) == ("sent", "cancelled")
@@ -180,7 +181,7 @@ async def test_hours_count_after_the_approval(
         clock.advance(11 * HOUR - timedelta(days=1))  # Thursday evening
         await move(taskbell)
         assert "If nobody answers by Fri 6 Mar 2026, 14:0" in taskbell.posts[0]
-        await approvals.approve(pool, clock, 1, by="Ann")
+        await approvals.approve(pool, clock, 1, by=Actor("Ann"))
         await taskbell.deliver()
         assert taskbell.told == []
         clock.advance(15 * HOUR)
@@ -193,7 +194,7 @@ async def test_a_person_who_sends_it_all_the_same_approves_it(taskbell: Corridor
     await move(taskbell)
     taskbell.clock.advance(24 * HOUR)
     await taskbell.deliver()
-    await operator_actions.retry(taskbell.pool, taskbell.clock, 1)
+    await operator_actions.retry(taskbell.pool, taskbell.clock, 1, by=Actor("Ann"))
     await taskbell.deliver()
     assert taskbell.told == ["details"]
 
@@ -213,6 +214,12 @@ async def test_a_link_shows_the_message_and_a_press_decides(
         assert "Approved by the person who opened the link sent to slack:#dispatch" in pressed.text
         again = await web.client.post(link(taskbell), data={"answer": "decline"})
         assert "Nothing was changed: message 1 was already approved" in again.text
+    [told] = await taskbell.pool.fetch("SELECT by, from_address, action FROM changes")
+    assert tuple(told) == (
+        "the person who opened the link sent to slack:#dispatch",
+        "127.0.0.1",
+        "message.approved",
+    )
     await taskbell.deliver()
     assert taskbell.told == ["details"]
 
@@ -266,7 +273,7 @@ async def test_the_operator_page_and_the_api_decide_too(
         assert shown.count(">Approve</button>") == 3
         await web.client.post("/deliveries/1/approve")
         declined = await web.client.post("/api/v1/deliveries/3/decline")
-        assert declined.json()["reason"] == "declined by someone over the API"
+        assert declined.json()["reason"] == "declined by someone on this machine"
         late = await web.client.post("/api/v1/deliveries/3/approve")
         assert late.status_code == 409
         assert "can no longer be approved or declined" in late.json()["detail"]

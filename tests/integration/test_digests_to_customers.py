@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
+from service.domain.actors import Actor
 from service.outbox import NotPossible, approvals, operator_actions, storms
 from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool
@@ -229,7 +230,7 @@ async def test_a_person_cannot_send_what_was_told_anew(taskbell: Corridor) -> No
     await pass_on(taskbell)
     old = next(one for one in await taskbell.deliveries() if one["state"] == "cancelled")
     with pytest.raises(NotPossible, match="was replaced"):
-        await operator_actions.retry(taskbell.pool, taskbell.clock, old["id"])
+        await operator_actions.retry(taskbell.pool, taskbell.clock, old["id"], by=Actor("Ann"))
 
 
 async def test_a_schedule_that_tells_a_customer_of_several_is_checked(
@@ -290,7 +291,7 @@ async def test_what_an_approver_has_let_go_is_asked_about_anew_if_it_is_another(
         await taskbell.begin()
         first, _ = await booked(taskbell, "roof", "gutters")
         [asked] = [one for one in await taskbell.deliveries() if one["approver"]]
-        await approvals.approve(pool, clock, asked["id"], by="Ann")
+        await approvals.approve(pool, clock, asked["id"], by=Actor("Ann"))
         finish(taskbell, first)
         await pass_on(taskbell)
         assert told(taskbell) == []
@@ -298,7 +299,9 @@ async def test_what_an_approver_has_let_go_is_asked_about_anew_if_it_is_another(
             "cancelled",
             "held",
         ]
-        await approvals.approve(pool, clock, (await taskbell.deliveries())[-2]["id"], by="Ann")
+        await approvals.approve(
+            pool, clock, (await taskbell.deliveries())[-2]["id"], by=Actor("Ann")
+        )
         await pass_on(taskbell)
         assert told(taskbell) == ["1: gutters 07:01"]
 
@@ -316,7 +319,7 @@ async def test_what_a_storm_has_held_is_checked_when_it_is_let_go(
         await taskbell.deliver()
         [storm] = await storms.read(pool)
         finish(taskbell, str(visits[0]["id"]))
-        await storms.release(pool, clock, storm["id"], by="Ann")
+        await storms.release(pool, clock, storm["id"], by=Actor("Ann"))
         await taskbell.deliver()
         mails = [one for one in await taskbell.deliveries() if one["channel"] == "mail"]
         # Nobody listens for mail here: Bo's was tried, Ida's was not.

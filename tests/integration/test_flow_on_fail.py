@@ -8,6 +8,7 @@ import pytest
 
 from service.channels import ways
 from service.clock import VirtualClock
+from service.domain.actors import Actor
 from service.domain.model import Cause, Kind, Observation, State, Task
 from service.errors import ConfigError
 from service.outbox import AttemptResult, attempts, operator_actions
@@ -131,7 +132,7 @@ async def test_a_failure_told_twice_sends_one_message(taskbell: Corridor) -> Non
     failure = AttemptResult(claim, State.FAILED, WHY)
     for _ in range(2):
         await attempts.settle(taskbell.pool, [failure], taskbell.clock.now())
-    await operator_actions.retry(taskbell.pool, taskbell.clock, claim.id)
+    await operator_actions.retry(taskbell.pool, taskbell.clock, claim.id, by=Actor("Ann"))
     taskbell.slack.reply(Answer(body={"ok": True, "channels": []}), REFUSED)
     await taskbell.deliver()
     assert await taskbell.states() == ["failed", "sent", "skipped", "skipped"]
@@ -168,7 +169,9 @@ async def test_unknown_is_not_failed_until_a_person_says_so(
     [claim] = await taskbell.claim("account:field")
     await taskbell.lose_workers(seconds=30)
     assert await taskbell.states("brief") == ["unknown"]
-    await operator_actions.resolve(taskbell.pool, taskbell.clock, claim.id, arrived=arrived)
+    await operator_actions.resolve(
+        taskbell.pool, taskbell.clock, claim.id, arrived=arrived, by=Actor("Ann")
+    )
     await taskbell.deliver()
     assert await taskbell.states("brief") == (["sent"] if arrived else ["failed", "sent"])
     assert ("call them" in taskbell.posts) is not arrived

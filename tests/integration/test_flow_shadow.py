@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from service.clock import VirtualClock
+from service.domain.actors import Actor
 from service.outbox import operator_actions
 from service.store import Pool
 from tests.harness.corridor import Corridor, corridor
@@ -110,7 +111,7 @@ async def test_asking_for_a_shadow_sends_nothing(
         clock.advance(timedelta(minutes=1))
         await taskbell.webhook(taskbell.sandbox.kickserv.finish(str(visit["id"])))
         [withdrawn] = await taskbell.deliveries()
-        await operator_actions.retry(pool, clock, withdrawn["id"])
+        await operator_actions.retry(pool, clock, withdrawn["id"], by=Actor("Ann"))
         await taskbell.deliver()
         assert await ends(taskbell) == [("skipped", WOULD)]
         assert taskbell.slack.requests == []

@@ -8,6 +8,7 @@ import pytest
 
 from service.channels import ways
 from service.clock import VirtualClock
+from service.domain.actors import Actor
 from service.domain.holds import Hold
 from service.outbox import claiming, holds, operator_actions, storms
 from service.outbox.holds import NoHold
@@ -39,11 +40,13 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
 
 async def hold(taskbell: Corridor, hours: float, why: str = "a funeral") -> int:
     now = taskbell.clock.now()
-    return await holds.begin(taskbell.pool, Hold(0, now, now + hours * HOUR, why, "Ann"))
+    return await holds.begin(
+        taskbell.pool, Hold(0, now, now + hours * HOUR, why, "Ann"), by=Actor("Ann")
+    )
 
 
 async def release(taskbell: Corridor, number: int) -> None:
-    await holds.release(taskbell.pool, number, by="Bo", now=taskbell.clock.now())
+    await holds.release(taskbell.pool, number, by=Actor("Bo"), now=taskbell.clock.now())
 
 
 async def foretold(taskbell: Corridor) -> list[datetime | None]:
@@ -134,9 +137,9 @@ async def test_what_a_person_sends_all_the_same_goes(taskbell: Corridor) -> None
     """Somebody has asked for this one."""
     await taskbell.webhook(taskbell.visit())
     first, *_ = await taskbell.deliveries("new")
-    await operator_actions.cancel(taskbell.pool, taskbell.clock, first["id"], by="Ann")
+    await operator_actions.cancel(taskbell.pool, taskbell.clock, first["id"], by=Actor("Ann"))
     await hold(taskbell, 1)
-    await operator_actions.retry(taskbell.pool, taskbell.clock, first["id"])
+    await operator_actions.retry(taskbell.pool, taskbell.clock, first["id"], by=Actor("Ann"))
     await taskbell.deliver()
     assert taskbell.told == ["details"]
 
@@ -181,7 +184,7 @@ storm: { messages: 3, within: 10m }
         [storm] = await storms.read(pool)
         assert (storm["held"], taskbell.told) == (4, [])
         await hold(taskbell, 1)
-        await storms.release(pool, clock, storm["id"], by="Ann")
+        await storms.release(pool, clock, storm["id"], by=Actor("Ann"))
         await taskbell.deliver()
         [shown] = await holds.read(pool, clock.now())
         assert (shown["held"], taskbell.told) == (4, [])

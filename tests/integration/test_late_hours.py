@@ -10,6 +10,7 @@ import pytest
 
 from service.channels import ways
 from service.clock import VirtualClock
+from service.domain.actors import Actor
 from service.outbox import approvals, operator_actions, storms
 from service.simulator import Simulator
 from service.simulator.upcoming import upcoming
@@ -124,7 +125,7 @@ async def test_what_is_approved_at_night_waits(
     async with friday(pool, clock, folder, rules) as taskbell:
         await taskbell.deliver()
         clock.set(local(22))
-        await approvals.approve(pool, clock, 1, by="Ann")
+        await approvals.approve(pool, clock, 1, by=Actor("Ann"))
         assert await foretold(taskbell) == [("customer", local(8, day=9))]
         await taskbell.deliver()
         assert taskbell.told == []
@@ -143,7 +144,7 @@ async def test_what_a_storm_lets_go_at_night_waits(
         await taskbell.deliver()
         clock.set(local(22))
         [storm] = await storms.open_in(pool, "field")
-        await storms.release(pool, clock, storm, by="Ann")
+        await storms.release(pool, clock, storm, by=Actor("Ann"))
         assert await foretold(taskbell) == [("customer", local(8, day=9))] * 3
         await taskbell.deliver()
         assert taskbell.told == []
@@ -159,8 +160,8 @@ async def test_a_person_who_asks_for_it_gets_it_at_once(
     async with friday(pool, clock, folder, new()) as taskbell:
         clock.set(local(22))
         await taskbell.deliver()
-        await operator_actions.cancel(pool, clock, 1, by="Ann")
-        await operator_actions.retry(pool, clock, 1)
+        await operator_actions.cancel(pool, clock, 1, by=Actor("Ann"))
+        await operator_actions.retry(pool, clock, 1, by=Actor("Ann"))
         assert await foretold(taskbell) == [("accounting", local(22))]
         await taskbell.deliver()
         assert await taskbell.states() == ["sent"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
+from service.domain.actors import Actor
 from service.domain.silences import Silence
 from service.outbox import attempts, claiming, operator_actions, silences
 from service.sandbox.faults import Fault, FaultKind
@@ -220,12 +221,12 @@ async def test_a_person_who_asks_again_is_asked_to_look(taskbell: Corridor) -> N
     finish(taskbell, number)
     await taskbell.deliver()
     [delivery] = await taskbell.deliveries("soon")
-    await operator_actions.retry(taskbell.pool, taskbell.clock, delivery["id"])
+    await operator_actions.retry(taskbell.pool, taskbell.clock, delivery["id"], by=Actor("Ann"))
     await taskbell.deliver()
     [delivery] = await taskbell.deliveries("soon")
     assert (delivery["state"], taskbell.told) == ("cancelled", [])
     taskbell.sandbox.kickserv.reopen(number)
-    await operator_actions.retry(taskbell.pool, taskbell.clock, delivery["id"])
+    await operator_actions.retry(taskbell.pool, taskbell.clock, delivery["id"], by=Actor("Ann"))
     await taskbell.deliver()
     assert taskbell.told == ["on_the_way"]
 
@@ -255,7 +256,7 @@ async def test_what_holds_a_message_back_since_the_question_holds_it(taskbell: C
     await eventually(lambda: _is_sending(taskbell))
     now = taskbell.clock.now()
     silence = Silence(0, now, now + timedelta(hours=1), "a wedding", rule="soon")
-    await silences.add(taskbell.pool, silence, by="Ann")
+    await silences.add(taskbell.pool, silence, by=Actor("Ann"))
     await under_way
     [delivery] = await taskbell.deliveries("soon")
     assert (delivery["state"], taskbell.told) == ("skipped", [])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from service.clock import VirtualClock
 from service.config import Config
+from service.domain.actors import Actor
 from service.domain.model import Cause, Event, Kind, Task
 from service.outbox import NotPossible, operator_actions
 from service.rules import Ruleset
@@ -213,7 +214,7 @@ async def test_what_was_withdrawn_does_not_count_as_sent(
         assert await taskbell.states() == ["cancelled", "held"]
         [withdrawn, _] = await taskbell.deliveries()
         with pytest.raises(NotPossible, match="already created the same message again"):
-            await operator_actions.retry(pool, clock, withdrawn["id"])
+            await operator_actions.retry(pool, clock, withdrawn["id"], by=Actor("Ann"))
         clock.set(at(9, 8).astimezone(UTC))
         await taskbell.deliver()
         assert await taskbell.states() == ["cancelled", "sent"]

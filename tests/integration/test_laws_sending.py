@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
+from service.domain.actors import Actor
 from service.domain.model import State
 from service.outbox import AttemptResult, Claim, attempts, operator_actions
 from service.sandbox.faults import Fault, FaultKind
@@ -138,10 +139,12 @@ async def test_law_8_a_late_answer_does_not_overrule_a_person(taskbell: Corridor
     await taskbell.webhook(taskbell.visit())
     [claim] = await taskbell.claim("account:field")
     await taskbell.lose_workers(minutes=5)
-    await operator_actions.resolve(taskbell.pool, taskbell.clock, claim.id, arrived=False)
+    await operator_actions.resolve(
+        taskbell.pool, taskbell.clock, claim.id, arrived=False, by=Actor("Ann")
+    )
     await settle(taskbell, claim)
     assert await taskbell.states() == ["failed"]
-    await operator_actions.retry(taskbell.pool, taskbell.clock, claim.id)
+    await operator_actions.retry(taskbell.pool, taskbell.clock, claim.id, by=Actor("Ann"))
     await settle(taskbell, claim)
     assert await taskbell.states() == ["planned"]
     await taskbell.deliver()
@@ -157,7 +160,7 @@ async def test_law_8_a_person_resolves_an_unknown_outcome(state: str, taskbell: 
     await taskbell.deliver()
     [delivery] = await taskbell.deliveries()
     await operator_actions.resolve(
-        taskbell.pool, taskbell.clock, delivery["id"], arrived=state == "sent"
+        taskbell.pool, taskbell.clock, delivery["id"], arrived=state == "sent", by=Actor("Ann")
     )
     await pass_days(taskbell)
     assert await taskbell.states() == [state]

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from service.clock import VirtualClock
+from service.domain.actors import Actor
 from service.outbox import gate_facts, gates, operator_actions
 from service.outbox.gates import Candidate
 from service.store import Connection, Pool
@@ -127,7 +128,7 @@ async def test_what_a_person_asked_for_goes(pool: Pool, clock: VirtualClock, fol
         clock.advance(timedelta(hours=2))
         await taskbell.deliver()
         [withdrawn] = await taskbell.deliveries("brief")
-        await operator_actions.retry(pool, clock, withdrawn["id"])
+        await operator_actions.retry(pool, clock, withdrawn["id"], by=Actor("Ann"))
         await taskbell.deliver()
         assert await taskbell.states("brief") == ["sent"]
 

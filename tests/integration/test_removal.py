@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
+from service.domain.actors import Actor
 from service.domain.silences import Silence
 from service.outbox import operator_actions, removal, silences
 from service.outbox.storms import NoStorm, open_in
@@ -127,7 +128,7 @@ async def test_what_a_person_wants_all_the_same_is_given_up_again(taskbell: Corr
     await taskbell.webhook(taskbell.visit())
     await taskbell.take_out("slack")
     [posted, _] = await taskbell.deliveries("chase")
-    await operator_actions.retry(taskbell.pool, taskbell.clock, posted["id"])
+    await operator_actions.retry(taskbell.pool, taskbell.clock, posted["id"], by=Actor("Ann"))
     await removal.cancel_orphans(taskbell.pool, taskbell.clock.now())
     assert (await ends(taskbell, "chase"))[0] == ("cancelled", CHANNEL_GONE)
 
@@ -135,7 +136,7 @@ async def test_what_a_person_wants_all_the_same_is_given_up_again(taskbell: Corr
 async def silence(taskbell: Corridor, **scopes: str) -> int:
     now = taskbell.clock.now()
     wanted = Silence(0, now, now + timedelta(days=9), "stocktaking", **scopes)
-    return await silences.add(taskbell.pool, wanted, "Ann")
+    return await silences.add(taskbell.pool, wanted, Actor("Ann"))
 
 
 async def test_silences_of_an_account_that_was_taken_out(taskbell: Corridor) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from service.clock import VirtualClock
+from service.domain.actors import Actor
 from service.domain.silences import Silence
 from service.outbox import operator_actions, silences
 from service.outbox.silences import NoSuchSilence, Preview
@@ -32,7 +33,7 @@ async def silence(taskbell: Corridor, hours: float, **scopes: Any) -> int:
     """From now on, for that many hours."""
     now = taskbell.clock.now()
     one = Silence(0, now, now + hours * HOUR, "stocktaking", **scopes)
-    return await silences.add(taskbell.pool, one, by="Ann")
+    return await silences.add(taskbell.pool, one, by=Actor("Ann"))
 
 
 async def fates(taskbell: Corridor, rule: str) -> list[tuple[str, str | None]]:
@@ -67,9 +68,9 @@ async def test_what_a_person_wants_sent_is_not_silenced_later(
         await taskbell.begin()
         await taskbell.webhook(taskbell.visit())
         [delivery] = await taskbell.deliveries()
-        await operator_actions.cancel(pool, clock, delivery["id"], by="Ann")
+        await operator_actions.cancel(pool, clock, delivery["id"], by=Actor("Ann"))
         await silence(taskbell, 48, account="field")
-        await operator_actions.retry(pool, clock, delivery["id"])
+        await operator_actions.retry(pool, clock, delivery["id"], by=Actor("Ann"))
         taskbell.accounting.reply(Answer(500))
         await taskbell.deliver()
         assert await taskbell.states() == ["planned"]
@@ -108,9 +109,9 @@ async def test_what_waits_goes_when_the_silence_is_over_by_then(
         await silence(taskbell, 1, rule="later")
         number = await silence(taskbell, 100, rule="later")
         clock.advance(HOUR)
-        await silences.expire(pool, number, clock.now())
+        await silences.expire(pool, number, clock.now(), by=Actor("Ann"))
         with pytest.raises(NoSuchSilence):
-            await silences.expire(pool, number, clock.now())
+            await silences.expire(pool, number, clock.now(), by=Actor("Ann"))
         clock.advance(HOUR)
         await taskbell.deliver()
         assert await taskbell.states("later") == ["sent"]
@@ -152,7 +153,7 @@ async def test_what_a_person_sends_all_the_same_goes(
         await taskbell.deliver()
         await silence(taskbell, 5, account="field")
         [later] = await taskbell.deliveries("later")
-        await operator_actions.retry(pool, clock, later["id"])
+        await operator_actions.retry(pool, clock, later["id"], by=Actor("Ann"))
         clock.advance(timedelta(minutes=1))
         await taskbell.webhook(kickserv.change(str(visit["id"]), completed_on=None))
         await taskbell.deliver()

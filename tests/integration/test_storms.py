@@ -10,6 +10,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.config.operator import Operator
+from service.domain.actors import Actor
 from service.domain.storms import Lately, StormGuard, StormScope, usual, usual_of
 from service.outbox import approvals, gates, operator_actions, storms
 from service.outbox.gates import Candidate
@@ -121,7 +122,7 @@ async def test_what_is_held_ends_with_its_task(taskbell: Corridor) -> None:
     await taskbell.poll(full=True)
     await taskbell.look_up()
     [storm] = await storms.open_in(taskbell.pool, "field")
-    assert await storms.release(taskbell.pool, taskbell.clock, storm, by="Ann") == (
+    assert await storms.release(taskbell.pool, taskbell.clock, storm, by=Actor("Ann")) == (
         frozenset({LANE}),
         4,
     )
@@ -135,7 +136,7 @@ async def test_what_is_let_go_goes_once_and_asks_nothing_again(taskbell: Corrido
     await book(taskbell, 30)
     await taskbell.deliver()
     [storm] = await storms.open_in(taskbell.pool, "field")
-    released = await storms.release(taskbell.pool, taskbell.clock, storm, by="Ann")
+    released = await storms.release(taskbell.pool, taskbell.clock, storm, by=Actor("Ann"))
     assert released == (frozenset({LANE}), 30)
     taskbell.clock.advance(timedelta(seconds=1))
     await taskbell.deliver()
@@ -143,7 +144,7 @@ async def test_what_is_let_go_goes_once_and_asks_nothing_again(taskbell: Corrido
     await taskbell.deliver()
     assert len(taskbell.told) == 35
     with pytest.raises(NoStorm):
-        await storms.drop(taskbell.pool, taskbell.clock, storm, by="Bo")
+        await storms.drop(taskbell.pool, taskbell.clock, storm, by=Actor("Bo"))
     await book(taskbell, 1)
     await taskbell.deliver()
     assert (await customers(taskbell))[-1] == "held"
@@ -154,7 +155,7 @@ async def test_what_is_dropped_is_never_sent(taskbell: Corridor) -> None:
     await book(taskbell, 6)
     await taskbell.deliver()
     [storm] = await storms.open_in(taskbell.pool, "field")
-    await storms.drop(taskbell.pool, taskbell.clock, storm, by="Ann")
+    await storms.drop(taskbell.pool, taskbell.clock, storm, by=Actor("Ann"))
     await taskbell.deliver()
     assert taskbell.told == []
     [first, *_] = await taskbell.deliveries()
@@ -162,7 +163,7 @@ async def test_what_is_dropped_is_never_sent(taskbell: Corridor) -> None:
         "cancelled",
         "never to be sent, as decided by Ann",
     )
-    await operator_actions.retry(taskbell.pool, taskbell.clock, first["id"])
+    await operator_actions.retry(taskbell.pool, taskbell.clock, first["id"], by=Actor("Ann"))
     await taskbell.deliver()
     assert taskbell.told == ["details"]
 
@@ -262,11 +263,11 @@ async def test_the_operator_is_asked_once(taskbell: Corridor) -> None:
     assert asked.startswith("Too many messages at once in field: 6 customer messages in 10 minutes")
     assert "`taskbell outbox release field`" in asked
     [storm] = await storms.open_in(taskbell.pool, "field")
-    await storms.drop(taskbell.pool, taskbell.clock, storm, by="Ann")
+    await storms.drop(taskbell.pool, taskbell.clock, storm, by=Actor("Ann"))
     await book(taskbell, 6)
     await taskbell.deliver()
     [again] = await storms.open_in(taskbell.pool, "field")
-    await storms.drop(taskbell.pool, taskbell.clock, again, by="Ann")
+    await storms.drop(taskbell.pool, taskbell.clock, again, by=Actor("Ann"))
     await alerts[0].batch()
     await taskbell.deliver()
     assert len(taskbell.posts) == 1
@@ -287,7 +288,7 @@ async def test_the_page_and_the_api_decide(taskbell: Corridor, valkey: EmbeddedV
         assert late.headers["location"] == "/?too_late"
         assert (await web.client.post("/api/v1/storms/1/drop")).status_code == 409
         [listed] = (await web.client.get("/api/v1/storms")).json()["data"]
-        assert (listed["ended_by"], listed["held"]) == ("someone on the Taskbell page", 0)
+        assert (listed["ended_by"], listed["held"]) == ("someone on this machine", 0)
     await taskbell.deliver()
     assert len(taskbell.told) == 6
 
@@ -319,7 +320,7 @@ async def test_a_flood_of_one_rule_to_one_place_is_held(
         said = '6 messages to slack:#office from rule "late" in 10 minutes (limit 5)'
         assert held == f"on hold, too many at once: {said}"
         [storm] = await storms.open_in(pool, "field", "late")
-        released = await storms.release(pool, clock, storm, by="Ann")
+        released = await storms.release(pool, clock, storm, by=Actor("Ann"))
         assert released == (frozenset({"slack"}), 6)
         await book(taskbell, 5)
         for _ in range(12):  # no faster than Slack takes them
@@ -372,7 +373,7 @@ async def test_customers_by_mail_count_with_the_others(
         assert await taskbell.states("mail") == ["held"] * 3
         assert await customers(taskbell) == ["held"] * 3
         [storm] = await storms.open_in(pool, "field")
-        lanes, count = await storms.release(pool, clock, storm, by="Ann")
+        lanes, count = await storms.release(pool, clock, storm, by=Actor("Ann"))
         assert (sorted(lanes), count) == ([LANE, "mail"], 6)
         assert "held" not in await taskbell.states("crew")
 
@@ -445,7 +446,7 @@ async def test_one_rule_to_very_many_people_is_held(
         assert await taskbell.claim("mail", 20) == []
         [storm] = await storms.read(pool)
         assert (storm["held"], storm["rule"], storm["receiver"]) == (156, "all", None)
-        assert (await storms.release(pool, clock, storm["id"], by="Ann"))[1] == 156
+        assert (await storms.release(pool, clock, storm["id"], by=Actor("Ann")))[1] == 156
         assert len(await taskbell.claim("mail", 500)) == 156
         await write_to(taskbell, 20, "more{}")
         assert len(await taskbell.claim("mail", 500)) == 20
@@ -465,7 +466,7 @@ storm: { per_rule: 5 }
             await taskbell.deliver()
         assert await taskbell.states("yours") == ["sent"] * 5 + ["held"] * 2
         [storm] = await storms.open_in(pool, "field", "yours")
-        await storms.drop(pool, clock, storm, by="Ann")
+        await storms.drop(pool, clock, storm, by=Actor("Ann"))
         await taskbell.webhook(taskbell.visit(employees=[{"id": 9, "name": "E"}]))
         await taskbell.deliver()
         assert (await taskbell.states("yours"))[-1] == "sent"  # what was asked about is settled
@@ -609,8 +610,8 @@ storm: { per_target: 5 }
         assert taskbell.posts == []
         [storm] = await storms.read(pool)
         assert (storm["held"], storm["receiver"]) == (6, "slack:#dispatch")
-        await approvals.approve(pool, clock, questions[0]["approves"], by="Ann")
-        await storms.release(pool, clock, storm["id"], by="Ann")
+        await approvals.approve(pool, clock, questions[0]["approves"], by=Actor("Ann"))
+        await storms.release(pool, clock, storm["id"], by=Actor("Ann"))
         for _ in range(6):
             await taskbell.deliver()
             clock.advance(timedelta(seconds=2))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from service.clock import VirtualClock
+from service.domain.actors import Actor
 from service.outbox import operator_actions
 from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.kickserv import customer, employee
@@ -293,6 +294,6 @@ async def test_a_person_may_send_it_once_more(taskbell: Corridor) -> None:
         " SELECT account, task, event, 'by-hand', once_key, step, channel, target, lane,"
         " at_most_once, 'sent', created_at, created_at, visit, announced FROM deliveries"
     )
-    await operator_actions.retry(taskbell.pool, taskbell.clock, failed["id"])
+    await operator_actions.retry(taskbell.pool, taskbell.clock, failed["id"], by=Actor("Ann"))
     await taskbell.deliver()
     assert await taskbell.states("booked") == ["sent"]

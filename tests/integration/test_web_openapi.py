@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from service.clock import VirtualClock
+from service.domain.actors import Actor
 from service.domain.model import Kind, State
 from service.domain.silences import Silence
 from service.outbox import silences
@@ -41,7 +42,7 @@ async def seeded(web: Site, pool: Pool, clock: VirtualClock) -> Site:
         event.id,
     )
     later = now + timedelta(hours=1)
-    await silences.add(pool, Silence(0, now, later, "moving", rule="job-done"), by="Ann")
+    await silences.add(pool, Silence(0, now, later, "moving", rule="job-done"), by=Actor("Ann"))
     await pool.execute("INSERT INTO storms (account, reason, began_at) VALUES ('open', 'x', now())")
     for body in (b"{}", b"[]"):
         await web.post("open", body)

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from service.clock import VirtualClock
 from service.diagnostics import Diagnostic
+from service.domain.actors import Actor
 from service.domain.model import Cause, Customer, Event, Kind, State
 from service.domain.silences import Silence
 from service.doorbell import QUEUE
@@ -221,11 +222,11 @@ async def test_what_failed_can_be_left(web: Site, pool: Pool, clock: VirtualCloc
     page = (await web.client.get("/")).text
     assert "needs attention" not in page
     assert page.index("<h2>Recent") < page.index(
-        "did not arrive; dismissed by someone on the Taskbell page"
+        "did not arrive; dismissed by someone on this machine"
     )
     one = (await web.client.get(f"/api/v1/deliveries/{number}")).json()
     assert one["state"] == "failed"
-    assert one["reason"].endswith("; dismissed by someone on the Taskbell page")
+    assert one["reason"].endswith("; dismissed by someone on this machine")
     assert await pool.fetchval("SELECT acknowledged_at FROM deliveries") == clock.now()
     await web.client.post(f"/deliveries/{number}/retry")
     one = (await web.client.get(f"/api/v1/deliveries/{number}")).json()
@@ -245,7 +246,7 @@ async def test_an_unreadable_webhook_can_be_tried_again_or_left(web: Site, pool:
     rows = await pool.fetch("SELECT state, reason FROM receipts ORDER BY id")
     assert [tuple(row) for row in rows] == [
         ("pending", None),
-        ("poison", "there is no id in it; ignored by someone on the Taskbell page"),
+        ("poison", "there is no id in it; ignored by someone on this machine"),
     ]
 
 
@@ -526,7 +527,7 @@ async def test_silences_are_shown_and_can_be_ended(
     """Whom nobody writes to now, until when and why; one press ends it, another comes too late."""
     now = clock.now()
     silence = Silence(0, now, now + timedelta(hours=2), "stocktaking", customer="<Smith>")
-    number = await silences.add(pool, silence, by="Ann")
+    number = await silences.add(pool, silence, by=Actor("Ann"))
     page = " ".join((await web.client.get("/")).text.split())
     assert "<b>customer &lt;Smith&gt;</b>" in page
     assert "in 2 hours" in page
@@ -564,7 +565,7 @@ async def test_a_page_is_bounded_whatever_the_data(
     )
     for _ in range(60):
         one = Silence(0, now, now + timedelta(hours=1), long, rule=long)
-        await silences.add(pool, one, "Ann")
+        await silences.add(pool, one, Actor("Ann"))
     page = (await web.client.get("/")).text
     assert len(page) < 500_000
     assert "<b>x</b>" not in page

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from service.clock import VirtualClock
+from service.domain.actors import Actor
 from service.domain.holds import Hold
 from service.domain.model import Kind, State
 from service.domain.silences import Silence
@@ -103,7 +104,7 @@ async def test_what_it_hides_is_shown_before_anything_is_saved(
     assert (after.status_code, after.headers["location"]) == (303, "/silences")
     [one] = await saved(pool)
     assert (one["rule"], one["reason"]) == ("job-done", "stocktaking")
-    assert one["created_by"] == "someone on the Taskbell page"
+    assert one["created_by"] == "someone on this machine"
     assert one["ends_at"] == clock.now() + HOUR - timedelta(minutes=2)
 
 
@@ -232,16 +233,16 @@ async def test_it_lists_what_is_on_coming_and_over(
     """Who made it, why, until when, and what it has hidden; not what is long over."""
     now = clock.now()
     base = Silence(0, now - HOUR, now + HOUR, "stocktaking", rule="job-done")
-    number = await silences.add(pool, base, by="Ann")
+    number = await silences.add(pool, base, by=Actor("Ann"))
     await silences.add(
         pool,
         replace(base, created_at=now + 24 * HOUR, ends_at=now + 48 * HOUR, reason="snow"),
-        "Bo",
+        Actor("Bo"),
     )
     for days, why in ((2, "ended lately"), (40, "long over")):
         gone = now - timedelta(days=days)
         await silences.add(
-            pool, replace(base, created_at=gone - HOUR, ends_at=gone, reason=why), "Bo"
+            pool, replace(base, created_at=gone - HOUR, ends_at=gone, reason=why), Actor("Bo")
         )
     [hidden_one] = await planned(pool, clock, state=State.SKIPPED)
     await pool.execute("UPDATE deliveries SET silence = $1 WHERE id = $2", number, hidden_one)
@@ -267,9 +268,11 @@ async def test_foreign_text_stays_text(web: Site, pool: Pool, clock: VirtualCloc
     named = replace(SMITH, name=HOSTILE)
     await record(pool, task("T1", title=HOSTILE, customer=named), Kind.COMPLETED, at=now)
     await silences.add(
-        pool, Silence(0, now, now + HOUR, HOSTILE, customer=HOSTILE, project="x" * 10_000), HOSTILE
+        pool,
+        Silence(0, now, now + HOUR, HOSTILE, customer=HOSTILE, project="x" * 10_000),
+        Actor(HOSTILE),
     )
-    await holds.begin(pool, Hold(0, now, now + HOUR, HOSTILE, HOSTILE))
+    await holds.begin(pool, Hold(0, now, now + HOUR, HOSTILE, HOSTILE), by=Actor("Ann"))
     pages = [
         await web.client.get("/"),
         await web.client.get("/silences", params={"customer": HOSTILE, "rule": "y" * 10_000}),
@@ -304,8 +307,8 @@ async def test_the_week_shows_hours_holidays_and_silences(
     """Day by day; Good Friday is in the week of 30 March 2026, and the clock changes before it."""
     now = clock.now()
     friday = Silence(0, now, now + 20 * HOUR, "x", customer="Smith")
-    await silences.add(pool, friday, "Ann")
-    await holds.begin(pool, Hold(0, now, now + HOUR, "snow", "Ann"))
+    await silences.add(pool, friday, Actor("Ann"))
+    await holds.begin(pool, Hold(0, now, now + HOUR, "snow", "Ann"), by=Actor("Ann"))
     page = (await office.client.get("/silences")).text
     assert row(page, "office") == [*["08:00-17:00"] * 5, "closed", "closed"]
     assert row(page, "night") == [
@@ -330,7 +333,7 @@ async def test_the_week_of_the_change_of_the_clock_has_seven_days(
 ) -> None:
     """On 29 March 2026 London has 23 hours."""
     ends = datetime(2026, 3, 29, 23, tzinfo=UTC)  # midnight there
-    await silences.add(pool, Silence(0, clock.now(), ends, "x", customer="Smith"), "Ann")
+    await silences.add(pool, Silence(0, clock.now(), ends, "x", customer="Smith"), Actor("Ann"))
     page = (await office.client.get("/silences?week=2026-03-29")).text
     assert row(page, "customer Smith") == ["all day"] * 7
     after = (await office.client.get("/silences?week=2026-03-30")).text
@@ -385,7 +388,7 @@ async def test_no_more_silences_are_listed_than_a_page_holds(
     now = clock.now()
     for number in range(101):
         one = Silence(0, now, now + HOUR, f"reason {number}.", rule="job-done")
-        await silences.add(pool, one, "Ann")
+        await silences.add(pool, one, Actor("Ann"))
     page = (await web.client.get("/silences")).text
     assert page.count('id="silence-') == 100
     assert "taskbell silence list --all" in page
@@ -413,7 +416,7 @@ async def test_customer_messages_are_held_from_today(
     said = plain((await web.client.get("/")).text)
     assert "All customer messages until Fri 6 Mar, 18:00, in 6 hours" in said
     assert "1 message waits." in said
-    shown = "customer messages are on hold until Fri 6 Mar, 18:00 (someone on the Taskbell page)"
+    shown = "customer messages are on hold until Fri 6 Mar, 18:00 (someone on this machine)"
     for path in (f"/messages/{number}", "/messages?state=on_hold", "/coming", "/tasks/london/T1"):
         text = plain((await web.client.get(path)).text)
         assert f"{shown}: a funeral" in text, path
@@ -474,7 +477,7 @@ async def test_the_api_makes_a_silence(web: Site) -> None:
     made = answer.json()
     assert (made["rule"], made["ends_at"]) == ("job-done", "2026-03-06T13:00:00Z")
     assert made == (await web.client.get(f"/api/v1/silences/{made['id']}")).json()
-    assert made["created_by"] == "someone over the API"
+    assert made["created_by"] == "someone on this machine"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from service.domain.actors import Actor, Role
 from service.domain.durations import parse_length
 from service.domain.model import JSON_OPTIONS
 from service.telemetry.visible import visible
@@ -159,9 +160,10 @@ def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: progress.update(bar, completed=done)
 
 
-def who() -> str:
+def who() -> Actor:
     """The user at the command line, as far as the machine knows; stored with their actions."""
     try:
-        return f"{getpass.getuser()} at the command line"
+        name = getpass.getuser()
     except (KeyError, OSError):  # in a container, users need not have names
-        return "someone at the command line"
+        name = "someone"
+    return Actor(f"{name} at the command line", Role.ADMIN)

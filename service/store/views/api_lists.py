@@ -11,6 +11,7 @@ import orjson
 
 from service.domain.model import Kind, State
 from service.store import Pool
+from service.store.changes import Action
 from service.store.deliveries import REASON
 from service.store.outages import LONGEST_WAIT, WAIT_SINCE
 
@@ -134,6 +135,13 @@ SILENCES = Listing(
     """,
     key={"id": int},
     filters={"account": "account = {}", "rule": "rule = {}", "since": "ends_at >= {}"},
+)
+
+CHANGES = Listing(
+    "SELECT id, at, by, from_address, action, subject, detail FROM changes",
+    key={"id": int},
+    filters={"by": "by = {}", "action": "action = {}", "since": "at >= {}"},
+    choices={"action": frozenset(Action)},
 )
 
 

@@ -27,7 +27,7 @@ from service.web.actions import (
 )
 from service.web.api.openapi import describe
 from service.web.api.silence_body import ANYWAY, read_silence
-from service.web.auth import Endpoint, Guard
+from service.web.auth import Endpoint, Guard, actor_of
 from service.web.parameters import (
     LARGEST_ID,
     cursor,
@@ -42,7 +42,6 @@ from service.web.request_body import read_body
 
 LARGEST_PAGE = 2_000_000  # characters of texts; five hundred tasks may have fifteen million
 _BODY_BYTES = 16 * 1024
-_BY = "someone over the API"
 _NOTHING = "There is nothing of this id"
 
 LISTS: Mapping[str, Listing] = {
@@ -52,6 +51,7 @@ LISTS: Mapping[str, Listing] = {
     "receipts": api_lists.RECEIPTS,
     "silences": api_lists.SILENCES,
     "storms": api_lists.STORMS,
+    "changes": api_lists.CHANGES,
 }
 
 
@@ -167,21 +167,22 @@ class Api:
 
     async def _openapi(self, request: Request) -> Response:
         del request
-        return _json(describe(has_token=self._guard.has_token, root=self._root))
+        return _json(describe(has_token=self._guard.has_login, root=self._root))
 
     async def _act(self, action: str, request: Request) -> Response:
         """Carry out an action and return the delivery."""
         announced = request.headers.get("content-length")
         said = _object(await read_body(request.receive, _BODY_BYTES, announced))
-        await self._actions.act(action, request.path_params["id"], said, _BY)
+        await self._actions.act(action, request.path_params["id"], said, actor_of(request))
         return await self._one(api_lists.DELIVERIES, request)
 
     async def _act_on_webhook(self, action: str, request: Request) -> Response:
-        await self._actions.act_on_webhook(action, request.path_params["id"], _BY)
+        by = actor_of(request)
+        await self._actions.act_on_webhook(action, request.path_params["id"], by)
         return await self._one(api_lists.RECEIPTS, request)
 
     async def _end_storm(self, action: str, request: Request) -> Response:
-        await self._actions.end_storm(action, request.path_params["id"], _BY)
+        await self._actions.end_storm(action, request.path_params["id"], actor_of(request))
         return await self._one(api_lists.STORMS, request)
 
     async def _add_silence(self, request: Request) -> Response:
@@ -194,12 +195,12 @@ class Api:
                 await silence_names.demand_known(self._pool, silence, self._names, ANYWAY)
         except NothingKnown as error:
             raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from error
-        number = await silences.add(self._pool, silence, _BY)
+        number = await silences.add(self._pool, silence, actor_of(request))
         row = await api_lists.read_one(self._pool, api_lists.SILENCES, number)
         return _json(_found(row), HTTPStatus.CREATED)
 
     async def _end_silence(self, request: Request) -> Response:
-        await self._actions.end_silence(request.path_params["id"])
+        await self._actions.end_silence(request.path_params["id"], actor_of(request))
         return await self._one(api_lists.SILENCES, request)
 
 

@@ -115,6 +115,15 @@ SHAPES: Mapping[str, Mapping[str, Schema]] = {
         "reason": _TEXT,
         "created_by": _TEXT,
     },
+    "change": {
+        "id": _NUMBER,
+        "at": _TIME,
+        "by": {**_TEXT, "description": "who did it: a user, or what is known of somebody else"},
+        "from_address": {**_TEXT, "description": "empty at the command line"},
+        "action": _TEXT,
+        "subject": {**_TEXT, "description": "the number or the name of what it was done to"},
+        "detail": _TEXT,
+    },
     "account": {
         "id": _TEXT,
         "system": _TEXT,
@@ -168,6 +177,7 @@ _LISTS: Mapping[str, tuple[str, Listing | None]] = {
     "receipts": ("receipt", api_lists.RECEIPTS),
     "silences": ("silence", api_lists.SILENCES),
     "storms": ("storm", api_lists.STORMS),
+    "changes": ("change", api_lists.CHANGES),
     "accounts": ("account", None),
     "rules": ("rule", None),
 }

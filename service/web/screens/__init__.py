@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service import plugins
+from service.web.auth import actor_of
 from service.web.office import Office
 
 _TOO_LATE = ("too_late", "")
@@ -39,7 +40,8 @@ class Screen(ABC):
         # That somebody came too late is said once, not after the next button too.
         query = urlencode([one for one in request.query_params.multi_items() if one != _TOO_LATE])
         here = f"{request.scope['path']}{'?' if query else ''}{query}"
-        return self.office.render(template, path=self.path, here=here, **values)
+        actor = actor_of(request)
+        return self.office.render(template, path=self.path, here=here, actor=actor, **values)
 
 
 @cache

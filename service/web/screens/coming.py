@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from service.outbox import holds, storms
 from service.store.views import api_lists, coming, dashboard
+from service.web.auth import actor_of
 from service.web.office import Office
 from service.web.parameters import LARGEST_ID, cursor
 from service.web.presenters.calendar_feed import calendar
@@ -114,7 +115,7 @@ class Coming(Screen):
     def _address(self, request: Request) -> str:
         """Where the calendar is: the secret address."""
         guard = self.office.guard
-        key = f"?key={guard.signed(_CALENDAR)}" if guard.has_token else ""
+        key = f"?key={guard.signed(_CALENDAR, actor_of(request))}" if guard.has_login else ""
         return f"{self._page(request)}/coming.ics{key}"
 
 

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from service.channels import ways
 from service.store.views import message_search, messages
 from service.store.views.message_search import Found
+from service.web.auth import actor_of
 from service.web.parameters import LARGEST_ID
 from service.web.presenters.customer_messages import to_customers
 from service.web.presenters.field_changes import changes
@@ -40,6 +41,7 @@ class Messages(Screen):
             "messages.html",
             HTTPStatus.BAD_REQUEST if form.faults else HTTPStatus.OK,
             path=self.path,
+            actor=actor_of(request),
             here=form.here,
             too_late="too_late" in request.query_params,
             form=form,
@@ -56,11 +58,12 @@ class Messages(Screen):
         number = _number(named)
         one = None if number is None else await messages.read(self.office.pool, number)
         if one is None:
-            page = {"path": self.path, "here": self.path, "named": named}
+            page = {"path": self.path, "actor": actor_of(request), "named": named}
             return self.office.render("no_message.html", HTTPStatus.NOT_FOUND, **page)
         return self.office.render(
             "message.html",
             path=self.path,
+            actor=actor_of(request),
             here=f"{self.path}/{one['id']}",
             too_late="too_late" in request.query_params,
             one=one,

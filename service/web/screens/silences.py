@@ -15,8 +15,7 @@ from service.outbox import holds, silence_names, silences
 from service.outbox.silence_names import UnknownName
 from service.rules.hours import Hours
 from service.store.views import dashboard, seen_names
-from service.web.auth import Endpoint
-from service.web.office import BY
+from service.web.auth import Endpoint, actor_of
 from service.web.pages import read_form
 from service.web.presenters import week
 from service.web.presenters.silence_form import (
@@ -47,19 +46,20 @@ class Silences(Screen):
     async def show(self, request: Request) -> Response:
         config, query = self.office.config, request.query_params
         form = blank_form(query, config.timezone, config.zones)
-        return await self._page(form, query)
+        return await self._page(request, form, query)
 
     async def preview(self, request: Request) -> Response:
         """What the silence would hide. Nothing is saved."""
         form, unknown = await self._checked(request)
         if form.silence is None:
-            return await self._page(form, {})
+            return await self._page(request, form, {})
         pool = self.office.pool
         found = await silences.preview(pool, form.silence, self.office.clock.now())
         return self.office.render(
             "silence_preview.html",
             path=self.path,
             here=self.path,
+            actor=actor_of(request),
             form=form,
             silence=form.silence,
             covers=described(form.fields),
@@ -73,8 +73,9 @@ class Silences(Screen):
         """Save the silence, which is checked again."""
         form, _ = await self._checked(request)
         if form.silence is None:
-            return await self._page(form, {})
-        await silences.add(self.office.pool, form.silence, BY)
+            return await self._page(request, form, {})
+        now = self.office.clock.now()
+        await silences.add(self.office.pool, form.silence, actor_of(request), now)
         return self.office.pages.redirect(self.path)
 
     def _protected(self, endpoint: Callable[[Request], Coroutine[Any, Any, Response]]) -> Endpoint:
@@ -95,7 +96,9 @@ class Silences(Screen):
         unknown = await silence_names.unknown(self.office.pool, form.silence, names_of(config))
         return form.refused(unknown), unknown
 
-    async def _page(self, form: SilenceForm, query: Mapping[str, str]) -> Response:
+    async def _page(
+        self, request: Request, form: SilenceForm, query: Mapping[str, str]
+    ) -> Response:
         now, zone = self.office.clock.now(), self.office.config.timezone
         shown = week.read_week(query.get("week", ""), zone, now)
         found = await silences.listed(self.office.pool, min(now - _LATELY, shown.begins), _MOST)
@@ -106,6 +109,7 @@ class Silences(Screen):
             status,
             path=self.path,
             here=self.path,
+            actor=actor_of(request),
             too_late="too_late" in query,
             form=form,
             holds=on_hold,
