@@ -320,18 +320,19 @@ async def _end(
     pool: Pool, action: Action, statement: str, storm: int, by: Actor, now: datetime
 ) -> Ended:
     async with pool.acquire() as connection, connection.transaction():
-        flood = await connection.fetchval(
+        ending = await connection.fetchrow(
             "UPDATE storms SET ended_at = $2, ended_by = $3"
-            " WHERE id = $1 AND ended_at IS NULL RETURNING flood",
+            " WHERE id = $1 AND ended_at IS NULL RETURNING flood, account",
             storm,
             now,
             by.name,
         )
-        if flood is None:
+        if ending is None:
             raise NoStorm(
                 "someone has already decided about these messages, or they no longer exist"
             )
-        await _lock(connection, [flood])
+        await _lock(connection, [ending["flood"]])
         ended = await connection.fetch(statement, storm, by.name, now)
-        await changes.record(connection, by, action, storm, now, f"{len(ended)} messages")
+        detail = f"{len(ended)} messages of {ending['account']}"
+        await changes.record(connection, by, action, storm, now, detail)
     return frozenset(row["lane"] for row in ended), len(ended)

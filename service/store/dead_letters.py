@@ -41,7 +41,8 @@ async def read_again(pool: Pool, receipt: int, *, by: Actor, now: datetime) -> s
         )
         if account is None:
             raise NotRejected(receipt)
-        await changes.record(connection, by, Action.WEBHOOK_RETRIED, receipt, now, account)
+        detail = f"account {account}"
+        await changes.record(connection, by, Action.WEBHOOK_RETRIED, receipt, now, detail)
     return account
 
 
@@ -59,4 +60,5 @@ async def leave(pool: Pool, receipt: int, *, by: Actor, now: datetime) -> None:
         )
         if account is None:
             raise NotRejected(receipt)
-        await changes.record(connection, by, Action.WEBHOOK_IGNORED, receipt, now, account)
+        detail = f"account {account}"
+        await changes.record(connection, by, Action.WEBHOOK_IGNORED, receipt, now, detail)

@@ -53,7 +53,7 @@ class History(Screen):
             is_first=after is None,
             by=asked.by or "",
             day=query.get("day", ""),
-            names=sorted({*names, *users, *([asked.by] if asked.by else ())}),
+            names=sorted({*names, *users, *([asked.by] if asked.by else ())}, key=str.casefold),
         )
 
     def _asked(self, request: Request) -> Asked:
