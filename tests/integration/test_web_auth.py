@@ -143,6 +143,20 @@ def test_a_clock_that_is_set_back_locks_nobody_out_for_long(clock: VirtualClock)
     assert guess(tried, "192.0.2.1")
 
 
+def test_what_was_right_counts_for_nothing(clock: VirtualClock) -> None:
+    """Who signs in often is never throttled for it, and the names that are kept are bounded."""
+    tried = LoginThrottle(clock)
+    for _ in range(100):
+        tried.demand_room("192.0.2.1", "anna")
+        tried.wrong("192.0.2.1", "anna")
+        tried.take_back("192.0.2.1", "anna")
+    for n in range(login_throttle.OF_NAME):
+        tried.wrong(f"10.0.0.{n}", "anna")
+    with pytest.raises(Problem):
+        tried.demand_room("10.0.1.1", "anna")
+    tried.demand_room("10.0.1.1", "bo")
+
+
 async def test_a_session_that_was_ended_is_over_for_whoever_kept_the_cookie(guarded: Site) -> None:
     """Signing out is not only to forget it in one browser."""
     await sign_in(guarded, TOKEN)

@@ -99,6 +99,12 @@ async def _end_silence(web: Site, pool: Pool, clock: VirtualClock) -> None:
     await web.client.post("/silences/1/expire")
 
 
+async def _hold(web: Site, pool: Pool, clock: VirtualClock) -> None:
+    del pool, clock
+    await web.client.post("/holds", data={"length": "hour", "reason": "snow"})
+    await web.client.post("/holds/1/release")
+
+
 async def _read_again(web: Site, pool: Pool, clock: VirtualClock) -> None:
     del clock
     await web.post("open", b"{}")
@@ -136,6 +142,7 @@ DEEDS: list[tuple[Callable[[Site, Pool, VirtualClock], Awaitable[None]], list[Do
     (_release, [("storm.released", "1", "0 messages of open")]),
     (_drop, [("storm.dropped", "1", "0 messages of open")]),
     (_end_silence, [("silence.added", "1", "rule r: moving"), ("silence.ended", "1", "")]),
+    (_hold, [("hold.begun", "1", "snow"), ("hold.released", "1", "0 messages")]),
     (_read_again, [("webhook.retried", "1", "account open")]),
     (_ignore, [("webhook.ignored", "1", "account open")]),
     (
