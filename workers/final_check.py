@@ -51,6 +51,7 @@ from service.store import (
     accounts,
     events,
     outages,
+    rule_overrides,
 )
 from service.store.tasks import PostgresTasks
 from workers import retry
@@ -226,11 +227,14 @@ class FinalCheck:
             await visits.note(connection, claim.id, visit)
 
     async def _stopped(self, connection: Connection, claim: Claim) -> Stop | None:
-        """The stop by a gate since the claim, for instance by a new silence."""
+        """The stop by a gate since the claim, for instance by a new silence or an override."""
         one, now = claim.candidate, self._clock.now()
         zones = {one.key[0]: self._zone}
         silenced = await silences.still_on(connection, now)
-        facts = await gate_facts.read(connection, [one], self._rules, zones, silenced, now)
+        switched = await rule_overrides.read(connection)
+        facts = await gate_facts.read(
+            connection, [one], self._rules, zones, silenced, switched, now
+        )
         stopped = gates.stops([one], facts)
         await suppression.stop(connection, stopped, now)
         await storms.hold(connection, stopped, now)

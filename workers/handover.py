@@ -1,8 +1,9 @@
-"""Replaces the worker when the configuration changes."""
+"""Replaces the worker when the configuration changes, or a person switches a rule."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 
 import structlog
 
@@ -29,42 +30,47 @@ class Handover:
         self._clock = clock
         self._on_duty = AsyncExitStack()
         self._leaving: set[asyncio.Task[None]] = set()
+        self._one_at_a_time = asyncio.Lock()
 
     async def relieve(self, config: Config) -> None:
         """Start a worker with this configuration, and stop the previous one.
 
         If it cannot start, for instance without a database, the previous one stays.
         """
-        fresh = AsyncExitStack()
-        await fresh.enter_async_context(_at_work(self._settings, config, self._clock))
-        before, self._on_duty = self._on_duty, fresh
-        task = asyncio.create_task(_leave(before))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+        async with self._one_at_a_time:
+            fresh = AsyncExitStack()
+            await fresh.enter_async_context(self._at_work(config))
+            before, self._on_duty = self._on_duty, fresh
+            task = asyncio.create_task(_leave(before))
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
 
     async def close(self) -> None:
         """Stop all workers; returns when the results of their deliveries in progress are stored."""
-        await self._on_duty.aclose()
+        async with self._one_at_a_time:
+            await self._on_duty.aclose()
         await asyncio.gather(*self._leaving)
+
+    @asynccontextmanager
+    async def _at_work(self, config: Config) -> AsyncIterator[None]:
+        """A running worker with its periodic tasks and its doorbell.
+
+        It has itself replaced, with the same configuration, when a person switches a rule.
+        """
+        async with open_worker(self._settings, config, self._clock) as worker:
+            busy = [
+                asyncio.create_task(go_round(worker, partial(self.relieve, config))),
+                asyncio.create_task(listen(worker, self._settings)),
+            ]
+            try:
+                yield
+            finally:
+                await end(busy)
 
 
 async def _leave(duty: AsyncExitStack) -> None:
     with suppress(*DATABASE_GONE):  # what is left then is taken up by the sweep
         await duty.aclose()
-
-
-@asynccontextmanager
-async def _at_work(settings: Settings, config: Config, clock: Clock) -> AsyncIterator[None]:
-    """A running worker with its periodic tasks and its doorbell."""
-    async with open_worker(settings, config, clock) as worker:
-        busy = [
-            asyncio.create_task(go_round(worker)),
-            asyncio.create_task(listen(worker, settings)),
-        ]
-        try:
-            yield
-        finally:
-            await end(busy)
 
 
 async def end(busy: Iterable[asyncio.Task[None]]) -> None:
@@ -83,11 +89,17 @@ async def end(busy: Iterable[asyncio.Task[None]]) -> None:
 log = structlog.get_logger()
 
 
-async def go_round(worker: Worker) -> None:
-    """Run periodically; ends by being cancelled."""
+async def go_round(worker: Worker, renew: Callable[[], Awaitable[None]]) -> None:
+    """Run periodically; ends by being cancelled. `renew` replaces a worker that is outdated."""
+
+    async def follow_overrides() -> None:
+        if await worker.is_outdated():
+            await renew()
+
     async with asyncio.TaskGroup() as rounds:
         rounds.create_task(_every(1, worker.tick))
         rounds.create_task(_every(1, worker.sweep))
+        rounds.create_task(_every(1, follow_overrides))
         rounds.create_task(_every(5, worker.publish))
         rounds.create_task(_every(5, worker.tell_operator))
         rounds.create_task(_every(15, worker.renew))

@@ -13,6 +13,7 @@ from service.change_plan.new_rules import passed_over
 from service.channels import Channel, built_in, kinds, ways
 from service.clock import Clock
 from service.config import Config
+from service.domain.overrides import Override
 from service.domain.system_actions import WRITES
 from service.engine import Engine
 from service.engine.decider import Decider
@@ -24,7 +25,7 @@ from service.outbox.alerts import OperatorAddress
 from service.outbox.approval_links import ApprovalLinks
 from service.settings import Settings
 from service.sources import Source, systems
-from service.store import Pool, accounts, decisions, receipt_queue
+from service.store import Pool, accounts, decisions, receipt_queue, rule_overrides
 from service.store.rate_limits import AccountThrottle, PriorityThrottle
 from workers.alerts import Alerts
 from workers.clock_tick import ClockRound
@@ -64,30 +65,36 @@ async def open_worker(settings: Settings, config: Config, clock: Clock) -> Async
 
 @dataclass(frozen=True, slots=True)
 class WorkerParts:
-    """The parts for one configuration: engine, systems of the accounts, channels, and lanes."""
+    """The parts for one configuration: engine, systems of the accounts, channels, and lanes.
+
+    `overrides` are those that its rules follow.
+    """
 
     engine: Engine
     sources: Mapping[str, Source]
     channels: Mapping[str, Channel]
     lanes: Sequence[LaneSender]
+    overrides: Mapping[str, Override]
 
 
 async def assemble(
     config: Config, client: httpx.AsyncClient, pool: Pool, clock: Clock, links: ApprovalLinks
 ) -> WorkerParts:
-    """Build the parts, and update the database for this configuration."""
+    """Build the parts, and update the database for this configuration and today's overrides."""
+    await store.migrate(pool)
+    overrides = await rule_overrides.read(pool)
+    config = config.switched(overrides)
     channels = _channels(config, client, clock)
     sources = _sources(config, client, pool, clock)
     first = _first_sources(config, client, pool, clock)
     engine = await open_engine(pool, config, clock)
     lanes = _lanes(config, channels, sources, first, pool, clock, links, engine)
     await cancel_orphans(pool, sources, lanes, clock)
-    return WorkerParts(engine, sources, channels, lanes)
+    return WorkerParts(engine, sources, channels, lanes, overrides)
 
 
 async def open_engine(pool: Pool, config: Config, clock: Clock) -> Engine:
     """The engine; registers the accounts, the rules and the alarms in the database."""
-    await store.migrate(pool)
     zones = config.zones
     decider = Decider(config.rules, zones, ways(config.kinds))
     names = {name: account.system for name, account in config.accounts.items()}
@@ -146,6 +153,7 @@ def _worker(
         lanes=parts.lanes,
         alerts=alerts,
         presence=presence,
+        overrides=parts.overrides,
     )
 
 

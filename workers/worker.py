@@ -17,11 +17,12 @@ import structlog
 
 from service import doorbell, metrics
 from service.clock import Clock
+from service.domain.overrides import Override
 from service.doorbell import Bell
 from service.maintenance import clock_repair, prune
 from service.outbox import attempts, removal
 from service.settings import Settings
-from service.store import DATABASE_GONE, Pool, accounts, lookups
+from service.store import DATABASE_GONE, Pool, accounts, lookups, rule_overrides
 from service.store.accounts import AccountState
 from service.telemetry import tracing
 from workers.alerts import Alerts
@@ -61,7 +62,9 @@ class Worker:
         lanes: Iterable[LaneSender],
         alerts: Alerts,
         presence: Heartbeat,
+        overrides: Mapping[str, Override],
     ) -> None:
+        self._overrides = overrides
         self._presence = presence
         self._settings = settings
         self._pool = pool
@@ -132,6 +135,10 @@ class Worker:
         for account in waiting:
             self.ring(doorbell.INGEST, account)
         self._ring_lanes(lanes)
+
+    async def is_outdated(self) -> bool:
+        """Whether a person has switched a rule since this worker was started."""
+        return await rule_overrides.read(self._pool) != self._overrides
 
     async def publish(self) -> None:
         """Every few seconds: publish the metrics of this process."""

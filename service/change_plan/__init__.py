@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from service.domain.overrides import Override
 from service.rules import Ruleset
 
 
@@ -80,6 +81,7 @@ class ChangePlan:
     - `lanes_gone`: removed channels, and accounts as `account:NAME`, with pending deliveries, which
       are then cancelled
     - `silences_ended`: the number of silences on removed accounts, which end with them
+    - `overrides`: the modes of rules that take precedence over both, by rule
     """
 
     running: str | None
@@ -90,6 +92,7 @@ class ChangePlan:
     accounts_gone: Sequence[str] = ()
     lanes_gone: Sequence[str] = ()
     silences_ended: Mapping[str, int] = field(default_factory=dict)
+    overrides: Mapping[str, Override] = field(default_factory=dict)
 
     @property
     def is_nothing(self) -> bool:

@@ -9,14 +9,19 @@ from service.change_plan import ChangePlan, Side, pending_counts
 from service.change_plan.forecast import Forecast
 from service.config import RulesConfig, past_rules
 from service.engine import IN_FORCE
-from service.store import Pool, decisions
+from service.store import Pool, decisions, rule_overrides
 
 Counting: TypeAlias = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Opens a progress bar, by a title and the approximate total; gives the function that moves it."""
 
 
 async def foresee(pool: Pool, sketch: RulesConfig, now: datetime, counting: Counting) -> ChangePlan:
-    """Compare a configuration with the active one; reads every task only if that can matter."""
+    """Compare a configuration with the active one; reads every task only if that can matter.
+
+    Overrides apply to both of them, and the result lists them.
+    """
+    overrides = await rule_overrides.read(pool)
+    sketch = sketch.switched(overrides)
     planned = Side(sketch.rules, sketch.zones, frozenset(sketch.kinds))
     forecast = Forecast(await _running(pool, sketch), planned)
     forecast.add_waits(await pending_counts.waits(pool))
@@ -28,6 +33,7 @@ async def foresee(pool: Pool, sketch: RulesConfig, now: datetime, counting: Coun
         async with pool.acquire() as connection, connection.transaction(readonly=True):
             with counting("looking at tasks", total) as progress:
                 await forecast.add_tasks(pending_counts.tasks(connection), now, progress)
+    forecast.plan.overrides = overrides
     return forecast.plan
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from service.config import Config
+from service.rules.overrides import modes, overrides_in
 from service.rules.preview import already_matching
 from service.store import Pool, tasks
 
@@ -18,7 +19,8 @@ from service.store import Pool, tasks
 async def passed_over(pool: Pool, config: Config, before: str, now: datetime) -> dict[str, int]:
     """How many tasks match each new or changed rule already; only rules with at least one.
 
-    A rule is new if the rules that were active `before` do not contain it unchanged.
+    A rule is new if the rules that were active `before` do not contain it unchanged, in the same
+    mode.
     """
     rules = config.rules.only(_news(_written(before), _written(config.text)))
     counts: Counter[str] = Counter()
@@ -33,6 +35,6 @@ def _news(old: Mapping[str, Any], new: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _written(text: str) -> dict[str, Any]:
-    """The rules of a stored text as they were written, by their ids."""
-    rules = orjson.loads(text).get("rules", [])
-    return {rule["id"]: rule for rule in rules}
+    """The rules of a stored text as they were written, by their ids, each with its mode."""
+    rules, mode_of = orjson.loads(text).get("rules", []), modes(text, overrides_in(text))
+    return {rule["id"]: (rule, mode_of[rule["id"]].mode) for rule in rules}

@@ -21,7 +21,7 @@ from service.explain import Explanation, RuleVersions, account_status
 from service.explain.explainer import explain
 from service.explain.wording import told
 from service.settings import Settings, read_settings
-from service.store import Pool, decisions
+from service.store import Pool, decisions, rule_overrides
 from service.store.tasks import Key
 from service.store.views import api_lists, task_history
 from service.store.views.task_history import TaskHistory
@@ -68,9 +68,10 @@ def explain_task(
 ) -> None:
     """Show why each rule fired for a task or did not, with the values in its conditions."""
     settings = find(read_settings())
-    sketch = config.sketch(settings.taskbell_config, os.environ)
+    written = config.sketch(settings.taskbell_config, os.environ)
 
-    async def read(pool: Pool) -> tuple[TaskHistory, bool]:
+    async def read(pool: Pool) -> tuple[RulesConfig, TaskHistory, bool]:
+        sketch = written.switched(await rule_overrides.read(pool))
         loaded = await decisions.rules_in_force(pool)
         async with pool.acquire() as connection:
             key = _one(task, account, await task_history.find(connection, task, account))
@@ -79,9 +80,9 @@ def explain_task(
         [row] = await api_lists.read_accounts(pool, SystemClock().now(), [key[0]])
         waits = account_status.what_waits(row, lambda moment: told(moment, _zone(sketch, key)))
         papers = replace(papers if until is None else papers.until(until), account_waits=waits)
-        return papers, loaded is None or loaded[0] == sketch.rules.version
+        return sketch, papers, loaded is None or loaded[0] == sketch.rules.version
 
-    papers, is_loaded = with_pool(read)
+    sketch, papers, is_loaded = with_pool(read)
     zone = _zone(sketch, papers.key)
     found = _explained(sketch, papers, zone, settings, rule)
     if as_json:

@@ -20,7 +20,7 @@ from service.settings import read_settings
 from service.simulator import Simulator
 from service.simulator.memory.deliveries import Delivery
 from service.simulator.upcoming import upcoming
-from service.store import Pool
+from service.store import Pool, rule_overrides
 from service.store.views import api_lists
 from service.store.views.api_lists import Row
 
@@ -42,9 +42,10 @@ def command(within: Within = _DAY, limit: Limit = 50, *, as_json: AsJson = False
 
     async def read(pool: Pool) -> tuple[Sequence[Delivery], list[Row]]:
         now = datetime.now(UTC)
+        rules = sketch.switched(await rule_overrides.read(pool)).rules
         async with pool.acquire() as connection, connection.transaction(readonly=True):
             silenced = await silences.still_on(connection, now)
-            simulator = Simulator(sketch.rules, sketch.zones, ways(sketch.kinds), now, silenced)
+            simulator = Simulator(rules, sketch.zones, ways(sketch.kinds), now, silenced)
             found = await upcoming(simulator, connection, now + within)
         return found, await api_lists.read_accounts(pool, now, list(sketch.zones))
 

@@ -6,6 +6,7 @@ Its format: see README.md. Every error has its file, line and column.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 from zoneinfo import ZoneInfo
 
 from service.channels import ChannelOptions
@@ -20,8 +21,10 @@ from service.document import Document
 from service.document.files import Folder, folder_of, texts
 from service.document.interpolation import Substitution
 from service.domain.directory import NOBODY, Directory
+from service.domain.overrides import Override
 from service.errors import ConfigError
 from service.rules import Ruleset
+from service.rules.overrides import overrides_in
 from service.rules.rule import Rule
 from service.sources.account import Account
 
@@ -35,6 +38,7 @@ class Config:
     - `operator`: the channel and target for messages about Taskbell itself
     - `users`: who may sign in at the page, by their names in small letters
     - `text`: the part that decisions depend on, as JSON, without any secret
+    - `off`: the disabled rules
     """
 
     accounts: Mapping[str, Account]
@@ -48,6 +52,12 @@ class Config:
     people: Directory = NOBODY
     users: Mapping[str, User] = field(default_factory=dict)
     trials: tuple[RuleTest, ...] = ()
+    off: tuple[Rule, ...] = ()
+
+    def switched(self, overrides: Mapping[str, Override]) -> Self:
+        """This configuration as read from files, with the modes of its rules by these overrides."""
+        rules, off = self.rules.switched(self.off, overrides)
+        return replace(self, rules=rules, off=off, text=rules.text)
 
     @property
     def kinds(self) -> dict[str, str]:
@@ -76,6 +86,11 @@ class RulesConfig:
     trials: tuple[RuleTest, ...]
     off: tuple[Rule, ...] = ()
     people: Directory = NOBODY
+
+    def switched(self, overrides: Mapping[str, Override]) -> Self:
+        """The same with the modes of its rules by these overrides; see `Config.switched`."""
+        rules, off = self.rules.switched(self.off, overrides)
+        return replace(self, rules=rules, off=off)
 
     @property
     def on_trial(self) -> Ruleset:
@@ -112,6 +127,7 @@ def load_texts(
         people=parts.people,
         users=parts.users,
         trials=parts.trials,
+        off=parts.off,
     )
 
 
@@ -171,17 +187,19 @@ def _completed(files: Sequence[tuple[str, str]], beside: Path) -> list[tuple[str
 
 
 def past_rules(text: str, sketch: RulesConfig) -> Ruleset:
-    """Rules from their stored text (`Config.text`), as they decided then.
+    """Rules from their stored text (`Config.text`), as they decided then, with their overrides.
 
     Names that they use and that are no longer in the configuration are assumed to exist. Raises
     ConfigError if the language has changed so that they cannot be compiled.
     """
     document = Document([("the rules of then", text)])
     kept = document.data.pop("templates", {})
+    document.data.pop("overrides", None)
     reader = Reader(document, Substitution({}), Folder(Path(), kept))
     accounts = {name: {"system": system} for name, system in sketch.systems.items()}
     channels = {name: {"kind": kind} for name, kind in sketch.kinds.items()}
-    return reader.rules_alone(reach(accounts, channels, frozenset({"accounts", "channels"})))
+    rules, off = reader.rules_alone(reach(accounts, channels, frozenset({"accounts", "channels"})))
+    return rules.switched(off, overrides_in(text))[0]
 
 
 def check(path: Path, environ: Mapping[str, str], beside: Path | None = None) -> list[Diagnostic]:

@@ -87,13 +87,16 @@ class Reader:
         self._unread: frozenset[str] = frozenset()
         self._off: tuple[Rule, ...] = ()
 
-    def rules_alone(self, offered: Capabilities) -> Ruleset:
-        """The rules of a document that has nothing else; raises ConfigError."""
+    def rules_alone(self, offered: Capabilities) -> tuple[Ruleset, tuple[Rule, ...]]:
+        """The rules of a document that has nothing else, and the disabled ones.
+
+        Raises ConfigError.
+        """
         written = {"version": 1, **self._document.data}
         root = self._root(written)
         rules = self._rules(root, written, offered)
         self.demand_sound()
-        return rules
+        return rules, self._off
 
     def parts(self) -> WorkerParts:
         """All parts that can be read; problems are kept for `demand_sound`."""

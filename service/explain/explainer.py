@@ -10,6 +10,7 @@ import orjson
 
 from service.domain.digests import Joining, Member
 from service.domain.model import Cause, Event
+from service.domain.overrides import Mode
 from service.explain import STANDINGS, Explanation, ExplanationStatus, RuleVersions
 from service.explain.digests import in_digest, joined
 from service.explain.last_decision import EvaluatedEvents, last_occasion
@@ -68,7 +69,7 @@ class _Explainer:
             raw["id"],
             words_of_trigger(raw["when"]),
             ExplanationStatus.OFF,
-            "the rule says enabled: false",
+            self._why_off(raw["id"]),
         )
         if rule is None:
             return blank
@@ -86,6 +87,10 @@ class _Explainer:
             notes=tuple(self._own_writes(rule)),
         )
         return self._unheard(known) if occasion is None else self._asked(known, rule, occasion)
+
+    def _why_off(self, rule: str) -> str:
+        override = self._rulebook.now.overrides.get(rule)
+        return f"the rule {'says enabled: false' if override is None else f'was {override.said}'}"
 
     def _by_schedule(self, blank: Explanation, rule: Rule) -> Explanation:
         slot = self._dossier.together.slots.get(rule.id)
@@ -152,9 +157,7 @@ class _Explainer:
         then = self._rule_of(version, rule)
         heard = [event for event in asked if then is not None and then.listens_to(event)]
         if then is None or not heard:
-            says = (
-                "when that happened, the rule did not exist yet or was triggered by something else"
-            )
+            says = f"when that happened, {self._absence(version, rule.id)}"
             return replace(known, standing=ExplanationStatus.NOT_MATCHED, says=says)
         scope, verdict = self._decided_again(then, heard, known.asked_at or self._now)
         standing, says = _outcome(known.decision, verdict)
@@ -164,6 +167,14 @@ class _Explainer:
         if standing is not ExplanationStatus.GATHERED or verdict.joining is None:
             return judged
         return self._gathered(judged, rule, verdict.joining)
+
+    def _absence(self, version: str, rule: str) -> str:
+        """Why the rule of that version did not decide."""
+        then = self._rulebook.then.get(version)
+        override = None if then is None else then.overrides.get(rule)
+        if override is not None and override.mode is Mode.OFF:
+            return f"the rule was {override.said}"
+        return "the rule did not exist yet or was triggered by something else"
 
     def _gathered(self, judged: Explanation, rule: Rule, joining: Joining) -> Explanation:
         """Add the state of the digest that the task has joined."""
@@ -246,4 +257,4 @@ def _words(text: str, rule: str) -> Any:
     """The part of the configuration that this rule's decisions depend on."""
     whole = orjson.loads(text)
     own = [one for one in whole.get("rules", []) if one.get("id") == rule]
-    return own, [whole.get(name) for name in _SURROUNDINGS]
+    return own, whole.get("overrides", {}).get(rule), [whole.get(name) for name in _SURROUNDINGS]

@@ -30,7 +30,7 @@ from service.outbox.gates import Candidate, Stops
 from service.rules import Ruleset, recipients
 from service.rules.revision import MessageBasis
 from service.rules.visits import Visit
-from service.store import Connection, Pool, outages
+from service.store import Connection, Pool, outages, rule_overrides
 from service.store.events import event_from
 from service.store.tasks import read_task
 
@@ -93,9 +93,8 @@ async def _claim_or_stop(
     if not durable:
         await connection.execute("SET LOCAL synchronous_commit = off")
     candidates = [_candidate(row) for row in rows]
-    facts = await gate_facts.read(
-        connection, candidates, rules, zones, silences.in_force(rows), due.now
-    )
+    silenced, switched = silences.in_force(rows), rule_overrides.in_force(rows)
+    facts = await gate_facts.read(connection, candidates, rules, zones, silenced, switched, due.now)
     stopped = gates.stops(candidates, facts)
     left = [row for row in rows if row["id"] not in stopped]
     await _mark(connection, [row["id"] for row in left], due.now)
@@ -171,6 +170,7 @@ async def _lock_due(connection: Connection, due: _Due) -> list[asyncpg.Record]:
                due.storm, due.muted_by, due.visit, due.announced, due.even_if_told,
                due.unread_since, due.flood, due.step, due.tells_of, due.send_at,
                asked.key::text AS approves_key, {silences.IN_FORCE},
+               {rule_overrides.IN_FORCE},
                original.receipt, original.on_undo AS undo,
                original.state AS original,
                events.kind, events.at, events.cause, events.before, events.after,

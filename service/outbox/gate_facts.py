@@ -8,6 +8,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from service.domain.model import Task
+from service.domain.overrides import Override
 from service.domain.silences import Silence
 from service.outbox import holds, mutes, storms, visits
 from service.outbox.gates import Candidate, GateFacts
@@ -22,6 +23,7 @@ async def read(
     rules: Ruleset,
     zones: Mapping[str, ZoneInfo],
     silences: Sequence[Silence],
+    overrides: Mapping[str, Override],
     now: datetime,
 ) -> GateFacts:
     """The facts about these candidates; they stay true until the transaction ends."""
@@ -42,6 +44,7 @@ async def read(
         floods=floods,
         being_told=telling.under_way,
         holds=on_hold,
+        overrides=overrides,
     )
 
 

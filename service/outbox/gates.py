@@ -7,19 +7,20 @@ and the reason. A delivery that no gate stops is sent.
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeAlias
 from zoneinfo import ZoneInfo
 
 from service.domain.holds import Hold, last_of
 from service.domain.model import State, Task
+from service.domain.overrides import Mode, Override
 from service.domain.silences import Silence, covering
 from service.domain.storms import StormScope
 from service.rules import Ruleset, mutes, recipients
 from service.rules.planning import is_instead
 from service.rules.revision import NO_LONGER_NEEDED
-from service.rules.rule import TRIAL_ONLY
+from service.rules.rule import trial_only
 from service.rules.visits import Told, Visit
 from service.store.tasks import Key
 
@@ -89,6 +90,7 @@ class GateFacts:
     - `told`: the last message that a customer got about a visit
     - `floods`: the numbers of messages by storm group
     - `being_told`: visits about which a message is being sent
+    - `overrides`: of rules, by their ids; the `rules` may not know of them yet
     """
 
     now: datetime
@@ -101,6 +103,7 @@ class GateFacts:
     floods: StormCounts
     being_told: frozenset[str] = frozenset()
     holds: Sequence[Hold] = ()
+    overrides: Mapping[str, Override] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,13 @@ def _is_too_late(one: Candidate, facts: GateFacts) -> Stop | None:
     return Stop(State.EXPIRED, said if one.unread is None else f"{said}; {one.unread}")
 
 
+def _is_switched_off(one: Candidate, facts: GateFacts) -> Stop | None:
+    override = facts.overrides.get(one.rule)
+    if override is None or override.mode is not Mode.OFF:
+        return None
+    return Stop(State.CANCELLED, f"cancelled: the rule was {override.said}")
+
+
 def _has_ended(one: Candidate, facts: GateFacts) -> Stop | None:
     if one.rule not in facts.rules.with_until:
         return None
@@ -170,11 +180,13 @@ def _is_off_hours(one: Candidate, facts: GateFacts) -> Stop | None:
     return Stop(found.state, found.reason, found.send_at if found.state is State.HELD else None)
 
 
-def _is_on_trial(one: Candidate, _facts: GateFacts) -> Stop | None:
-    if not one.shadow:
+def _is_on_trial(one: Candidate, facts: GateFacts) -> Stop | None:
+    override = facts.overrides.get(one.rule)
+    trial = override if override is not None and override.mode is Mode.TRIAL else None
+    if not one.shadow and (trial is None or one.is_exempt):
         return None
     way = ":".join(filter(None, (one.channel, one.target)))
-    return Stop(State.SKIPPED, f"{TRIAL_ONLY}it would have been sent now to {way}")
+    return Stop(State.SKIPPED, trial_only(trial, f"it would have been sent now to {way}"))
 
 
 def _is_silenced(one: Candidate, facts: GateFacts) -> Stop | None:
@@ -284,6 +296,7 @@ def _utc(moment: datetime) -> str:
 # In order; the gates for several candidates come after them.
 GATES: tuple[Gate, ...] = (
     _is_too_late,
+    _is_switched_off,
     _has_ended,
     _is_off_hours,
     _is_on_trial,

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Self
 from zoneinfo import ZoneInfo
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo
 from service.domain.alarms import Alarm
 from service.domain.digests import Digest, DigestRebuild
 from service.domain.model import Cause, Event, Task
+from service.domain.overrides import Mode, Override
 from service.domain.schedules import Schedule
 from service.domain.storms import StormGuard
 from service.domain.system_actions import WRITES
@@ -18,6 +20,7 @@ from service.rules import digests
 from service.rules.language.field_reads import ByNoun, by_noun
 from service.rules.language.scope import Scope
 from service.rules.mute_links import linked
+from service.rules.overrides import by_override, modes, overrides_in, with_overrides
 from service.rules.rule import Rule
 from service.rules.selection import Selection
 from service.rules.steps import Action
@@ -94,6 +97,28 @@ class Ruleset:
     def with_others(self, rules: Iterable[Rule]) -> "Ruleset":
         """These rules together with others; rules of one set may mute those of the other."""
         return Ruleset(linked([*self._rules.values(), *rules]), self.text, self.storm)
+
+    @cached_property
+    def overrides(self) -> Mapping[str, Override]:
+        """The overrides that these rules follow, by rule; also of rules that are off by them."""
+        return overrides_in(self.text)
+
+    def switched(
+        self, off: Iterable[Rule], overrides: Mapping[str, Override]
+    ) -> tuple["Ruleset", tuple[Rule, ...]]:
+        """These rules and those that are `off`, by these overrides; and those that are off then.
+
+        The rules must not follow other overrides already. Overrides of other rules are ignored.
+        """
+        compiled = {rule.id: rule for rule in (*self, *off)}
+        used = {name: one for name, one in overrides.items() if name in compiled}
+        if not used:
+            return self, tuple(off)
+        found = [one for one in modes(self.text, used).values() if one.rule in compiled]
+        kept = [compiled[one.rule] for one in found if one.mode is not Mode.OFF]
+        left = tuple(compiled[one.rule] for one in found if one.mode is Mode.OFF)
+        text = with_overrides(self.text, used)
+        return Ruleset(linked(by_override(kept, used)), text, self.storm), left
 
     def with_shadow_enabled(self) -> "Ruleset":
         """A copy in which shadow rules (`enabled: shadow`) are enabled."""

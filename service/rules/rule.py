@@ -7,6 +7,7 @@ from service.domain.alarms import missed
 from service.domain.digests import Joining
 from service.domain.durations import in_words
 from service.domain.model import Cause, Event, Task
+from service.domain.overrides import Mode, Override
 from service.domain.schedules import lateness
 from service.domain.task_dates import is_day, moment_of
 from service.rules.groups import Grouping, named
@@ -22,7 +23,7 @@ from service.rules.selection import Selection
 from service.rules.triggers import Trigger
 from service.rules.verdict import Outcome, Verdict
 
-TRIAL_ONLY = "on trial (enabled: shadow): "
+TRIAL_ONLY = "on trial ("
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Rule:
     """One compiled rule. `planning` has its steps.
 
     `accounts` None means all of them. `lasts` is `for`: how long the conditions must stay true.
+    `override` is what its mode comes from, if not from the file.
     """
 
     id: str
@@ -53,6 +55,7 @@ class Rule:
     for_each: Selection | None = None
     grouping: Grouping | None = None
     mutings: MuteIndex = field(default_factory=MuteIndex)
+    override: Override | None = None
 
     @property
     def reads(self) -> Reads:
@@ -182,4 +185,13 @@ class Rule:
         return self._marked(grounds)
 
     def _marked(self, grounds: str) -> str:
-        return f"{TRIAL_ONLY}{grounds}" if self.planning.shadow else grounds
+        if self.planning.shadow:
+            return trial_only(self.override, grounds)
+        if self.override is not None and self.override.mode is Mode.ON:
+            return f"{grounds} (the rule was {self.override.said})"
+        return grounds
+
+
+def trial_only(override: Override | None, what: str) -> str:
+    """A reason that says why it was only a trial: by an override, or as written in the file."""
+    return f"{TRIAL_ONLY}{'enabled: shadow' if override is None else override.said}): {what}"

@@ -22,7 +22,7 @@ class Outcome(StrEnum):
     - `LAPSED`: a `for` wait has ended early, because the condition did not stay true
     - `GATHERED`: the event has joined a digest
     - `FAILED`: an expression or a template could not be evaluated
-    - `GIVEN_UP`: a wait or a digest was cancelled, as its account was removed
+    - `GIVEN_UP`: a wait or digest was cancelled: its account was removed, or its rule switched off
     - `MISSED`: the event was processed too late; the messages it would have caused are expired
     """
 

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from service.clock import Clock
 from service.domain.actors import Actor
 from service.domain.holds import Hold
+from service.domain.overrides import Mode
 from service.doorbell import DELIVER, INGEST, Doorbell
 from service.outbox import (
     NoSuchDelivery,
@@ -20,15 +21,19 @@ from service.outbox import (
     approvals,
     holds,
     operator_actions,
+    rule_switches,
     silences,
     storms,
 )
 from service.outbox.holds import NoHold
+from service.outbox.rule_switches import NoOverride
 from service.outbox.silences import NoSuchSilence
 from service.outbox.storms import NoStorm
+from service.rules.overrides import modes
 from service.store import Pool, account_actions, dead_letters
 from service.store.account_actions import AccountPaused, NoSuchAccount
 from service.store.dead_letters import NotRejected
+from service.store.rule_overrides import AS_IN_FILE, Switch
 from service.web.auth import Endpoint
 from service.web.parameters import LARGEST_ID, is_text, wrong
 from service.web.problems import Problem
@@ -37,7 +42,9 @@ DELIVERY_ACTIONS = ("retry", "cancel", "resolve", "approve", "decline")
 WEBHOOK_ACTIONS = ("retry", "cancel")
 STORM_ACTIONS = ("release", "drop")
 ACCOUNT_ACTIONS = ("pause", "resume", "sync")
+RULE_MODES = (*Mode, AS_IN_FILE)
 LONGEST_REASON = 500
+_NO_RULE = "The configuration has no rule with this id"
 
 
 class OperatorActions:
@@ -89,6 +96,25 @@ class OperatorActions:
         except NoSuchAccount as error:
             raise Problem(HTTPStatus.NOT_FOUND, f"There is no account {account}") from error
         except AccountPaused as error:
+            raise Problem(HTTPStatus.CONFLICT, str(error)) from error
+
+    async def switch_rule(self, rule: str, text: str, said: Mapping[str, Any], by: Actor) -> None:
+        """Switch a rule of the configuration with this `text`, or have it follow that again.
+
+        `said` must have `mode`, one of RULE_MODES, and may have `reason`. A rule that is no longer
+        in the configuration can only be left to it.
+        """
+        mode, reason = _mode(said), _reason(said)
+        known = modes(text, {})
+        if rule not in known and mode is not None:
+            raise Problem(HTTPStatus.NOT_FOUND, _NO_RULE)
+        written = known[rule].written if rule in known else None
+        done = Switch(mode, by.name, self._clock.now(), reason or None)
+        try:
+            await rule_switches.switch(self._pool, rule, written, done)
+        except NoOverride as error:
+            if rule not in known:
+                raise Problem(HTTPStatus.NOT_FOUND, _NO_RULE) from error
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
 
     async def end_storm(self, action: str, storm: int, by: Actor) -> None:
@@ -168,6 +194,13 @@ def action_routes(
         )
         for action in actions
     ]
+
+
+def _mode(said: Mapping[str, Any]) -> Mode | None:
+    mode = said.get("mode")
+    if not isinstance(mode, str) or mode not in RULE_MODES:
+        raise wrong("mode", f"one of {', '.join(RULE_MODES)}")
+    return None if mode == AS_IN_FILE else Mode(mode)
 
 
 def _reason(said: Mapping[str, Any]) -> str | None:

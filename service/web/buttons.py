@@ -25,7 +25,7 @@ _DIGITS = 9  # of a number in a form
 
 
 class Buttons:
-    """Operator actions on messages, webhooks, storms, silences and holds."""
+    """Operator actions on messages, webhooks, storms, silences, holds and rules."""
 
     def __init__(self, office: Office) -> None:
         self._office = office
@@ -44,6 +44,7 @@ class Buttons:
                 self._protected(self.release_hold),
                 methods=["POST"],
             ),
+            Route("/rules/{id}/mode", self._protected(self.switch_rule), methods=["POST"]),
         ]
 
     async def decide(self, action: str, request: Request) -> Response:
@@ -78,6 +79,12 @@ class Buttons:
         form = await read_form(request)
         released = self._actions.release_hold(request.path_params["id"], actor_of(request))
         return await self._decided(released, form)
+
+    async def switch_rule(self, request: Request) -> Response:
+        form = await read_form(request)
+        said = _said(form) | {"mode": form.get("mode")}
+        rule, text = request.path_params["id"], self._office.config.text
+        return await self._decided(self._actions.switch_rule(rule, text, said, BY), form)
 
     def _protected(self, endpoint: Endpoint) -> Endpoint:
         """The endpoint for logged-in users; another browser is redirected to the login."""

@@ -88,6 +88,9 @@ DEEDS = {
     "signed.out": ("signed out", "", ""),
     "sign-in.failed": ("could not sign in as", "", ""),
 }
+MODES = {"on": "on", "trial": "on trial", "off": "off"}
+MODE_BUTTONS = {"on": "Switch on", "trial": "Switch to trial", "off": "Switch off"}
+SWITCHED = {"on": "Switched on", "trial": "Switched to trial", "off": "Switched off"}
 
 _STORED_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
 _UNITS = (

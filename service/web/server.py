@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 import uvicorn
@@ -12,6 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service import store
 from service.clock import SystemClock
 from service.config import Config
+from service.diagnostics import Diagnostic
+from service.domain.overrides import Override
 from service.doorbell import INGEST, Doorbell
 from service.metrics import MetricsExporter
 from service.processes import gc_tuning
@@ -19,6 +22,7 @@ from service.processes.parent_pipe import ParentPipe
 from service.reload import LoadedConfig
 from service.reload.subscriber import follow
 from service.settings import Settings
+from service.store import DATABASE_ERRORS, Pool, rule_overrides
 from service.store.receipts import ReceiptKeeper
 from service.telemetry import tracing
 from service.web.app import build
@@ -29,16 +33,45 @@ from service.web.protocol import Connection
 # More connections would only queue in the database. The door has its own: whatever the pages wait
 # for, webhooks are kept.
 _OF_PAGES, _OF_THE_DOOR = 5, 1
+_BETWEEN_LOOKS = 1.0  # seconds
 
 
 class AppSwitch:
-    """The active application: each request is answered by the one that was active when it came."""
+    """The active application: each request is answered by the one that was active when it came.
 
-    def __init__(self, app: Starlette) -> None:
-        self.app = app
+    It is built by `made`, again for each configuration and whenever a person has switched a rule.
+    """
+
+    def __init__(self, made: Callable[..., Starlette], config: Config) -> None:
+        self._made = made
+        self._config = config
+        self._faults: Sequence[Diagnostic] = ()
+        self._overrides: Mapping[str, Override] = {}
+        self.app = made(config=config)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.app(scope, receive, send)
+
+    async def follow_files(self, readings: AsyncIterator[LoadedConfig]) -> None:
+        """Activate each configuration when it comes, or show its errors."""
+        async for reading in readings:
+            self._config = reading.config or self._config
+            self._faults = reading.faults
+            self._build()
+
+    async def follow_overrides(self, pool: Pool) -> None:
+        """Read every second which rules a person has switched."""
+        while True:
+            # Without its database the page says so itself.
+            with suppress(*DATABASE_ERRORS):
+                if (found := await rule_overrides.read(pool)) != self._overrides:
+                    self._overrides = found
+                    self._build()
+            await asyncio.sleep(_BETWEEN_LOOKS)
+
+    def _build(self) -> None:
+        config = self._config.switched(self._overrides)
+        self.app = self._made(config=config, faults=self._faults)
 
 
 async def serve(settings: Settings, line: ParentPipe | None) -> None:
@@ -67,26 +100,18 @@ async def serve(settings: Settings, line: ParentPipe | None) -> None:
             board=board,
             guard=Guard(settings, pool, clock),
         )
-        front = AppSwitch(made(config=config))
+        front = AppSwitch(made, config)
         gc_tuning.look_seldom()
-        following = asyncio.create_task(_renew(front, made, config, readings))
+        following = [
+            asyncio.create_task(front.follow_files(readings)),
+            asyncio.create_task(front.follow_overrides(pool)),
+        ]
         await serving(tracing.around(front), settings.host, settings.port).serve()
-        following.cancel()
+        for task in following:
+            task.cancel()
         await board.close()
         await keeper.close()
         await doorbell.close()
-
-
-async def _renew(
-    front: AppSwitch,
-    made: partial[Starlette],
-    config: Config,
-    readings: AsyncIterator[LoadedConfig],
-) -> None:
-    """Activate each configuration when it comes, or show its errors."""
-    async for reading in readings:
-        config = reading.config or config
-        front.app = made(config=config, faults=reading.faults)
 
 
 class Server(uvicorn.Server):

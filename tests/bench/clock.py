@@ -97,6 +97,7 @@ async def clock(folder: Path) -> list[Figure]:
             await store.connect(running.postgres.url, size=1) as pool,
         ):
             config = load(file, os.environ)
+            await store.migrate(pool)
             rounds = ClockRound(pool, await wiring.open_engine(pool, config, SystemClock()))
             await _make(pool, config)
             idle = await _idle(pool, rounds, f"idle tick over {TASKS:,} open tasks")

@@ -125,6 +125,7 @@ class Real:
             lanes=[],
             alerts=Alerts(pool, clock, [], None),
             presence=Heartbeat(pool, clock, {}),
+            overrides={},
         )
 
     async def begin(self) -> None:

@@ -168,8 +168,8 @@ async def test_what_no_gate_can_stop_asks_nothing(
         [visit] = await taskbell.deliveries("other")
         key = "field", visit["task"]
         other = Candidate(1, key, "other", "slack", "#office", lambda: None)
-        facts = await gate_facts.read(nobody, [other], rules, {}, [], clock.now())
+        facts = await gate_facts.read(nobody, [other], rules, {}, [], {}, clock.now())
         assert gates.stops([other], facts) == {}
         brief = replace(other, rule="brief")
         with pytest.raises(AttributeError):
-            await gate_facts.read(nobody, [brief], rules, {}, [], clock.now())
+            await gate_facts.read(nobody, [brief], rules, {}, [], {}, clock.now())

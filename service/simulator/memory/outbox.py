@@ -201,6 +201,7 @@ class MemoryOutbox:
             told=self._told.get,
             floods=CountedFloods(self._storms, rules.storm, now),
             holds=self._holds,
+            overrides=rules.overrides,
         )
 
     async def send(self, facts: GateFacts, last_look: MemoryFinalCheck) -> None:

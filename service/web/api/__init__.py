@@ -13,9 +13,11 @@ from starlette.routing import Route
 from service.clock import Clock
 from service.config import Config
 from service.domain.model import JSON_OPTIONS
+from service.domain.overrides import Mode
 from service.outbox import silence_names, silences
 from service.outbox.silence_names import NothingKnown
-from service.store import Pool, decisions
+from service.rules.overrides import modes, overrides_in
+from service.store import Pool, decisions, rule_overrides
 from service.store.views import api_lists
 from service.store.views.api_lists import Listing
 from service.web.actions import (
@@ -89,6 +91,7 @@ class Api:
             Route(
                 "/api/v1/silences/{id:number}/expire", protects(self._end_silence), methods=["POST"]
             ),
+            Route("/api/v1/rules/{id}/mode", protects(self._switch_rule), methods=["POST"]),
         ]
 
     def _reading(self) -> dict[str, Endpoint]:
@@ -153,11 +156,21 @@ class Api:
         return _json(_found(_by_id(await self._rules(request), request.path_params["id"])))
 
     async def _rules(self, request: Request) -> Sequence[Mapping[str, Any]]:
-        """The rules as they were written, now or in another `version` that made decisions."""
+        """The rules as they were written, each with its mode and the override that it comes from.
+
+        They are those of now, or of another `version` that made decisions.
+        """
         version = request.query_params.get("version")
-        text = self._text if version is None else await self._kept(version)
-        rules: Sequence[Mapping[str, Any]] = orjson.loads(text).get("rules", [])
-        return rules
+        if version is None:
+            text, overrides = self._text, await rule_overrides.read(self._pool)
+        else:
+            text = await self._kept(version)
+            overrides = overrides_in(text)
+        mode_of = modes(text, overrides)
+        return [
+            one | {"mode": mode_of[one["id"]].mode, "override": mode_of[one["id"]].override}
+            for one in orjson.loads(text).get("rules", [])
+        ]
 
     async def _kept(self, version: str) -> str:
         text = await decisions.rules_text(self._pool, version) if version.isprintable() else None
@@ -171,10 +184,17 @@ class Api:
 
     async def _act(self, action: str, request: Request) -> Response:
         """Carry out an action and return the delivery."""
-        announced = request.headers.get("content-length")
-        said = _object(await read_body(request.receive, _BODY_BYTES, announced))
+        said = await _said(request)
         await self._actions.act(action, request.path_params["id"], said, actor_of(request))
         return await self._one(api_lists.DELIVERIES, request)
+
+    async def _switch_rule(self, request: Request) -> Response:
+        """Switch a rule and return it; one that is not configured any more has only an id."""
+        rule = request.path_params["id"]
+        said = await _said(request)
+        await self._actions.switch_rule(rule, self._text, said, actor_of(request))
+        gone = {"id": rule, "mode": Mode.OFF, "override": None}
+        return _json(_by_id(await self._rules(request), rule) or gone)
 
     async def _act_on_webhook(self, action: str, request: Request) -> Response:
         by = actor_of(request)
@@ -202,6 +222,11 @@ class Api:
     async def _end_silence(self, request: Request) -> Response:
         await self._actions.end_silence(request.path_params["id"], actor_of(request))
         return await self._one(api_lists.SILENCES, request)
+
+
+async def _said(request: Request) -> dict[str, Any]:
+    announced = request.headers.get("content-length")
+    return _object(await read_body(request.receive, _BODY_BYTES, announced))
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -6,10 +6,17 @@ from http import HTTPStatus
 from typing import Any, TypeAlias
 
 from service.domain.model import DAYS, Cause, Kind, State, Task
+from service.domain.overrides import Mode
 from service.domain.silences import SCOPES
 from service.store.views import api_lists
 from service.store.views.api_lists import Listing
-from service.web.actions import DELIVERY_ACTIONS, LONGEST_REASON, STORM_ACTIONS, WEBHOOK_ACTIONS
+from service.web.actions import (
+    DELIVERY_ACTIONS,
+    LONGEST_REASON,
+    RULE_MODES,
+    STORM_ACTIONS,
+    WEBHOOK_ACTIONS,
+)
 from service.web.api.silence_body import LONGEST_NAME
 from service.web.parameters import DEFAULT_LIMIT, LARGEST_ID, LONGEST, MOST, TEXT
 
@@ -165,7 +172,12 @@ SHAPES: Mapping[str, Mapping[str, Schema]] = {
         },
         "alarms_wait_until": {**_MAYBE_TIME, "description": "at the latest, while they wait"},
     },
-    "rule": {"id": _TEXT},
+    "rule": {
+        "id": _TEXT,
+        "mode": _one_of(*Mode),
+        "override": {"anyOf": [{"$ref": "#/components/schemas/override"}, {"type": "null"}]},
+    },
+    "override": {"mode": _one_of(*Mode), "by": _TEXT, "at": _TIME, "reason": _MAYBE_TEXT},
 }
 
 # Each list's path, what it is a list of, and how it is filtered.
@@ -254,15 +266,16 @@ _ALSO: Mapping[str, tuple[int, ...]] = {"rules": (404,), "tasks/one": (400,)}
 _ACTIONS = (
     ("deliveries", "delivery", DELIVERY_ACTIONS),
     ("receipts", "receipt", WEBHOOK_ACTIONS),
+    ("rules", "rule", ("mode",)),
     ("silences", "silence", ("expire",)),
     ("storms", "storm", STORM_ACTIONS),
 )
+_REASON: Schema = {"type": ["string", "null"], "pattern": TEXT, "maxLength": LONGEST_REASON}
 _SAID: Mapping[str, Schema] = {
     "retry": {"attempts": {"type": ["integer", "null"], "minimum": 0, "maximum": LARGEST_ID}},
-    "cancel": {
-        "reason": {"type": ["string", "null"], "pattern": TEXT, "maxLength": LONGEST_REASON}
-    },
+    "cancel": {"reason": _REASON},
     "resolve": {"arrived": _TRUTH},
+    "mode": {"mode": _one_of(*RULE_MODES), "reason": _REASON},
 }
 _PROBLEM: Schema = {
     "type": "object",
@@ -338,10 +351,10 @@ def _new_silence(usual: tuple[int, ...]) -> Schema:
 
 
 def _action(noun: str, action: str, usual: tuple[int, ...]) -> Schema:
-    if noun != "delivery":
+    if noun not in {"delivery", "rule"}:
         return _operation(_ref(noun), (*usual, 404, 409))
     properties = _SAID.get(action, {})
-    needed = [name for name in properties if name == "arrived"]
+    needed = [name for name in properties if name in {"arrived", "mode"}]
     schema = {"type": "object", "properties": dict(properties), "required": needed}
     body = {"required": bool(needed), "content": {"application/json": {"schema": schema}}}
     operation = _operation(_ref(noun), (*usual, 400, 404, 408, 409, 413))

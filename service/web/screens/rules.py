@@ -1,4 +1,4 @@
-"""Rules: what each of them says, whether it is on, and when it last planned a message."""
+"""Rules: what each of them says, whether it is on and by whom, and its last message."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -12,11 +12,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service.domain.overrides import Override
+from service.rules.overrides import modes
+from service.store import rule_overrides
 from service.store.views import rule_activity
 from service.web.problems import Problem
 from service.web.screens import Screen
 
 _LINE = 100  # characters
+_MOST_SWITCHES = 20
 
 
 class Rules(Screen):
@@ -29,20 +33,43 @@ class Rules(Screen):
         return [Route("/rules", shown(self.show_all)), Route("/rules/{id:path}", shown(self.show))]
 
     async def show_all(self, request: Request) -> Response:
-        return await self._page(request, "Rules", list(self._rules.values()))
+        overrides = await rule_overrides.read(self.office.pool)
+        unused = {rule: one for rule, one in overrides.items() if rule not in self._rules}
+        rules = list(self._rules.values())
+        return await self._page(request, "Rules", rules, overrides, unused=sorted(unused.items()))
 
     async def show(self, request: Request) -> Response:
         rule = self._rules.get(request.path_params["id"])
         if rule is None:
             raise Problem(HTTPStatus.NOT_FOUND, "The configuration has no rule with this id")
-        return await self._page(request, str(rule["id"]), [rule])
+        pool = self.office.pool
+        overrides = await rule_overrides.read(pool)
+        switches = await rule_overrides.history(pool, rule["id"], _MOST_SWITCHES)
+        return await self._page(request, str(rule["id"]), [rule], overrides, switches=switches)
 
     async def _page(
-        self, request: Request, title: str, rules: Sequence[Mapping[str, Any]]
+        self,
+        request: Request,
+        title: str,
+        rules: Sequence[Mapping[str, Any]],
+        overrides: Mapping[str, Override],
+        **more: Any,
     ) -> Response:
         last = await rule_activity.last_messages(self.office.pool, [one["id"] for one in rules])
-        shown = [{**one, "yaml": _yaml(one), "last": last.get(one["id"])} for one in rules]
-        return self.render(request, "rules.html", title=title, rules=shown)
+        mode_of = modes(self.office.config.text, overrides)
+        shown = [
+            {
+                "id": one["id"],
+                "mode": mode_of[one["id"]],
+                "yaml": _yaml(one),
+                "last": last.get(one["id"]),
+            }
+            for one in rules
+        ]
+        too_late = "too_late" in request.query_params
+        return self.render(
+            request, "rules.html", title=title, rules=shown, too_late=too_late, **more
+        )
 
     @cached_property
     def _rules(self) -> Mapping[str, Mapping[str, Any]]:
