@@ -8,10 +8,12 @@ import typer
 from service.cli.database import with_pool
 from service.cli.output.account_waits import short_time, tell_waits
 from service.cli.output.console import AsJson, print_line, say, show_json, show_rows, who
+from service.cli.output.overrides import lines_of
 from service.cli.output.sync_progress import follow
 from service.clock import SystemClock
+from service.domain.overrides import Override
 from service.explain import account_status
-from service.store import Pool, account_actions, tasks
+from service.store import Pool, account_actions, rule_overrides, tasks
 from service.store.views import api_lists
 
 app = typer.Typer(
@@ -43,12 +45,13 @@ def list_(*, as_json: AsJson = False) -> None:
     "missed" counts the changes that regular checks found and no webhook had reported.
     """
 
-    async def read(pool: Pool) -> list[dict[str, Any]]:
+    async def read(pool: Pool) -> tuple[list[dict[str, Any]], dict[str, Override]]:
         counts = await tasks.count(pool)
         found = await api_lists.read_accounts(pool, _CLOCK.now())
-        return [{"name": one["id"], **one, "tasks": counts.get(one["id"], 0)} for one in found]
+        rows = [{"name": one["id"], **one, "tasks": counts.get(one["id"], 0)} for one in found]
+        return rows, await rule_overrides.read(pool)
 
-    found = with_pool(read)
+    found, overrides = with_pool(read)
     if as_json:
         show_json(found)
         return
@@ -57,6 +60,8 @@ def list_(*, as_json: AsJson = False) -> None:
         for line in _complaints(one):
             print_line(line)
     tell_waits(found)
+    for line in lines_of(overrides):
+        print_line(line)
 
 
 def _complaints(account: dict[str, Any]) -> Iterator[str]:

@@ -25,6 +25,7 @@ from service.cli import (
     plan,
     replay,
     rule_tests,
+    rules,
     sandbox,
     schema,
     secret,
@@ -95,6 +96,7 @@ for part in _COMMANDS:
     app.add_typer(part.app)
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(accounts.app, name="accounts")
+app.add_typer(rules.app, name="rules")
 app.add_typer(silence.app, name="silence")
 app.add_typer(user.app, name="user")
 

@@ -1,6 +1,7 @@
 """`taskbell check`: every error of a configuration, with position and suggestion."""
 
 import os
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -8,9 +9,14 @@ from typing import Annotated
 import typer
 
 from service import config
+from service.cli.database import overrides_at_work
 from service.cli.output.console import AsJson, print_line, show_json
+from service.cli.output.overrides import lines_of
 from service.diagnostics import Diagnostic, Severity
-from service.settings import read_settings
+from service.domain.overrides import Override
+from service.errors import ConfigError, TaskbellError
+from service.settings import Settings, read_settings
+from service.store import DATABASE_ERRORS
 
 app = typer.Typer()
 
@@ -28,17 +34,40 @@ Strict = Annotated[bool, typer.Option("--strict", help="Treat warnings as errors
 @app.command()
 def check(files: Files = None, *, strict: Strict = False, as_json: AsJson = False) -> None:
     """Check the configuration: show every error with its line and what to do about it."""
-    configuration = read_settings().taskbell_config
+    settings = read_settings()
+    configuration = settings.taskbell_config
     paths = files or [configuration]
     found = {path: config.check(path, os.environ, configuration) for path in paths}
     faults = [fault for some in found.values() for fault in some]
+    overrides, why_not = _overrides(settings) if configuration in found else ({}, None)
     if as_json:
-        show_json({"fine": not _wrong(faults, strict=strict), "faults": list(map(asdict, faults))})
+        fine = not _wrong(faults, strict=strict)
+        show_json({"fine": fine, "faults": list(map(asdict, faults)), "overrides": overrides})
     else:
         for path, some in found.items():
             _tell(path, some)
+        if why_not is not None:
+            print_line(f"whether rules were switched is not known: {why_not}")
+        for line in lines_of(overrides, _rules(configuration) if overrides else None):
+            print_line(line)
     if _wrong(faults, strict=strict):
         raise typer.Exit(1)
+
+
+def _overrides(settings: Settings) -> tuple[dict[str, Override], Exception | None]:
+    """The overrides in the Taskbell that runs here; or why they cannot be read."""
+    try:
+        return overrides_at_work(settings), None
+    except (TaskbellError, *DATABASE_ERRORS) as error:
+        return {}, error
+
+
+def _rules(configuration: Path) -> Collection[str] | None:
+    """The ids of all rules, also of disabled ones; None if the configuration has errors."""
+    try:
+        return config.sketch(configuration, os.environ).on_trial.ids
+    except ConfigError:
+        return None
 
 
 def _wrong(faults: list[Diagnostic], *, strict: bool) -> bool:

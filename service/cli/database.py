@@ -10,9 +10,10 @@ import uvloop
 from service import store
 from service.cli.instance import NoInstance, find
 from service.cli.output.console import AsJson, say
+from service.domain.overrides import Override
 from service.processes import embedded
 from service.settings import Settings, read_settings
-from service.store import Pool
+from service.store import Pool, rule_overrides
 from service.telemetry import log
 
 Answer = TypeVar("Answer")
@@ -42,6 +43,22 @@ def with_pool(work: Callable[[Pool], Awaitable[Answer]]) -> Answer:
 
     with _database(find(read_settings())) as url:
         return uvloop.run(run(url))
+
+
+def overrides_at_work(settings: Settings) -> dict[str, Override]:
+    """The overrides of rules in the Taskbell that runs here; none if none runs.
+
+    Changes nothing: the tables may be those of an earlier version.
+    """
+
+    async def read(url: str) -> dict[str, Override]:
+        async with await store.connect(url, size=1) as pool:
+            return await rule_overrides.read(pool)
+
+    if settings.database_url is None and not embedded.is_at_work(settings.taskbell_data):
+        return {}
+    with _database(settings) as url:
+        return uvloop.run(read(url))
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from service.change_plan.database import foresee
 from service.cli.database import with_pool
 from service.cli.instance import find
 from service.cli.output import change_plan
-from service.cli.output.console import AsJson, counting, out, show_json
+from service.cli.output.console import AsJson, counting, out, print_line, show_json
+from service.cli.output.overrides import lines_of
 from service.clock import SystemClock
 from service.settings import read_settings
 
@@ -35,6 +36,8 @@ def plan(file: File = None, *, as_json: AsJson = False) -> None:
     if as_json:
         show_json(found)
         return
+    for line in lines_of(found.overrides, sketch.on_trial.ids):
+        print_line(line)
     if found.is_nothing:
         out.print(f"{escape(str(path))} changes nothing", soft_wrap=True)
         return

@@ -59,6 +59,10 @@ class Config:
         rules, off = self.rules.switched(self.off, overrides)
         return replace(self, rules=rules, off=off, text=rules.text)
 
+    def has_rule(self, rule: str) -> bool:
+        """Whether it has a rule with this id, enabled or not."""
+        return rule in self.rules or any(one.id == rule for one in self.off)
+
     @property
     def kinds(self) -> dict[str, str]:
         """The kind of every channel."""

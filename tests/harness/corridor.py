@@ -17,9 +17,11 @@ import orjson
 
 from service.clock import VirtualClock
 from service.config import Config, load
+from service.domain.overrides import Mode
 from service.http import open_client
-from service.outbox import Claim, attempts, claiming
+from service.outbox import Claim, attempts, claiming, rule_switches
 from service.outbox.approval_links import ApprovalLinks
+from service.rules.overrides import modes
 from service.sandbox.app import Sandbox
 from service.sandbox.app import running as serving
 from service.sandbox.plannr import ACCOUNT_UUID
@@ -28,6 +30,7 @@ from service.sources import Source
 from service.store import Pool, accounts
 from service.store.accounts import AccountState
 from service.store.receipts import Receipt, ReceiptKeeper, body_key
+from service.store.rule_overrides import Switch
 from tests.harness.receivers import LOOPBACK, HttpReceiver
 from tests.harness.slack_receiver import SlackReceiver
 from workers import wiring
@@ -111,6 +114,13 @@ class Corridor:
         self.sources = parts.sources
         self.worker = self._worker(parts)
         return self
+
+    async def switch(self, rule: str, mode: Mode | None, reason: str | None = None) -> None:
+        """Ann switches a rule; no worker has noticed it yet."""
+        known = modes(self.config.text, {})
+        written = known[rule].written if rule in known else None
+        done = Switch(mode, "Ann", self.clock.now(), reason)
+        await rule_switches.switch(self.pool, rule, written, done)
 
     async def take_out(self, channel: str) -> None:
         """A worker begins whose configuration has everything but this channel."""

@@ -64,10 +64,10 @@ async def test_a_session_is_replaced_once_it_could_not_write(pool: Pool) -> None
 async def test_the_doctor_tries_to_write(database_url: str) -> None:
     """It does not take a database for sound that only answers."""
     async with only_reading(database_url):
-        [found] = await examine_database(database_url)
+        [found] = await examine_database(database_url, None)
     assert found.verdict is AccountHealth.WRONG
     assert found.says.startswith("it cannot be written to: cannot execute INSERT in a read-only")
     assert found.advice is not None
     assert "target_session_attrs=read-write" in found.advice
-    [found] = await examine_database(database_url)
+    [found] = await examine_database(database_url, None)
     assert found.verdict is AccountHealth.FINE

@@ -12,6 +12,7 @@ import pytest
 
 from service.domain.holds import Hold
 from service.domain.model import State
+from service.domain.overrides import Mode, Override
 from service.domain.silences import Silence
 from service.domain.storms import StormScope
 from service.outbox import gates
@@ -66,6 +67,12 @@ GATES = {
         State.EXPIRED,
         "too late: it had to be sent by 2026-03-06 11:00 UTC",
         {"expires_at": NOON - HOUR},
+    ),
+    "off": Closed(
+        State.CANCELLED,
+        "cancelled: the rule was switched off by Ann (stocktaking)",
+        {},
+        {"overrides": {"all": Override(Mode.OFF, "Ann", NIGHT, "stocktaking")}},
     ),
     "ended": Closed(
         State.CANCELLED, "cancelled: no longer needed", {}, {"present": lambda _: task(done=True)}
@@ -169,6 +176,14 @@ def test_what_a_person_wants_sent_passes_what_holds_back_others(
     due = candidate(**closed.delivery, is_exempt=True)
     stops = gates.stops([due], replace(facts, **closed.around))
     assert bool(stops) == (name in {"late", "trial", "storm"})
+
+
+def test_a_rule_on_trial_since_then_would_have_sent_it(facts: GateFacts) -> None:
+    """Planned while the rule was on; one that a person wants sent goes out all the same."""
+    around = replace(facts, overrides={"all": Override(Mode.TRIAL, "Ann", NIGHT)})
+    reason = "trial only (switched to trial by Ann): would have been sent now to slack:#office"
+    assert said([candidate()], around) == {1: (State.SKIPPED, reason)}
+    assert said([candidate(is_exempt=True), candidate(2, rule="other")], around) == {}
 
 
 def test_nobody_has_approved_it_in_time(facts: GateFacts) -> None:

@@ -68,8 +68,8 @@ def _findings() -> list[Finding]:
     except SettingsError as error:
         return [wrong("settings", str(error), "correct the environment in which Taskbell starts")]
     log.configure(settings)
-    inside = [fine("settings", "they can be read"), *_inside(settings)]
     configuration, found = _configuration(at_work(settings))
+    inside = [fine("settings", "they can be read"), *_inside(settings, configuration)]
     outside = uvloop.run(examine(configuration, SystemClock())) if configuration else []
     return [*inside, *found, *outside]
 
@@ -81,11 +81,11 @@ def _subscribed(account: str, url: str, secret_file: Path) -> list[Finding]:
     return [uvloop.run(subscribe_to(configuration, account, url, secret_file))]
 
 
-def _inside(settings: Settings) -> list[Finding]:
+def _inside(settings: Settings, configuration: Config | None) -> list[Finding]:
     try:
         settings = find(settings)
         with embedded.database(settings) as (url, _):
-            database = uvloop.run(examine_database(url))
+            database = uvloop.run(examine_database(url, configuration))
     except NoInstance as error:
         database = [wrong("database", str(error), "or start Taskbell here: `taskbell serve`")]
     except CannotStart as error:

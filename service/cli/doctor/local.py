@@ -1,21 +1,27 @@
 """The doctor's checks of Taskbell itself: the database, Redis, the worker."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from service import store
 from service.cli.doctor.findings import Finding, fine, note, wrong
 from service.clock import SystemClock
+from service.config import Config
+from service.domain.overrides import Override
 from service.doorbell import Doorbell
 from service.processes import embedded
 from service.settings import Settings
 from service.settings.database_address import read_address
+from service.store import rule_overrides
 from service.store.trouble import advice
 from service.store.views import api_lists
 from service.store.views.api_lists import Row
 
 
-async def examine_database(url: str) -> list[Finding]:
-    """Checks that the database accepts writes and has all tables; reports unreadable values."""
+async def examine_database(url: str, configuration: Config | None) -> list[Finding]:
+    """Checks that the database accepts writes and has all tables.
+
+    Reports unreadable values, and rules that a person has switched.
+    """
     try:
         async with await store.connect(url, size=1) as pool:
             async with pool.acquire() as connection:
@@ -26,7 +32,8 @@ async def examine_database(url: str) -> list[Finding]:
                 found = await api_lists.read_accounts(pool, SystemClock().now())
                 says = "it accepts writes and its tables are up to date"
                 sound = fine("database", says)
-                return [sound, *_ignored(url), *_unread(found), *_moved(found)]
+                switched = _switched(await rule_overrides.read(pool), configuration)
+                return [sound, *_ignored(url), *_unread(found), *_moved(found), *switched]
     except store.DatabaseUnreachable as error:
         return [wrong("database", str(error), "start PostgreSQL, or correct DATABASE_URL")]
     except store.DATABASE_ERRORS as error:
@@ -75,6 +82,17 @@ def _moved(accounts: Iterable[Row]) -> Iterator[Finding]:
                 f"{one['appeared']} older tasks appeared at once",
                 "no messages were sent about them; new changes are reported as usual",
             )
+
+
+def _switched(overrides: Mapping[str, Override], configuration: Config | None) -> Iterator[Finding]:
+    """Rules that do not follow the configuration, and overrides of rules that it does not have."""
+    for rule, one in overrides.items():
+        undo = f"taskbell rules follow {rule}"
+        if configuration is None or configuration.has_rule(rule):
+            yield note(f"rule {rule}", f"was {one.said}", f"to follow the file again: {undo}")
+        else:
+            says = f"was {one.said}, and the configuration has no such rule"
+            yield note(f"rule {rule}", says, f"to forget that: {undo}")
 
 
 async def examine_doorbell(settings: Settings) -> list[Finding]:

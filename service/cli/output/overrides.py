@@ -1,15 +1,20 @@
 """What commands say about rules that a person has switched."""
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from service.domain.overrides import Override
 
 
-def tell_overrides(overrides: Mapping[str, Override], rules: Container[str]) -> Iterator[str]:
-    """A line for each override; it has no effect if its rule is not one of these."""
+def lines_of(
+    overrides: Mapping[str, Override], rules: Collection[str] | None = None
+) -> Iterator[str]:
+    """A line for each override; those of other `rules` have no effect, if these are known."""
     for rule, one in sorted(overrides.items()):
         line = f"rule {rule} was {one.said}, {one.at.astimezone():%d %b %H:%M}"
-        if rule in rules:
-            yield f"{line}, whatever the file says; `taskbell rules follow {rule}` undoes it"
+        if rules is None or rule in rules:
+            yield f"{line}; `taskbell rules follow {rule}` undoes that"
         else:
-            yield f"{line}; the configuration has no such rule: `taskbell rules follow {rule}`"
+            yield (
+                f"{line}, and the configuration has no such rule;"
+                f" `taskbell rules follow {rule}` forgets that"
+            )

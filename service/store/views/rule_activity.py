@@ -1,6 +1,7 @@
-"""The last message of each rule."""
+"""When each rule last did something."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import asyncpg
 
@@ -25,3 +26,11 @@ async def last_messages(pool: Pool, rules: Sequence[str]) -> Mapping[str, asyncp
         list(rules),
     )
     return {row["rule"]: row for row in rows}
+
+
+async def last_matches(pool: Pool) -> Mapping[str, datetime]:
+    """When each rule that has ever matched did so last (UTC). Reads all decisions on record."""
+    rows = await pool.fetch(
+        "SELECT rule, max(at) AS at FROM decisions WHERE outcome = 'matched' GROUP BY rule"
+    )
+    return {row["rule"]: row["at"] for row in rows}
