@@ -193,6 +193,27 @@ async def test_rules_are_shown_as_written(web: Site) -> None:
     await refused(web, 404, "/rules/none")
 
 
+async def test_a_rule_is_switched_and_says_so(web: Site, pool: Pool) -> None:
+    """The answer is the rule as it is now; `file` lets it follow the configuration again."""
+    assert (await get(web, "/rules/job-done"))["mode"] == "on"
+    path = "/api/v1/rules/job-done/mode"
+    answer = await web.client.post(path, json={"mode": "trial", "reason": "a typo"})
+    switched = answer.json()
+    assert (switched["id"], switched["mode"]) == ("job-done", "trial")
+    assert switched["override"]["by"] == "someone over the API"
+    assert switched["override"]["reason"] == "a typo"
+    assert (await get(web, "/rules"))["data"] == [switched]
+    freed = (await web.client.post(path, json={"mode": "file"})).json()
+    assert (freed["mode"], freed["override"]) == ("on", None)
+    again = await web.client.post(path, json={"mode": "file"})
+    assert again.status_code == 409
+    for body in ({}, {"mode": "loud"}, {"mode": None}, {"mode": "off", "reason": 5}):
+        assert (await web.client.post(path, json=body)).status_code == 400
+    missing = await web.client.post("/api/v1/rules/none/mode", json={"mode": "off"})
+    assert missing.status_code == 404
+    assert await pool.fetchval("SELECT count(*) FROM rule_overrides") == 2
+
+
 async def test_rules_as_they_were(web: Site, pool: Pool, clock: VirtualClock) -> None:
     """A decision names the version of its rules; their text is kept with it."""
     text = '{"rules": [{"id": "job-done", "when": "task.created"}, {"id": "gone"}]}'
