@@ -105,7 +105,9 @@ class Replay:
 
     def _compared(self, events: int) -> Replayed:
         made = set(self._tx.decisions.recorded)
-        recorded = {one.decision for one in self._recorded}
+        recorded = {
+            one.decision for one in self._recorded if one.decision.outcome != Outcome.GIVEN_UP
+        }
         missing, new = recorded - made, made - recorded
         unproven = set(filter(self._is_doubtful, missing | new))
         return Replayed(
@@ -161,6 +163,9 @@ class Replay:
         return mine[0] if mine else None
 
     async def _end(self, ending: Ending) -> None:
+        if ending.given_up:
+            self._tx.forget(ending.over)
+            return
         await self._let_pass(ending.at, ending.rules_version, is_by_clock=True)
         self._tx.end(ending.over)
         engine = self._engines[ending.rules_version]

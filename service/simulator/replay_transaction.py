@@ -27,11 +27,13 @@ Begun: TypeAlias = tuple[str, int]
 class Ending:
     """Waits, or digests if `told`, that were over at a time (UTC), by their first events.
 
-    They were decided on by rules of this version, after the event with the id `after`.
+    They were decided on by rules of this version, after the event with the id `after`; or they were
+    `given_up`, for a reason that is not part of the rules.
     """
 
     at: datetime
     told: bool
+    given_up: bool
     rules_version: str
     after: int
     over: dict[Begun, Key]
@@ -49,8 +51,11 @@ def endings(recorded: Iterable[PastDecision]) -> list[Ending]:
         one = past.decision
         begun = one.rule, one.event
         told = begun in gathered
-        if told or _is_late(past):
-            ending = Ending(one.at, told, one.rules_version, last, {})
+        given_up = one.outcome == Outcome.GIVEN_UP
+        if given_up or told or _is_late(past):
+            # That may be at the very time of the event with which it has begun.
+            after = max(last, one.event) if given_up else last
+            ending = Ending(one.at, told, given_up, one.rules_version, after, {})
             if not found or replace(found[-1], over={}) != ending:
                 found.append(ending)
             found[-1].over[begun] = past.account, past.task
@@ -95,6 +100,10 @@ class RecordedWaits(MemoryWaits):
         super().__init__()
         self.ending: Mapping[Begun, Key] = {}
 
+    def forget(self, over: Mapping[Begun, Key]) -> None:
+        for (rule, _), key in over.items():
+            self._open[key].pop(rule, None)
+
     async def over(self, accounts: Iterable[str], now: datetime, limit: int) -> Sequence[Key]:
         del accounts, now, limit
         return list(self.ending.values())
@@ -114,6 +123,10 @@ class ReplayTransaction(MemoryTransaction):
         self.digests = self._digests = RecordedDigests(
             self.tasks, {begun for one in told for begun in one.over}
         )
+
+    def forget(self, over: Mapping[Begun, Key]) -> None:
+        """End these waits without a decision. Digests need no end: the next one begins anew."""
+        self._waits.forget(over)
 
     def end(self, over: Mapping[Begun, Key]) -> None:
         """Close exactly these waits and digests now."""

@@ -80,7 +80,7 @@ async def decisions(connection: Connection, since: datetime, until: datetime) ->
         SELECT decisions.at, event, rule, decisions.rules_version, outcome, reason,
                account, task, decided_at
         FROM decisions JOIN events ON events.id = event
-        WHERE decided_at >= $1 AND decided_at < $2 AND outcome <> 'given_up'
+        WHERE decided_at >= $1 AND decided_at < $2
         ORDER BY decisions.at, decisions.id
         """,
         since,

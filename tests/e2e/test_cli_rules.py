@@ -110,7 +110,7 @@ async def test_a_faulty_file_does_not_keep_a_rule_from_being_stopped(
 
 
 async def test_other_commands_mention_it(command: Command, tmp_path: Path) -> None:
-    """Whoever checks, plans or lists reads that the file is not all, also of a rule that is gone."""
+    """Whoever checks, plans or lists reads that the file is not all; so of a rule that is gone."""
     assert "switched" not in (await command("check")).out
     await command("rules", "off", "job-done", "--reason", "too loud")
     for words in (("check",), ("plan",), ("accounts", "list")):

@@ -337,6 +337,23 @@ async def test_replay_decides_by_the_overrides_of_that_time(taskbell: Corridor) 
     assert found.decisions > 12
 
 
+async def test_replay_knows_of_waits_that_a_switch_has_ended(taskbell: Corridor) -> None:
+    """The next change begins another wait; neither is taken for the other."""
+    visit = await make(taskbell)
+    for name in ("Fix the roof", "Fix the fence"):
+        taskbell.clock.advance(timedelta(minutes=1))
+        await taskbell.webhook(taskbell.sandbox.kickserv.change(visit, name=name))
+        if name == "Fix the roof":
+            for rule in ("calm", "digest"):
+                await switched(taskbell, rule, Mode.OFF)
+                await switched(taskbell, rule, Mode.ON)
+    await taskbell.tick(minutes=31)
+    outcomes = [outcome for outcome, _ in await decided(taskbell, "calm")]
+    assert outcomes == ["given_up", "matched"]
+    found = await replayed(taskbell)
+    assert (found.missing, found.new) == ([], [])
+
+
 async def test_two_processes_notice_it_by_themselves(
     taskbell: Corridor, clock: VirtualClock, database_url: str
 ) -> None:
