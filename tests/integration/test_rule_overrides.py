@@ -93,10 +93,10 @@ async def test_a_rule_on_trial_says_by_whom(taskbell: Corridor) -> None:
     await switched(taskbell, "tell", Mode.TRIAL, "a typo in the text")
     await make(taskbell)
     await taskbell.deliver()
-    mark = "trial only (switched to trial by Ann (a typo in the text)): "
+    mark = "on trial (switched to trial by Ann (a typo in the text)): "
     assert await decided(taskbell, "tell") == [("matched", f"{mark}task.created")]
     assert await ends(taskbell, "tell") == [
-        ("skipped", f"{mark}would have been sent now to accounting")
+        ("skipped", f"{mark}it would have been sent now to accounting")
     ]
     assert taskbell.accounting.requests == []
 
@@ -155,7 +155,7 @@ async def test_what_was_planned_before_is_not_sent(taskbell: Corridor, mode: Mod
             Mode.TRIAL,
             (
                 "skipped",
-                "trial only (switched to trial by Ann): would have been sent now to accounting",
+                "on trial (switched to trial by Ann): it would have been sent now to accounting",
             ),
         ),
     ],
@@ -237,6 +237,8 @@ async def test_its_waits_and_digests_end(taskbell: Corridor, rule: str) -> None:
     await switched(taskbell, rule, Mode.ON)
     await taskbell.tick(hours=1)
     assert await taskbell.states(rule) == []
+    found = await explained(taskbell, number, rule)
+    assert found.says == "the rule was switched off by Ann (too loud)"
 
 
 async def test_to_follow_the_file_is_to_switch_as_well(taskbell: Corridor) -> None:
@@ -285,7 +287,7 @@ async def test_explain_says_who_switched_it_and_why(taskbell: Corridor) -> None:
     found = await explained(taskbell, number, "tell")
     assert (found.standing, found.says) == (
         ExplanationStatus.OFF,
-        "it was switched off by Ann (too loud)",
+        "the rule was switched off by Ann (too loud)",
     )
     await switched(taskbell, "tell", Mode.TRIAL)
     found = await explained(taskbell, number, "tell")
@@ -296,7 +298,7 @@ async def test_explain_says_who_switched_it_and_why(taskbell: Corridor) -> None:
     found = await explained(taskbell, await make(taskbell), "tell")
     assert (found.standing, found.says) == (
         ExplanationStatus.FIRED,
-        "trial only (switched to trial by Ann): task.created",
+        "on trial (switched to trial by Ann): task.created",
     )
     assert found.notes == ()
     await switched(taskbell, "tell", None)
@@ -369,7 +371,7 @@ async def test_two_processes_notice_it_by_themselves(
         await taskbell.receive(taskbell.visit())
         await eventually(partial(is_skipped, taskbell))
         [(_, reason)] = await decided(taskbell, "tell")
-        assert reason.startswith("trial only (switched to trial by Ann)")
+        assert reason.startswith("on trial (switched to trial by Ann)")
         assert taskbell.accounting.requests == []
     finally:
         for one in both:

@@ -181,7 +181,7 @@ def test_what_a_person_wants_sent_passes_what_holds_back_others(
 def test_a_rule_on_trial_since_then_would_have_sent_it(facts: GateFacts) -> None:
     """Planned while the rule was on; one that a person wants sent goes out all the same."""
     around = replace(facts, overrides={"all": Override(Mode.TRIAL, "Ann", NIGHT)})
-    reason = "trial only (switched to trial by Ann): would have been sent now to slack:#office"
+    reason = "on trial (switched to trial by Ann): it would have been sent now to slack:#office"
     assert said([candidate()], around) == {1: (State.SKIPPED, reason)}
     assert said([candidate(is_exempt=True), candidate(2, rule="other")], around) == {}
 
