@@ -170,7 +170,7 @@ async def _lock_due(connection: Connection, due: _Due) -> list[asyncpg.Record]:
                due.storm, due.muted_by, due.visit, due.announced, due.even_if_told,
                due.unread_since, due.flood, due.step, due.tells_of, due.send_at,
                asked.key::text AS approves_key, {silences.IN_FORCE},
-               {rule_overrides.IN_FORCE},
+               {rule_overrides.OF_RULE},
                original.receipt, original.on_undo AS undo,
                original.state AS original,
                events.kind, events.at, events.cause, events.before, events.after,

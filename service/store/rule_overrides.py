@@ -12,13 +12,12 @@ from service.store import Connection, Pool
 
 # The mode of a switch by which a rule follows the configuration again.
 AS_IN_FILE = "file"
-_LAST = """
-    SELECT DISTINCT ON (rule) rule, mode, by, at, reason FROM rule_overrides
-    ORDER BY rule, id DESC
+# A column for a statement about `due` deliveries, so that overrides cost no query of their own: the
+# last switch of a delivery's rule; null if there was none.
+OF_RULE = """
+    (SELECT row_to_json(last) FROM rule_overrides AS last WHERE last.rule = due.rule
+     ORDER BY id DESC LIMIT 1) AS override
 """
-# A column for statements that are made anyway, so that overrides cost no query of their own. The
-# value is null if there are none.
-IN_FORCE = f"(SELECT json_agg(last) FROM ({_LAST}) AS last WHERE mode <> 'file') AS overrides"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +36,22 @@ class Switch:
 
 async def read(connection: Pool | Connection) -> dict[str, Override]:
     """The override of each rule that has one, also of rules that are no longer configured."""
-    return in_force(await connection.fetch(f"SELECT {IN_FORCE}"))
+    rows = await connection.fetch(
+        """
+        SELECT DISTINCT ON (rule) rule, row_to_json(rule_overrides) AS override
+        FROM rule_overrides ORDER BY rule, id DESC
+        """
+    )
+    return in_force(rows)
 
 
 def in_force(rows: Sequence[asyncpg.Record]) -> dict[str, Override]:
-    """The overrides in the rows of a statement with the column `IN_FORCE`, by rule."""
-    found = rows[0]["overrides"] if rows else None
-    return {raw["rule"]: Override.from_json(raw) for raw in orjson.loads(found or "[]")}
+    """The overrides in rows with a `rule` and a column such as `OF_RULE`, by rule."""
+    texts = {row["rule"]: row["override"] for row in rows if row["override"] is not None}
+    last = {rule: orjson.loads(text) for rule, text in texts.items()}
+    return {
+        rule: Override.from_json(raw) for rule, raw in last.items() if raw["mode"] != AS_IN_FILE
+    }
 
 
 async def add(connection: Connection, rule: str, switch: Switch) -> None:

@@ -48,7 +48,7 @@ class Messages(Screen):
             states=STATES,
             channels=self._channels(form),
             accounts=self._accounts(form),
-            rules=sorted(config.rules.ids),
+            rules=sorted({*config.rules.ids, *(one.id for one in config.off)}),
             found=Found() if form.faults else await self._found(form),
         )
 
