@@ -207,9 +207,7 @@ class Api:
 
     async def _add_silence(self, request: Request) -> Response:
         """Store a silence that begins now, and return it."""
-        announced = request.headers.get("content-length")
-        said = _object(await read_body(request.receive, _BODY_BYTES, announced))
-        silence, anyway = read_silence(said, self._clock.now())
+        silence, anyway = read_silence(await _said(request), self._clock.now())
         try:
             if not anyway:
                 await silence_names.demand_known(self._pool, silence, self._names, ANYWAY)

@@ -260,8 +260,7 @@ _OF_ONE: Mapping[str, list[Schema]] = {
     "tasks": [_parameter("account", _LINE, "where several have a task of this id")],
 }
 # What may be answered beside 200.
-_ALWAYS = (403, 503)
-_GUARDED = (401, 429)
+_ALWAYS, _GUARDED = (403, 503), (401, 429)
 _ALSO: Mapping[str, tuple[int, ...]] = {"rules": (404,), "tasks/one": (400,)}
 _ACTIONS = (
     ("deliveries", "delivery", DELIVERY_ACTIONS),
@@ -335,7 +334,7 @@ def _new_silence(usual: tuple[int, ...]) -> Schema:
     properties = {
         **dict.fromkeys(SCOPES, name),
         "ends_at": _TIME,
-        "reason": {"type": "string", "pattern": TEXT, "minLength": 1, "maxLength": LONGEST_REASON},
+        "reason": _REASON | {"type": "string", "minLength": 1},
         "anyway": {**_TRUTH, "description": "also if a name is unknown"},
     }
     schema = {
