@@ -7,7 +7,8 @@ later, as old news, when it is on again.
 from service.domain.overrides import Mode
 from service.errors import TaskbellError
 from service.rules.verdict import Outcome
-from service.store import Connection, Pool, rule_overrides
+from service.store import Connection, Pool, changes, rule_overrides
+from service.store.changes import Action
 from service.store.rule_overrides import Switch
 
 
@@ -26,6 +27,7 @@ async def switch(pool: Pool, rule: str, written: Mode | None, done: Switch) -> N
         if done.mode is None and rule not in await rule_overrides.read(connection):
             raise NoOverride(f"the rule {rule} follows the configuration already")
         await rule_overrides.add(connection, rule, done)
+        await changes.record(connection, done.by, Action.RULE_SWITCHED, rule, done.at, done.said)
         mode = done.mode or written or Mode.OFF
         await _end_messages(connection, rule, mode, done)
         if mode is Mode.OFF:

@@ -11,7 +11,7 @@ _BETWEEN_GUESSES = timedelta(hours=1)
 
 
 class Action(StrEnum):
-    """What somebody did. The subject is a number, or the name of an account, channel or user."""
+    """What somebody did. The subject is a number, or the name of a rule, account or user."""
 
     MESSAGE_RETRIED = "message.retried"
     MESSAGE_CANCELLED = "message.cancelled"
@@ -31,6 +31,7 @@ class Action(StrEnum):
     WEBHOOK_RETRIED = "webhook.retried"
     WEBHOOK_IGNORED = "webhook.ignored"
     CHANNEL_TESTED = "channel.tested"
+    RULE_SWITCHED = "rule.switched"
     SIGNED_IN = "signed.in"
     SIGNED_OUT = "signed.out"
     SIGN_IN_FAILED = "sign-in.failed"

@@ -7,6 +7,7 @@ from datetime import datetime
 import asyncpg
 import orjson
 
+from service.domain.actors import Actor
 from service.domain.overrides import Mode, Override, described
 from service.store import Connection, Pool
 
@@ -25,13 +26,13 @@ class Switch:
     """What a person did with a rule `at` a time (UTC); `mode` None: it follows the file again."""
 
     mode: Mode | None
-    by: str
+    by: Actor
     at: datetime
     reason: str | None = None
 
     @property
     def said(self) -> str:
-        return described(self.mode, self.by, self.reason)
+        return described(self.mode, self.by.name, self.reason)
 
 
 async def read(connection: Pool | Connection) -> dict[str, Override]:
@@ -60,7 +61,7 @@ async def add(connection: Connection, rule: str, switch: Switch) -> None:
         "INSERT INTO rule_overrides (rule, mode, by, at, reason) VALUES ($1, $2, $3, $4, $5)",
         rule,
         switch.mode or AS_IN_FILE,
-        switch.by,
+        switch.by.name,
         switch.at,
         switch.reason,
     )
@@ -77,6 +78,6 @@ async def history(pool: Pool, rule: str, limit: int) -> list[Switch]:
         limit,
     )
     return [
-        Switch(row["mode"] and Mode(row["mode"]), row["by"], row["at"], row["reason"])
+        Switch(row["mode"] and Mode(row["mode"]), Actor(row["by"]), row["at"], row["reason"])
         for row in rows
     ]

@@ -109,7 +109,7 @@ class OperatorActions:
         if rule not in known and mode is not None:
             raise Problem(HTTPStatus.NOT_FOUND, _NO_RULE)
         written = known[rule].written if rule in known else None
-        done = Switch(mode, by.name, self._clock.now(), reason or None)
+        done = Switch(mode, by, self._clock.now(), reason or None)
         try:
             await rule_switches.switch(self._pool, rule, written, done)
         except NoOverride as error:

@@ -84,7 +84,8 @@ class Buttons:
         form = await read_form(request)
         said = _said(form) | {"mode": form.get("mode")}
         rule, text = request.path_params["id"], self._office.config.text
-        return await self._decided(self._actions.switch_rule(rule, text, said, BY), form)
+        switched = self._actions.switch_rule(rule, text, said, actor_of(request))
+        return await self._decided(switched, form)
 
     def _protected(self, endpoint: Endpoint) -> Endpoint:
         """The endpoint for logged-in users; another browser is redirected to the login."""

@@ -84,6 +84,7 @@ DEEDS = {
     "webhook.retried": ("had read again", "webhook", "/webhooks/"),
     "webhook.ignored": ("ignored", "webhook", "/webhooks/"),
     "channel.tested": ("sent a test message by", "channel", "/connections#channel-"),
+    "rule.switched": ("switched", "rule", "/rules/"),
     "signed.in": ("signed in", "", ""),
     "signed.out": ("signed out", "", ""),
     "sign-in.failed": ("could not sign in as", "", ""),

@@ -17,6 +17,7 @@ import orjson
 
 from service.clock import VirtualClock
 from service.config import Config, load
+from service.domain.actors import Actor
 from service.domain.overrides import Mode
 from service.http import open_client
 from service.outbox import Claim, attempts, claiming, rule_switches
@@ -119,7 +120,7 @@ class Corridor:
         """Ann switches a rule; no worker has noticed it yet."""
         known = modes(self.config.text, {})
         written = known[rule].written if rule in known else None
-        done = Switch(mode, "Ann", self.clock.now(), reason)
+        done = Switch(mode, Actor("Ann"), self.clock.now(), reason)
         await rule_switches.switch(self.pool, rule, written, done)
 
     async def take_out(self, channel: str) -> None:

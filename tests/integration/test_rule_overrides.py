@@ -11,6 +11,7 @@ from service import config
 from service.channels import ways
 from service.clock import VirtualClock
 from service.config import past_rules
+from service.domain.actors import Actor
 from service.domain.overrides import Mode
 from service.explain import Explanation, ExplanationStatus, RuleVersions
 from service.explain.explainer import explain
@@ -189,7 +190,7 @@ async def test_what_a_person_asked_for_still_goes_out(taskbell: Corridor) -> Non
     await make(taskbell)
     await taskbell.switch("later", Mode.OFF)
     [cancelled] = await taskbell.deliveries("later")
-    await operator_actions.retry(taskbell.pool, taskbell.clock, cancelled["id"])
+    await operator_actions.retry(taskbell.pool, taskbell.clock, cancelled["id"], by=Actor("Ann"))
     await taskbell.switch("later", Mode.OFF, "once more")
     await taskbell.deliver()
     assert await taskbell.states("later") == ["sent"]

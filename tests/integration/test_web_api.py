@@ -200,7 +200,7 @@ async def test_a_rule_is_switched_and_says_so(web: Site, pool: Pool) -> None:
     answer = await web.client.post(path, json={"mode": "trial", "reason": "a typo"})
     switched = answer.json()
     assert (switched["id"], switched["mode"]) == ("job-done", "trial")
-    assert switched["override"]["by"] == "someone over the API"
+    assert switched["override"]["by"] == "someone on this machine"
     assert switched["override"]["reason"] == "a typo"
     assert (await get(web, "/rules"))["data"] == [switched]
     freed = (await web.client.post(path, json={"mode": "file"})).json()

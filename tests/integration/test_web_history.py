@@ -336,4 +336,4 @@ async def test_old_entries_are_deleted(pool: Pool, clock: VirtualClock) -> None:
 def test_every_action_has_its_words() -> None:
     """And an action of a later version is shown by its own name."""
     assert set(labels.DEEDS) == set(Action)
-    assert labels.deed("rule.switched") == ("rule.switched", "", "")
+    assert labels.deed("rule.frozen") == ("rule.frozen", "", "")

@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from service.clock import VirtualClock
 from service.config import Config
 from service.diagnostics import Diagnostic
+from service.domain.actors import Actor
 from service.domain.model import Kind, State
 from service.domain.overrides import Mode
 from service.outbox import rule_switches
@@ -88,12 +89,10 @@ async def test_a_rule_is_switched_by_a_button(web: Site, pool: Pool, clock: Virt
     assert "Follow the file again" not in (await web.client.get("/rules")).text
     page = await press(web, "job-done", "off", "too loud")
     assert 'class="state off">off<' in page
-    assert "<b>Switched off</b> by <bdi>someone on the Taskbell page</bdi>" in page
+    assert "<b>Switched off</b> by <bdi>someone on this machine</bdi>" in page
     assert "<bdi>too loud</bdi>. The file says: on." in page
     reason = await pool.fetchval("SELECT reason FROM deliveries WHERE id = $1", waiting)
-    assert reason == (
-        "cancelled: the rule was switched off by someone on the Taskbell page (too loud)"
-    )
+    assert reason == ("cancelled: the rule was switched off by someone on this machine (too loud)")
     page = await press(web, "job-done", "trial", back="/rules/job-done")
     assert 'class="state held">on trial<' in page
     assert page.index("<b>Switched to trial</b>") < page.index("<b>Switched off</b>")
@@ -101,6 +100,14 @@ async def test_a_rule_is_switched_by_a_button(web: Site, pool: Pool, clock: Virt
     assert 'class="state ok">on<' in page
     assert "Switched" not in page
     assert "Left to the file" in (await web.client.get("/rules/job-done")).text
+    told = await pool.fetch("SELECT action, subject, detail FROM changes ORDER BY id DESC LIMIT 1")
+    assert [tuple(one) for one in told] == [
+        (
+            "rule.switched",
+            "job-done",
+            "set to follow the file again by someone on this machine",
+        )
+    ]
 
 
 async def test_enter_in_the_reason_presses_no_button(web: Site) -> None:
@@ -146,7 +153,7 @@ async def test_an_override_of_no_rule_is_shown_and_can_be_dropped(
     web: Site, pool: Pool, clock: VirtualClock
 ) -> None:
     """The rule is no longer in the configuration; what was done with it still is on record."""
-    done = Switch(Mode.OFF, "Ann", clock.now(), "moved")
+    done = Switch(Mode.OFF, Actor("Ann"), clock.now(), "moved")
     await rule_switches.switch(pool, "old-rule", Mode.ON, done)
     page = (await web.client.get("/rules")).text
     assert "has no effect" in page
@@ -179,10 +186,12 @@ async def test_a_web_process_notices_a_switch_by_itself(
 
     front = AppSwitch(made, configured(tmp_path, MORE))
     following = asyncio.create_task(front.follow_overrides(pool))
-    done = Switch(Mode.OFF, "Ann", clock.now())
+    done = Switch(Mode.OFF, Actor("Ann"), clock.now())
     await rule_switches.switch(pool, "job-done", Mode.ON, done)
     await eventually(lambda: built[-1] == ["tried"])
-    await rule_switches.switch(pool, "resting", Mode.OFF, Switch(Mode.ON, "Ann", clock.now()))
+    await rule_switches.switch(
+        pool, "resting", Mode.OFF, Switch(Mode.ON, Actor("Ann"), clock.now())
+    )
     await eventually(lambda: built[-1] == ["resting", "tried"])
     following.cancel()
     assert built[0] == ["job-done", "tried"]
