@@ -1,6 +1,7 @@
 """`${NAME}` and `${file:/path}` in the configuration: values from outside the file."""
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path as FilePath
@@ -20,13 +21,13 @@ _ALIKE = 0.85
 class Substitution:
     """Replaces references by values from `environ` and from files, and remembers them as secrets.
 
-    `problems` has the missing values; `values` has every inserted value, by its reference.
+    `problems` has the missing values; `values` has the references at a path, by what is put in.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self.problems: list[Issue] = []
-        self.values: dict[str, str] = {}
+        self.values: defaultdict[Path, dict[str, str]] = defaultdict(dict)
 
     def apply(self, data: Any, path: Path) -> Any:
         """`data` with every reference in it resolved; a missing one becomes a problem."""
@@ -60,7 +61,7 @@ class Substitution:
         if value is None:
             self.problems.append(Issue(path, message, hint, offset=match.start()))
             return reference
-        self.values[reference] = value
+        self.values[path][value] = reference
         return value
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, zip_longest
+from types import MappingProxyType
 
 from service.diagnostics import Diagnostic, Suggestion
 from service.document.messages import shortened
@@ -30,10 +31,14 @@ REFERENCE = re.compile(rf"\$\{{(?:{VARIABLE.pattern}|file:[^{{}}\"',\n]*)\}}")
 _USER = re.compile(r"(?<=//)(?!user:password@)\S+(?=@)")
 _TOP = re.compile(r"""["']?([^\s"':#{}\[\]-][^\s"':]*)["']?\s*:(\s|$)""")
 _NAMED = re.compile(r"(\s*(?:- +)*(?:[\w.-]+\s*:(?=\s|$)\s*)?)(.*)", re.DOTALL)
+_SCHEME = re.compile("[a-z+]+://")
+_NONE: Mapping[str, str] = MappingProxyType({})
 _LONGEST_LINE = 10_000  # longer lines do not help
 _SHORTEST = 4  # characters of a secret that are looked for in a sentence
-_SHORTEST_PART = 7  # of a part of one, unless it stands in quotes
-_PIECE = re.compile(r"""(?<!\S)(["'*!&<]*)(\S+)""")
+_SHORTEST_PART = 7  # of a part of one that begins or ends in the middle of a word
+_QUOTED = re.compile(r'"(.*)"', re.DOTALL)
+_SPACES = re.compile(r"(\s+)")
+_MARKED = re.compile(r"""(?<!\S)(['*!&<]+)(\S+)""")
 _AROUND = "\"'….,;:()[]<>/"
 
 
@@ -64,30 +69,57 @@ def _goes_on(value: str) -> bool:
     return not value or sum(map(value.count, "[{")) > sum(map(value.count, "]}"))
 
 
-def without(fault: Diagnostic, hidden: Mapping[str, str]) -> Diagnostic:
-    """The error, with other words in its sentence in place of `hidden` parts."""
+def without(
+    fault: Diagnostic, hidden: Mapping[str, str], elsewhere: Mapping[str, str] = _NONE
+) -> Diagnostic:
+    """The error, with other words in place of secrets; Taskbell's own words stay as they are.
+
+    `hidden` are the secrets at the error's own place, which its message may repeat, also in part:
+    in quotes, or behind a symbol of YAML. Those `elsewhere`, and what a hint repeats, are whole.
+    """
     hint = fault.hint
     if hint is not None and not isinstance(hint, Suggestion):
-        hint = _sentence(hint, hidden)
-    return replace(fault, message=_sentence(fault.message, hidden), hint=hint)
+        hint = _whole(hint, {**elsewhere, **hidden})
+    message = _quoted(_USER.sub(HIDDEN, fault.message), hidden)
+    message = _MARKED.sub(lambda word: word[1] + _word(word[2], hidden), message)
+    return replace(fault, message=_whole(message, {**elsewhere, **hidden}), hint=hint)
 
 
-def _sentence(text: str, hidden: Mapping[str, str]) -> str:
+def _whole(text: str, hidden: Mapping[str, str]) -> str:
+    """A sentence without the secrets in it that cannot be words of ours."""
     for value in sorted(hidden, key=len, reverse=True):
-        text = text.replace(shortened(value), f'"{hidden[value]}"')
-        if len(value) >= _SHORTEST:
+        is_no_word = not value.isalpha() and not _SCHEME.fullmatch(value)
+        if len(value) >= _SHORTEST_PART and is_no_word:
             text = text.replace(value, hidden[value])
-    return _PIECE.sub(lambda piece: _piece(piece, hidden), _USER.sub(HIDDEN, text))
+    return text
 
 
-def _piece(found: re.Match[str], hidden: Mapping[str, str]) -> str:
-    """A word of a sentence, unless it is a part of something hidden."""
-    mark, word = found.groups()
+def _quoted(text: str, hidden: Mapping[str, str]) -> str:
+    """A sentence without the secrets between its first and its last quotation mark."""
+    found = _QUOTED.search(text)
+    if found is None:
+        return text
+    said = found[1]
+    for value in sorted(hidden, key=len, reverse=True):
+        if shortened(value) == f'"{said}"' or len(value) >= _SHORTEST:
+            said = said.replace(shortened(value)[1:-1], hidden[value])
+    said = "".join(_word(word, hidden) for word in _SPACES.split(said))
+    return text[: found.start(1)] + said + text[found.end(1) :]
+
+
+def _word(word: str, hidden: Mapping[str, str]) -> str:
+    """A word that somebody wrote, unless it is a part of a secret."""
     bare = word.strip(_AROUND)
-    if not bare or (not mark and len(bare) < _SHORTEST_PART):
-        return found[0]
-    whole = next((value for value in hidden if bare in value), None)
-    return found[0] if whole is None else mark + word.replace(bare, hidden[whole])
+    whole = next((value for value in hidden if _is_part(bare, value)), None)
+    return word if whole is None else word.replace(bare, hidden[whole])
+
+
+def _is_part(word: str, value: str) -> bool:
+    """Whether a word shows a part of a secret: its beginning, a word in it, or a longer run."""
+    runs = range(len(word) - _SHORTEST_PART + 1)
+    if any(word[at : at + _SHORTEST_PART] in value for at in runs):
+        return True
+    return bool(word) and re.search(rf"(?<![^\W_]){re.escape(word)}(?![^\W_])", value) is not None
 
 
 def without_users(line: str) -> str:

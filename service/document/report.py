@@ -26,9 +26,9 @@ def faults_of(
         if problem in substitution.problems
         or not any(problem.path[: len(path)] == path for path in missing)
     ]
-    put_in = {value: reference for reference, value in substitution.values.items()}
+    document.secrets.add(substitution.values)
     found = [
-        document.secrets.redacted(_with_hint(document.fault(problem)), problem.path, put_in)
+        document.secrets.redacted(_with_hint(document.fault(problem)), problem.path)
         for problem in told
     ]
     clean = dict.fromkeys((*document.faults, *map(_with_comment, found)))

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any
 
 from service.diagnostics import Diagnostic, Path
@@ -29,8 +28,8 @@ class SecretValues:
         self._spans: defaultdict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
         self._commented: set[tuple[str, int]] = set()
         self._looked_at: set[tuple[Path, int, bool]] = set()
-        self._named: set[str] = set()
-        self._inside: defaultdict[Path, set[str]] = defaultdict(set)
+        self._named: dict[str, str] = {}
+        self._values: defaultdict[Path, dict[str, str]] = defaultdict(dict)
 
     def look_through(self, root: Node) -> None:
         """Collect the possible secrets of a file."""
@@ -62,7 +61,7 @@ class SecretValues:
 
     def _judge(self, node: Node, path: Path, *, is_secret: bool) -> None:
         if is_secret:
-            self._named |= _literals(node)
+            self._named |= dict.fromkeys(_literals(node), HIDDEN)
             self._hide(path, node)
         elif path[0] not in OPEN and not _is_harmless(path, node.scalar):
             self._hide(path, node)
@@ -77,22 +76,30 @@ class SecretValues:
             text = _COMMENT.sub(lambda found: "#" + stars(found[1]), text)
         return without_users(text)
 
-    def redacted(
-        self, fault: Diagnostic, path: Path, put_in: Mapping[str, str] = MappingProxyType({})
-    ) -> Diagnostic:
-        """An error about the value at `path`, without any possible secret.
+    def add(self, put_in: Mapping[Path, Mapping[str, str]]) -> None:
+        """Add the values from the environment and from files, with what is shown in their place."""
+        for path, values in put_in.items():
+            self._named |= values
+            self._values[_names(path)] |= values
 
-        `put_in` are the values from the environment and from files, with their replacements.
-        """
-        inside = self._inside.get(path[:2], set()) | self._inside.get(path[:1], set())
-        hidden = {**dict.fromkeys(self._named | inside, HIDDEN), **put_in}
-        return without(replace(fault, source_line=self.line(fault.file, fault.line - 1)), hidden)
+    def redacted(self, fault: Diagnostic, path: Path) -> Diagnostic:
+        """An error about the value at `path`, without any possible secret."""
+        around = _names(path)
+        hidden: dict[str, str] = {}
+        elsewhere = dict(self._named)
+        for place, values in self._values.items():
+            if place[: len(around)] == around or around[: len(place)] == place:
+                hidden |= values
+            elif place[:2] == around[:2]:  # in the same account or channel
+                elsewhere |= values
+        shown = replace(fault, source_line=self.line(fault.file, fault.line - 1))
+        return without(shown, hidden, elsewhere)
 
     def _hide(self, path: Path, node: Node) -> None:
         literals = _literals(node)
         if not literals:
             return
-        self._inside[path[:2]] |= literals
+        self._values[path] |= dict.fromkeys(literals, HIDDEN)
         lines = self._lines[node.file]
         for number in range(node.line, min(node.end_line + 1, len(lines))):
             start = node.column if number == node.line else 0
@@ -104,6 +111,11 @@ class SecretValues:
         lines = self._lines[key.file]
         behind = lines[key.end_line][key.end_column :] if key.end_line < len(lines) else ""
         return behind.lstrip().startswith(":")
+
+
+def _names(path: Path) -> Path:
+    """A path without the positions in lists: each of a list is as secret as all of it."""
+    return tuple(part for part in path if isinstance(part, str))
 
 
 def _literals(node: Node) -> set[str]:

@@ -154,3 +154,86 @@ def test_what_cannot_be_a_secret_is_shown(tmp_path: Path) -> None:
 def test_every_part_is_known_to_hold_secrets_or_none() -> None:
     """A part that is new in the configuration hides its values until somebody says it need not."""
     assert set(RootShape.model_fields) - OPEN == {"accounts", "channels", "users"}
+
+
+REALISTIC = {
+    "SLACK_TOKEN": "xoxb-a1b2job3-example-2business4hours-5task",
+    "SMTP": "smtp://office:Example1@mail.example.com:587",
+    "HOOK": "https://hooks.mybusiness.example.com/task/completed/text",
+}
+SYSTEMS = """\
+version: 1
+accounts:
+  a: { system: kickserv, slug: acme, base_url: "https://job.business.example.com", token: "${SLACK_TOKEN}" }
+channels:
+  slack: { kind: slack, token: "${SLACK_TOKEN}" }
+  email: { kind: email, url: "${SMTP}", from: "a@example.com" }
+  hook: { kind: webhook, url: "${HOOK}" }
+"""
+
+
+def answered(text: str, folder: Path) -> str:
+    file = folder / "t.yaml"
+    file.write_text(text, encoding="utf-8")
+    return "\n".join(map(str, check(file, REALISTIC)))
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (
+            '{ id: a, when: task.completed, if: task.tags == "job" }',
+            'task.tags is a list and "job"',
+        ),
+        ("{ id: job, when: { task.overdue: business } }", '"business" is not a length of time'),
+        ("{ id: b1, when: task.completed, settle: soon }", "write for example 30m, 2h or 1 day"),
+        ("{ id: 2business, when: task.exampel }", "there is no event task.exampel"),
+        ("{ id: e, when: task.completed, expires: example }", '"example" is not a length'),
+        ('{ id: t, when: task.completed, enabled: "text" }', 'shadow, not "text"'),
+        ('{ id: "a b!", when: task.completed }', "cannot be the id"),
+    ],
+)
+def test_a_secret_hides_nothing_of_a_rule(rule: str, said: str, tmp_path: Path) -> None:
+    """Names and literals of rules are no secrets, even if a token or an address has them in it."""
+    then = ', then: [{ notify: "slack:#o", text: x }] }'
+    found = answered(f"{SYSTEMS}rules:\n- {rule.removesuffix(' }')}{then}\n", tmp_path)
+    assert said in found
+    assert "***" not in found
+    assert "${" not in found
+
+
+@pytest.mark.parametrize(
+    ("account", "said"),
+    [
+        ("poll: example.com", "write for example 30m, 2h or 1 day"),
+        ('poll: "${HOOK}"', 'poll: "${HOOK}" is not a length of time'),
+        ('poll: "https://a-whole-number.must.be.test"', 'poll: "***" is not a length of time'),
+        ("per_minute: a-whole-number", 'per_minute must be a whole number, not "***"'),
+        ('base_url: "https//address.that.begins"', "must be an address that begins with https://"),
+        ('base_url: "ftp://${HOOK}"', "must be an address that begins with https:// or http://"),
+        ("lean: true-or-false", "unknown name: lean"),
+    ],
+)
+def test_the_words_of_a_message_are_shown(account: str, said: str, tmp_path: Path) -> None:
+    """What Taskbell says itself is no secret, even if the value that it is about has it in it."""
+    written = f"version: 1\naccounts:\n  b: {{ system: kickserv, slug: b, token: x, {account} }}\n"
+    assert said in answered(written, tmp_path)
+
+
+PLACES = ("poll", "per_minute", "base_url", "timezone", "webhook", "fields", "kee", "verify")
+AROUND = ("{}", "Bearer {}", "x{}y", "a b {} c", "{}{}", "https://u:{}@h", "n-{}-n " + "m" * 30)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(secret=WORDS, place=st.sampled_from(PLACES), around=st.sampled_from(AROUND))
+def test_a_value_from_the_environment_is_never_told(
+    secret: str, place: str, around: str, tmp_path: Path
+) -> None:
+    """Neither whole nor in part, wherever it is put in, and also if its text is cut."""
+    file = tmp_path / "t.yaml"
+    value = around.replace("{}", "${TOKEN}")
+    account = f'  a: {{ system: kickserv, slug: b, token: x, {place}: "{value}" }}\n'
+    file.write_text(f"version: 1\naccounts:\n{account}", encoding="utf-8")
+    faults = check(file, {"TOKEN": secret})
+    said = "\n".join(map(str, faults)).replace(str(file), "")
+    assert {part for at in range(len(secret) - 7) if (part := secret[at : at + 8]) in said} == set()
