@@ -15,6 +15,16 @@ from service.document.yaml_nodes import Node, is_unwritten
 _SECRET_NAMES = ("token", "secret", "password", "api_key", "url", "webhook_url")
 # Whose values are words of the configuration's own language.
 _WORDED = frozenset({"system", "kind", "timezone", "verify", "tls", "role"})
+# Values that are no secrets if they look like what their name asks for.
+_ADDRESS = re.compile(
+    r"([a-z]+://[a-z0-9.-]+|localhost|[a-z-]+(\.[a-z-]+)+|\d{1,3}(\.\d{1,3}){3})(:\d{1,5})?(/[a-z-]{1,20})*/?"
+)
+_FORMS = {
+    "base_url": _ADDRESS,
+    "api_url": _ADDRESS,
+    "slug": re.compile(r"[a-z-]{1,30}"),
+    "from": re.compile(r"([A-Za-z ]+ <)?[A-Za-z.+-]+@[a-z-]+(\.[a-z-]+)+>?"),
+}
 _WORD = re.compile(r"[A-Za-z][A-Za-z_/+-]{0,29}")
 _SMALL = re.compile(r"[+-]?\d{1,4}(\.\d{1,2})? ?([a-z]{0,2}|(business )?(minute|hour|day|week)s?)")
 _COMMENT = re.compile(r"(?:(?<=\s)|^)#(.*)")
@@ -127,8 +137,8 @@ def _is_harmless(path: Path, value: Any) -> bool:
     if isinstance(value, bool):
         return True
     text = str(value)
-    is_worded = path[-1] in _WORDED and _WORD.fullmatch(text)
-    return bool(is_worded or _SMALL.fullmatch(text))
+    form = _WORD if path[-1] in _WORDED else _FORMS.get(str(path[-1]), _SMALL)
+    return bool(form.fullmatch(text) or _SMALL.fullmatch(text))
 
 
 @lru_cache(maxsize=10_000)

@@ -145,10 +145,38 @@ def test_an_address_that_was_put_in(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_a_secret_is_shown(tmp_path: Path) -> None:
-    """A misspelt system, a number and a length of time are shown in their line."""
+    """A misspelt system, a number, a length of time and a slug are shown in their line."""
     text = "version: 1\naccounts:\n  a: { system: kikserv, poll: 5, per_minute: 0, slug: acme }\n"
     said = told(text, tmp_path)
-    assert "{ system: kikserv, poll: 5, per_minute: 0, slug: **** }" in said
+    assert "{ system: kikserv, poll: 5, per_minute: 0, slug: acme }" in said
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ('base_url: "k.test/api"', 'base_url: "k.test/api"'),
+        ('base_url: "ftp://10.0.0.1:80"', 'base_url: "ftp://10.0.0.1:80"'),
+        ('base_url: "k.test/x?key=s3cr3t"', 'base_url: ****'),
+        ('base_url: "https//u:s3cr3t@k.test"', 'base_url: ****'),
+        ("base_url: s3cr3t-9f8e7d6c.a1b2", "base_url: ********************"),
+        ("slug: acme-london, base_url: x", "slug: acme-london,"),
+        ("slug: s3cr3t, base_url: x", "slug: ******,"),
+        ("account_uuid: s3cr3t, base_url: x", "account_uuid: ******,"),
+    ],
+)
+def test_an_address_of_a_system_is_shown(line: str, shown: str, tmp_path: Path) -> None:
+    """If it looks like one, whoever reads the error sees what they wrote; else it may be a key."""
+    said = told(f"version: 1\naccounts:\n  a: {{ system: kickserv, {line} }}\n", tmp_path)
+    assert shown in said
+    assert "s3cr3t" not in said
+
+
+def test_a_sender_is_shown(tmp_path: Path) -> None:
+    """The address that messages come from is no secret; what looks like something else may be."""
+    channel = "channels:\n  a: {{ kind: email, url: x, from: {} }}\n"
+    said = told("version: 1\n" + channel.format('"Tasks <tasks@example.com>"'), tmp_path)
+    assert 'from: "Tasks <tasks@example.com>"' in said
+    assert "s3cr3t" not in told("version: 1\n" + channel.format("s3cr3t"), tmp_path)
 
 
 def test_every_part_is_known_to_hold_secrets_or_none() -> None:
@@ -164,7 +192,11 @@ REALISTIC = {
 SYSTEMS = """\
 version: 1
 accounts:
-  a: { system: kickserv, slug: acme, base_url: "https://job.business.example.com", token: "${SLACK_TOKEN}" }
+  a:
+    system: kickserv
+    slug: acme
+    base_url: "https://job.business.example.com"
+    token: "${SLACK_TOKEN}"
 channels:
   slack: { kind: slack, token: "${SLACK_TOKEN}" }
   email: { kind: email, url: "${SMTP}", from: "a@example.com" }
