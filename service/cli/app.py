@@ -4,12 +4,13 @@ Exit codes: 0 success, 1 negative result or error, 2 usage error.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 from typer.core import TyperGroup
 
 from service.cli import (
@@ -36,6 +37,7 @@ from service.cli import (
 )
 from service.cli import next as next_command
 from service.cli.output.console import err, print_line, tell_crash
+from service.document.messages import line
 from service.errors import TaskbellError
 from service.telemetry.visible import visible
 
@@ -47,7 +49,19 @@ def _version(*, is_asked: bool) -> None:
 
 
 class _Commands(TyperGroup):
-    """Escapes control characters in error messages about a command's usage, too."""
+    """Escapes control characters in error messages about a command's usage, too.
+
+    The help of a flag shows no type: `--json <bool>` reads as if a value had to follow.
+    """
+
+    def get_params(self, ctx: Any) -> Any:
+        return _without_flag_types(super().get_params(ctx))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            _without_flag_types(command.get_params(ctx))
+        return command
 
     def make_context(self, *given: Any, **named: Any) -> Any:
         with _said_visibly():
@@ -58,12 +72,21 @@ class _Commands(TyperGroup):
             return super().invoke(*given, **named)
 
 
+def _without_flag_types(params: Sequence[Any]) -> Sequence[Any]:
+    for param in params:
+        if getattr(param, "is_flag", False):
+            param.metavar = ""
+    return params
+
+
 @contextmanager
 def _said_visibly() -> Iterator[None]:
     # Typer writes control characters out, and neither all that act nor those in our own words.
     try:
         yield
     except typer.TyperException as error:
+        if isinstance(error.__cause__, ValidationError):
+            error.message = line("it", error.__cause__.errors()[0])
         error.message = visible(error.message)
         raise
 
@@ -94,11 +117,11 @@ _COMMANDS = (
 )
 for part in _COMMANDS:
     app.add_typer(part.app)
-app.add_typer(outbox.app, name="outbox")
-app.add_typer(accounts.app, name="accounts")
-app.add_typer(rules.app, name="rules")
-app.add_typer(silence.app, name="silence")
-app.add_typer(user.app, name="user")
+app.add_typer(outbox.app, name="outbox", cls=_Commands)
+app.add_typer(accounts.app, name="accounts", cls=_Commands)
+app.add_typer(rules.app, name="rules", cls=_Commands)
+app.add_typer(silence.app, name="silence", cls=_Commands)
+app.add_typer(user.app, name="user", cls=_Commands)
 
 
 @app.callback()

@@ -34,6 +34,7 @@ _WANTED = {
     "model_attributes_type": SETTINGS,
     "mapping_type": SETTINGS,
 }
+_CHOICES = frozenset({"literal_error", "enum"})
 _NUMBER = re.compile(r"\d|number")
 _BOUNDS = {
     "greater_than_equal": ("at least", "ge"),
@@ -62,6 +63,9 @@ def _found(value: Any, wanted: str) -> str:
 def sentence(name: str, detail: ErrorDetails) -> str:
     """Pydantic's message about a value, in the terms of a configuration."""
     kind = detail["type"]
+    if kind in _CHOICES:
+        expected = str(detail["ctx"]["expected"]).replace("'", "").replace("True", "true")
+        return must_be(name, expected, detail["input"])
     if kind in _WANTED:
         return must_be(name, _WANTED[kind], detail["input"])
     if kind in {"too_short", "string_too_short"}:
@@ -75,6 +79,17 @@ def sentence(name: str, detail: ErrorDetails) -> str:
     if kind == "string_pattern_mismatch":
         return f"{shortened(str(detail['input']))} cannot be the {name}"
     return f"{name}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"
+
+
+def line(name: str, detail: ErrorDetails) -> str:
+    """Pydantic's message about a value outside of a configuration, with what to write instead."""
+    context = detail.get("ctx", {})
+    if detail["type"] == "value_error":
+        return f"{name}: {detail['msg'].removeprefix('Value error, ')}"
+    if detail["type"] != "refused":
+        return sentence(name, detail)
+    hint = context["hint"]
+    return f"{name}: {context['message']}" + (f"; {hint}" if hint else "")
 
 
 def name_of(path: Path) -> str:

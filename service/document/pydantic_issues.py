@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from service.diagnostics import Issue, Path, Suggestion, did_you_mean
-from service.document.messages import DASHES, must_be, name_of, sentence, shortened
+from service.document.messages import DASHES, name_of, sentence, shortened
 from service.document.zones import likely_zone
 
 _EXAMPLES = {
@@ -50,8 +50,7 @@ def problem_of(
             hint = likely_zone(zone)
             return Issue(place, f"there is no time zone {shortened(zone)}", hint)
         case "literal_error" | "enum":
-            expected = str(context["expected"]).replace("'", "").replace("True", "true")
-            return Issue(place, must_be(name, expected, detail["input"]))
+            return Issue(place, sentence(name, detail))
         case _:
             return Issue(place, sentence(name, detail), _as_list(name, detail))
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.diagnostics import did_you_mean
+from service.document.messages import line
 from service.sandbox.faults import Fault
 from service.sandbox.system import System, TaskSystem
 
@@ -122,7 +123,7 @@ def _made(shape: type[Made], values: dict[str, Any]) -> Made:
     try:
         return TypeAdapter(shape).validate_python(values)
     except ValidationError as error:
-        wrong = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        wrong = (line(".".join(map(str, one["loc"])), one) for one in error.errors())
         raise HTTPException(422, "; ".join(wrong)) from error
 
 

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from service.document.messages import line
 from service.domain.durations import Length
 from service.errors import SettingsError
 from service.regular_file import read_regular
@@ -172,7 +173,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        faults += [_sentence(fault) for fault in error.errors()]
+        faults += [line(_name(fault), fault) for fault in error.errors()]
     if faults:
         raise SettingsError(
             "The settings have errors:\n" + "\n".join(f"  {fault}" for fault in faults)
@@ -192,6 +193,10 @@ def _demand(name: str, value: SecretStr | None) -> str:
     return value.get_secret_value()
 
 
+def _name(fault: ErrorDetails) -> str:
+    return ".".join(str(part) for part in fault["loc"]).upper()
+
+
 def _value(environ: Mapping[str, str], name: str) -> str | None:
     path = environ.get(f"{name}_FILE")
     if not path:
@@ -200,14 +205,6 @@ def _value(environ: Mapping[str, str], name: str) -> str | None:
     if len(found) > _LARGEST_VALUE:
         raise OSError(EFBIG, f"the file has more than {_LARGEST_VALUE} bytes", path)
     return found.decode().strip()
-
-
-def _sentence(fault: ErrorDetails) -> str:
-    name = ".".join(str(part) for part in fault["loc"]).upper()
-    message = fault["msg"].removeprefix("Value error, ")
-    message = message.replace("Input should be", "must be").partition(", unable")[0]
-    hint = fault.get("ctx", {}).get("hint")
-    return f"{name}: {message}" + (f"; {hint}" if hint else "")
 
 
 def is_loopback(host: str) -> bool:

@@ -1,5 +1,6 @@
 """The environment: what it may say, and that all its faults are told at once."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -30,10 +31,26 @@ def test_all_faults_are_told_at_once() -> None:
         )
     said = str(caught.value)
     assert "HOST: 0.0.0.0 can be reached by others" in said
-    assert "PORT: must be a valid integer" in said
+    assert 'PORT must be a whole number, not "eighty"' in said
     assert 'TASKBELL_KEEP_RECEIPTS: "14" is not a length of time; write for example' in said
     assert "TASKBELL_KEEP_DECISIONS: must be one day or more" in said
     assert "TASKBELL_KEEP_EVENTS: must be at least 500 days" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("PORT", "99999", "PORT must be at most 65535, not 99999"),
+        ("WORKERS", "0", "WORKERS must be at least 1, not 0"),
+        ("LOG_LEVEL", "LOUD", 'LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR, not "LOUD"'),
+        ("TASKBELL_OPEN_DOOR", "maybe", 'TASKBELL_OPEN_DOOR must be true or false, not "maybe"'),
+        ("TASKBELL_URL", "x", "TASKBELL_URL: must begin with http:// or https://"),
+    ],
+)
+def test_a_fault_shows_the_value_and_what_is_allowed(name: str, value: str, said: str) -> None:
+    """In the words that errors of the configuration have."""
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        read_settings({name: value})
 
 
 def test_on_another_address_than_loopback_a_token_is_needed() -> None:

@@ -1,0 +1,42 @@
+"""What the help of the commands says, each of them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from service.cli.app import app
+
+
+def _commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield words
+    for name, part in getattr(command, "commands", {}).items():
+        yield from _commands(part, (*words, name))
+
+
+COMMANDS = list(_commands(typer.main.get_command(app)))
+
+
+def help_of(*words: str) -> str:
+    return CliRunner().invoke(app, [*words, "--help"]).output
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_a_flag_asks_for_no_value(words: tuple[str, ...]) -> None:
+    """`--json` stands alone, and so does `--help`, in every command."""
+    said = help_of(*words)
+    assert "--help" in said
+    assert "bool" not in said
+
+
+def test_options_still_name_their_values() -> None:
+    """The value of an option that takes one is named."""
+    assert "<str>" in help_of("send-test")
+
+
+def test_an_option_without_effect_is_not_shown() -> None:
+    """The schema is always JSON; `--json` is accepted there, and not explained."""
+    assert "--json" not in help_of("schema")
+    assert CliRunner().invoke(app, ["schema", "--json"]).exit_code == 0
