@@ -12,6 +12,9 @@ from pydantic_core import PydanticCustomError
 Path: TypeAlias = tuple[str | int, ...]
 
 _FEW = 12
+_ALIKE = 0.65
+_SHARED = "task."
+_OPPOSITES = ("un", "in", "dis", "non", "not_", "re")  # disabled is near to enabled
 _SHOWN = 240  # characters of a line, and of a word in a message
 _LONG_WORD = re.compile(rf"(\S{{{_SHOWN}}})\S+")
 
@@ -109,12 +112,28 @@ class Suggestion(str):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """A Suggestion for an unknown word; without a similar word, the list of all if it is short."""
+    """A Suggestion for an unknown word; without a similar word, the list of all if it is short.
+
+    Words are compared without a part that all share: `task.done` is not like `task.reopened`.
+    """
     words = sorted(known)
     alike = [one for one in words if one.casefold() == word.casefold()]
-    close = alike or get_close_matches(word, words, n=1)
+    close = alike or _similar(word, words)
     if close:
         return Suggestion(close[0])
     if 0 < len(words) <= _FEW:
         return f"known here: {', '.join(words)}"
     return None
+
+
+def _similar(word: str, words: Iterable[str]) -> list[str]:
+    """The known word that a typing error explains; not one that says the opposite."""
+    behind = {one.removeprefix(_SHARED): one for one in words}
+    written = word.removeprefix(_SHARED)
+    close = get_close_matches(written, behind, n=1, cutoff=_ALIKE)
+    return [behind[one] for one in close if _negated(one) == _negated(written)]
+
+
+def _negated(word: str) -> str | None:
+    """The syllable at a word's beginning that can make it the opposite of the rest."""
+    return next((syllable for syllable in _OPPOSITES if word.startswith(syllable)), None)

@@ -239,7 +239,7 @@ def _open_doors(accounts: Iterable[Account]) -> Iterable[Issue]:
     for account in accounts:
         if account.webhook is not None and not account.webhook.is_signed:
             message = f"anyone on this machine can send webhooks to /hooks/{account.name}"
-            hint = "add verify: and secret: to the account's webhook: section"
+            hint = "replace verify: none by another scheme, such as verify: token, and add secret:"
             path = ("accounts", account.name, "webhook", "verify")
             yield Issue(path, message, hint, severity=Severity.WARNING)
 

@@ -36,7 +36,7 @@ def read_named(
             problems.append(_unknown_kind((*path, key), raw.get(key), shapes))
             problems += _common_problems(base, raw, key, path)
         else:
-            made, wrong = validated(shapes[kind], raw, path, {"name": name})
+            made, wrong = validated(shapes[kind], raw, path, {"name": name}, shapes)
             problems += wrong
             if made is not None:
                 found[name] = made
@@ -45,7 +45,8 @@ def read_named(
 
 def _unknown_kind(path: Path, kind: Any, known: Iterable[str]) -> Issue:
     if kind is None:
-        return Issue(path, f"{path[-1]} is missing", at_key=True)
+        hint = f"add {path[-1]}: one of {', '.join(sorted(known))}"
+        return Issue(path, f"{path[-1]} is missing", hint, at_key=True)
     return Issue(
         path, f"there is no {path[-1]} {shortened(str(kind))}", did_you_mean(str(kind), known)
     )

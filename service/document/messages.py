@@ -10,7 +10,7 @@ from service.diagnostics import Path
 _SHORT = 40  # characters of a value that are shown
 
 NO_VALUE = "has no value"
-SETTINGS = "settings written as name: value"
+SETTINGS = "a group of keys (key: value)"
 DASHES = "start each item on its own line with a dash (- )"
 _WANTED = {
     "string_type": "text",
@@ -63,11 +63,8 @@ def _found(value: Any, wanted: str) -> str:
 def sentence(name: str, detail: ErrorDetails) -> str:
     """Pydantic's message about a value, in the terms of a configuration."""
     kind = detail["type"]
-    if kind in _CHOICES:
-        expected = str(detail["ctx"]["expected"]).replace("'", "").replace("True", "true")
-        return must_be(name, expected, detail["input"])
-    if kind in _WANTED:
-        return must_be(name, _WANTED[kind], detail["input"])
+    if kind in _WANTED or kind in _CHOICES:
+        return must_be(name, _WANTED.get(kind) or _choices(detail), detail["input"])
     if kind in {"too_short", "string_too_short"}:
         return f"{name} is empty"
     if kind == "value_error":
@@ -79,6 +76,10 @@ def sentence(name: str, detail: ErrorDetails) -> str:
     if kind == "string_pattern_mismatch":
         return f"{shortened(str(detail['input']))} cannot be the {name}"
     return f"{name}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"
+
+
+def _choices(detail: ErrorDetails) -> str:
+    return str(detail["ctx"]["expected"]).replace("'", "").replace("True", "true")
 
 
 def line(name: str, detail: ErrorDetails) -> str:

@@ -1,7 +1,8 @@
 """Converts pydantic's errors to problems with their places in the document."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from ipaddress import ip_interface
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -18,6 +19,21 @@ _EXAMPLES = {
     "on_fail": 'write what to do instead, such as on_fail: [{ notify: "email:a@example.com" }]',
 }
 
+_MISSING = {
+    **_EXAMPLES,
+    "version": "add version: 1",
+    "id": "add id: a-name-of-your-choice",
+    "slug": "add slug: your-company, from app.kickserv.com/your-company",
+    "base_url": "add base_url: the system's address, which begins with https://",
+    "from": 'add from: "Tasks <tasks@example.com>"',
+    "every": "add every: 1h",
+    "max": "add max: 5, the greatest number",
+    "use": "add use: the name of opening hours, as under hours:",
+    "by": "add by: the field or the condition that groups tasks",
+    "token": "add token: ${NAME}, and set NAME in the environment",
+}
+
+_NETWORKS = frozenset({"ip_any_network", "ip_v4_network", "ip_v6_network"})
 _WORD = re.compile(r"\w+")
 _OF_WHAT_IS_NOT_THERE = frozenset({"missing", "value_error"})
 
@@ -28,10 +44,12 @@ def problem_of(
     path: Path,
     detail: ErrorDetails,
     given: Collection[str],
+    siblings: Mapping[str, type[BaseModel]],
 ) -> Issue:
     """A pydantic error in `data`, which is at `path`, with its place and a suggestion.
 
-    `given` are the names that nobody has to write there.
+    `given` are the keys that nobody has to write there; `siblings` the models that may stand in
+    place of this one.
     """
     place = (*path, *_place(data, detail))
     name = name_of(place)
@@ -39,9 +57,9 @@ def problem_of(
     match detail["type"]:
         case "extra_forbidden":
             shape = shape_at(model, detail["loc"][:-1])
-            return _unknown_name(place, shape, given)
+            return _unknown_key(place, shape, given, siblings if shape is model else {})
         case "missing":
-            return Issue(place, f"{name} is missing", _EXAMPLES.get(name), at_key=True)
+            return Issue(place, f"{name} is missing", _MISSING.get(name), at_key=True)
         case "refused":
             place = (*place, *context["inside"])
             return Issue(place, context["message"], context["hint"], context["offset"])
@@ -57,6 +75,8 @@ def problem_of(
 
 def _as_list(name: str, detail: ErrorDetails) -> str | None:
     """How to write one value where a list is expected."""
+    if detail["type"] in _NETWORKS:
+        return _as_network(str(detail["input"]))
     if detail["type"] not in {"list_type", "tuple_type"}:
         return _EXAMPLES.get(name)
     if isinstance(detail["input"], dict):
@@ -64,6 +84,17 @@ def _as_list(name: str, detail: ErrorDetails) -> str | None:
     if name in _EXAMPLES:
         return _EXAMPLES[name]
     return f"write [{detail['input']}]" if isinstance(detail["input"], str) else None
+
+
+def _as_network(written: str) -> str | None:
+    """How to write an address as a network; None if it is none."""
+    if written == "localhost":
+        return "write 127.0.0.0/8"
+    try:
+        meant = ip_interface(written)
+    except ValueError:
+        return None
+    return f"write {meant.network}, or {meant.ip}/{meant.max_prefixlen} for this address alone"
 
 
 def without_consequences(
@@ -82,11 +113,23 @@ def without_consequences(
     ]
 
 
-def _unknown_name(place: Path, shape: type[BaseModel] | None, given: Collection[str]) -> Issue:
-    name = str(place[-1])
-    known = {field.alias or key for key, field in shape.model_fields.items()} if shape else set()
-    hint = did_you_mean(name, known - set(given))
-    return Issue(place, f"unknown name: {name}", hint, at_key=True)
+def _unknown_key(
+    place: Path,
+    shape: type[BaseModel] | None,
+    given: Collection[str],
+    siblings: Mapping[str, type[BaseModel]],
+) -> Issue:
+    key = str(place[-1])
+    owners = [name for name, other in siblings.items() if key in _keys(other)]
+    if owners:
+        message = f"{key} cannot be set here: only {', '.join(owners)} can have it"
+        return Issue(place, message, at_key=True)
+    hint = did_you_mean(key, (_keys(shape) if shape else set()) - set(given))
+    return Issue(place, f"unknown key: {key}", hint, at_key=True)
+
+
+def _keys(shape: type[BaseModel]) -> set[str]:
+    return {field.alias or name for name, field in shape.model_fields.items()}
 
 
 def _place(data: Any, detail: ErrorDetails) -> Path:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -13,6 +14,7 @@ from service.document.pydantic_issues import problem_of, shape_at
 from service.domain.durations import parse_length
 
 Model = TypeVar("Model", bound=BaseModel)
+_NONE: Mapping[str, Any] = MappingProxyType({})
 Form = TypeVar("Form", bound="Shape")
 
 
@@ -29,13 +31,18 @@ class Shape(BaseModel):
 
 
 def validated(
-    model: type[Model], data: Any, path: Path, given: Mapping[str, Any] | None = None
+    model: type[Model],
+    data: Any,
+    path: Path,
+    given: Mapping[str, Any] = _NONE,
+    siblings: Mapping[str, type[BaseModel]] = _NONE,
 ) -> tuple[Model | None, list[Issue]]:
     """The model made of `data` and of `given` values, or every problem with it.
 
+    A key that only one of the `siblings` has is reported with their names.
+
     Durations are parsed as everywhere in the configuration (`2m`).
     """
-    beside = given or {}
     if not isinstance(data, dict):
         what = f"each of {name_of(path)}" if isinstance(path[-1], int) else name_of(path)
         return None, [Issue(path, must_be(what, SETTINGS, data))]
@@ -44,22 +51,27 @@ def validated(
     rest = {name: value for name, value in data.items() if name not in wrong}
     problems += [
         Issue((*path, name), f"{name} cannot be set here; it is the key above", at_key=True)
-        for name in beside
+        for name in given
         if name in data
     ]
     try:
-        made = model.model_validate({**rest, **lengths, **beside})
+        made = model.model_validate({**rest, **lengths, **given})
     except ValidationError as error:
-        return None, _innermost([*problems, *_found(error, model, data, path, beside)])
+        return None, _innermost([*problems, *_found(error, model, data, path, given, siblings)])
     return (None if problems else made), problems
 
 
-def salvaged(shape: type[Form], data: Any, path: Path) -> tuple[Form | None, list[Issue]]:
+def salvaged(
+    shape: type[Form],
+    data: Any,
+    path: Path,
+    siblings: Mapping[str, type[BaseModel]] = _NONE,
+) -> tuple[Form | None, list[Issue]]:
     """The model made of the valid parts of `data`, and every problem with the rest.
 
     None if a required part is invalid.
     """
-    made, problems = validated(shape, data, path)
+    made, problems = validated(shape, data, path, siblings=siblings)
     if made is not None or not isinstance(data, dict):
         return made, problems
     sound = _sound(shape, data, [problem.path[len(path) :] for problem in problems])
@@ -88,10 +100,11 @@ def _found(
     model: type[BaseModel],
     data: Mapping[str, Any],
     path: Path,
-    beside: Collection[str],
+    given: Collection[str],
+    siblings: Mapping[str, type[BaseModel]],
 ) -> list[Issue]:
     details = error.errors(include_url=False)
-    return [problem_of(model, data, path, detail, beside) for detail in details]
+    return [problem_of(model, data, path, detail, given, siblings) for detail in details]
 
 
 def _innermost(problems: Collection[Issue]) -> list[Issue]:

@@ -1,15 +1,15 @@
 """Triggers: the events that a rule reacts to, parsed from `when:`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import time, timedelta
 from typing import Any, TypeAlias
 
 from pydantic_core import PydanticCustomError
 
-from service.diagnostics import did_you_mean, refused
-from service.document.messages import must_be
+from service.diagnostics import Suggestion, did_you_mean, refused
+from service.document.messages import must_be, shortened
 from service.domain.alarms import Alarm
 from service.domain.durations import parse_length
 from service.domain.model import Event, Kind, Task
@@ -41,6 +41,18 @@ FIELDS = {
     "task.reassigned": ("assignee", "assignees"),
     "task.changed": tuple(names(Task)),
 }
+# What people and other systems call these events.
+_SYNONYMS = {
+    **dict.fromkeys(("done", "finished", "closed", "resolved"), "completed"),
+    **dict.fromkeys(("updated", "modified", "edited"), "changed"),
+    **dict.fromkeys(("new", "added", "opened"), "created"),
+    **dict.fromkeys(("moved", "postponed", "delayed", "scheduled"), "rescheduled"),
+    **dict.fromkeys(("assigned", "unassigned"), "reassigned"),
+    **dict.fromkeys(("uncompleted", "incomplete", "unfinished"), "reopened"),
+    "removed": "deleted",
+    **dict.fromkeys(("undeleted", "recovered"), "restored"),
+    **dict.fromkeys(("late", "missed"), "overdue"),
+}
 _ANY_TIME = re.compile(r"(\d{1,2})(?:[:.h](\d{2}))?(?::\d{2})?\s*(am|pm)?")
 CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _BEFORE, _AFTER = -1, 1
@@ -53,6 +65,7 @@ SIGNAL, SCHEDULE = "signal", "schedule"
 # The clock watches open tasks only, so that a completion is never a date to count from.
 ANCHORS = ("due", "start", "end", "created_at", "updated_at")
 _CUSTOM = re.compile(r"""fields(?:\.(?P<name>\w+)|\[(["'])(?P<quoted>[^"'\n]+)\2\])""")
+_OWN = "fields."
 _PAST = frozenset({"created_at", "updated_at"})
 _ANY_GUARANTEED = frozenset(
     {*(f"task.{anchor}" for anchor in ANCHORS), "task.completed_at", BEFORE}
@@ -154,10 +167,21 @@ def _named(name: str, argument: Any) -> Trigger:
         raise refused("signal needs a name", "write { signal: leaving }")
     if name not in KINDS:
         known = {*KINDS, *CLOCK, SIGNAL, SCHEDULE}
-        raise refused(f"there is no event {name}", did_you_mean(name, known))
+        raise refused(f"there is no event {name}", _meant(name, known))
     if argument is None:
         return Trigger(KINDS[name])
     return Trigger(KINDS[name], _fields(name, argument))
+
+
+def _meant(name: str, known: Collection[str]) -> str:
+    """What to write in place of a name that is no event; all events if that is unclear."""
+    word = name.removeprefix("task.").casefold()
+    if (synonym := _SYNONYMS.get(word)) is not None:
+        return Suggestion(f"task.{synonym}")
+    if word in FIELDS["task.changed"]:
+        return f"write {{ task.changed: [{word}] }}"
+    hint = did_you_mean(name, known)
+    return hint or f"events: {', '.join(sorted(known))}, before, after"
 
 
 def _fields(name: str, argument: Any) -> frozenset[str]:
@@ -207,10 +231,20 @@ def _anchor(value: Any, direction: str) -> str:
     if (custom := _CUSTOM.fullmatch(field)) is not None:
         return f"{CUSTOM}{custom['name'] or custom['quoted']}"
     if field not in ANCHORS:
-        known = [*(f"task.{anchor}" for anchor in ANCHORS), "task.fields.NAME"]
-        hint = did_you_mean("" if field in names(Task) else f"task.{field}", known)
-        raise refused(f"{direction} needs a date that open tasks have", hint, inside=(direction,))
+        message = f"{direction} needs a date that open tasks have, not {shortened(str(value))}"
+        raise refused(message, _date(field, direction), inside=(direction,))
     return field
+
+
+def _date(field: str, direction: str) -> str:
+    """What to write in place of a field that cannot be counted from."""
+    known = [f"task.{anchor}" for anchor in ANCHORS]
+    if field.startswith(_OWN):
+        return f'write task.fields["{field.removeprefix(_OWN)}"]'
+    hint = None if field in names(Task) else did_you_mean(f"task.{field}", known)
+    if isinstance(hint, Suggestion):
+        return hint
+    return f"{direction} can use {', '.join(known)} and task.fields.NAME"
 
 
 def _signal(value: Mapping[str, Any]) -> Trigger:

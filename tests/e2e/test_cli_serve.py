@@ -33,7 +33,7 @@ async def test_a_faulty_configuration_is_told_before_anything_starts(tmp_path: P
     result = await taskbell(tmp_path, "serve")
     assert (result.code, result.out) == (1, "")
     assert "taskbell.yaml:4:9: there is no event task.complete" in result.err
-    assert "taskbell.yaml:6:3: unknown name: wen" in result.err
+    assert "taskbell.yaml:6:3: unknown key: wen" in result.err
     assert [path.name for path in tmp_path.iterdir()] == ["taskbell.yaml"]
 
 

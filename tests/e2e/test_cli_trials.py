@@ -110,7 +110,7 @@ async def test_a_faulty_configuration_is_not_tested(file: Path) -> None:
     result = await taskbell(file.parent, "test")
     assert (result.code, result.out) == (1, "")
     assert "taskbell.yaml:9:9: there is no event task.complete\n" in result.err
-    assert "taskbell.yaml:13:3: unknown name: begin\n" in result.err
+    assert "taskbell.yaml:13:3: unknown key: begin\n" in result.err
     assert "API_TOKEN" not in result.err
 
 

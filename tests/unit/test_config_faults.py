@@ -76,12 +76,14 @@ FILES = {
         "16:28: wait cannot be used with a schedule, which sends all tasks at once | remove wait"
     ),
     listed("for_each: tasks.filter(t, true)", "if: before.done"): (
-        "16:7: before cannot be used here"
+        "16:7: before cannot be used here | this can use event, now, task"
     ),
     rule("group: { by: task.title }"): (
         "15:3: wait is missing in group | write how long to collect tasks, such as wait: 30m"
     ),
-    rule("group: { wait: 1h }"): "15:3: by is missing",
+    rule(
+        "group: { wait: 1h }"
+    ): "15:3: by is missing | add by: the field or the condition that groups tasks",
     rule("group: { by: task.tags, wait: 1h }"): (
         "15:16: by must be text, a number or a date, not a list"
     ),
@@ -109,13 +111,13 @@ FILES = {
         f"16:30: task cannot be used here | {SEVERAL}"
     ),
     gathered("notify: customer:details"): (
-        "16:20: customer needs exactly one task, and this rule has none or several | remove group"
+        "16:20: customer needs exactly one task, and a digest (group) has several | remove group"
     ),
     gathered("notify: slack:#o, text: hi, repeat: { every: 1h, max: 2 }"): (
-        "16:48: repeat needs exactly one task, and this rule has none or several | remove group"
+        "16:48: repeat needs exactly one task, and a digest (group) has several | remove group"
     ),
     gathered("complete_task: true"): (
-        "16:27: complete_task needs exactly one task, and this rule has none or several"
+        "16:27: complete_task needs exactly one task, and a digest (group) has several"
         " | remove group"
     ),
     rule("muted_by: { rule: s, same: task.id }"): "15:21: there is no rule s | known here: r",
@@ -126,8 +128,7 @@ FILES = {
     ),
     rule("muted_by: { rule: s }"): "15:3: same is missing",
     rule("group: { by: task.title, wait: 1h }", "muted_by: { rule: s, same: task.id }"): (
-        "16:13: muted_by needs exactly one task, and this rule has none or several"
-        " | remove muted_by"
+        "16:13: muted_by needs exactly one task, and a digest (group) has several | remove muted_by"
     ),
     f"{HEAD}storm: {{ messages: 0 }}\n": "12:20: messages must be at least 1, not 0",
     f"{HEAD}storm: {{ within: 30s }}\n": "12:18: within must be at least a minute",
@@ -141,7 +142,10 @@ FILES = {
     then("notify: slack:#o, text: hi, approve: customer:details"): (
         "15:49: approve cannot use customer | use one of your own channels, such as slack:#dispatch"
     ),
-    then("wait: 2h, approve: slack:#o"): "15:22: unknown name: approve | known here: wait",
+    then("wait: 2h, approve: slack:#o"): (
+        "15:22: approve cannot be set here: only notify, create_task, update_task, complete_task,"
+        " reopen_task, delete_task can have it"
+    ),
 }
 
 

@@ -166,7 +166,7 @@ def test_one_rule_with_faults_of_every_sort(tmp_path: Path) -> None:
             '  then: [{ notify: "slakc:#o", text: "{{ task.title" }]\n',
         )
     assert [(fault.line - 12, fault.message) for fault in caught.value.faults] == [
-        (3, "unknown name: wehn"),
+        (3, "unknown key: wehn"),
         (4, "a task has no titel"),
         (5, "unknown name: x"),
         (6, "there is no channel slakc"),

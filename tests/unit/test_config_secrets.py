@@ -243,7 +243,7 @@ def test_a_secret_hides_nothing_of_a_rule(rule: str, said: str, tmp_path: Path) 
         ("per_minute: a-whole-number", 'per_minute must be a whole number, not "***"'),
         ('base_url: "https//address.that.begins"', "must be an address that begins with https://"),
         ('base_url: "ftp://${HOOK}"', "must be an address that begins with https:// or http://"),
-        ("lean: true-or-false", "unknown name: lean"),
+        ("lean: true-or-false", "unknown key: lean"),
     ],
 )
 def test_the_words_of_a_message_are_shown(account: str, said: str, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from copy import deepcopy
 
+import pytest
+
 from service.diagnostics import Suggestion, did_you_mean
 
 
@@ -23,3 +25,30 @@ def test_few_known_words_are_listed_in_place_of_a_guess() -> None:
     hint = did_you_mean("xyz", {"due", "title"})
     assert hint == "known here: due, title"
     assert not isinstance(hint, Suggestion)
+
+
+@pytest.mark.parametrize(
+    ("word", "known"),
+    [
+        ("disabled", {"enabled", "id"}),
+        ("incomplete", {"completed"}),
+        ("task.uncompleted", {"task.completed"}),
+        ("task.opened", {"task.reopened"}),
+        ("task.done", {"task.reopened", "task.deleted"}),
+        ("task.updated", {"task.created", "task.deleted"}),
+        ("tags", {"status", "priority"}),
+    ],
+)
+def test_a_word_that_says_something_else_is_no_suggestion(word: str, known: set[str]) -> None:
+    """However near its letters are."""
+    assert not isinstance(did_you_mean(word, known), Suggestion)
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("task.compleet", "task.completed"), ("completed", "task.completed"), ("untill", "until")],
+)
+def test_a_typing_error_is_explained(word: str, meant: str) -> None:
+    """Also without `task.`, and of a word that begins like an opposite."""
+    known = {"task.completed", "task.reopened", "until", "unique"}
+    assert did_you_mean(word, known) == f"did you mean {meant}?"

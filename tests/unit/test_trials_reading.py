@@ -48,8 +48,8 @@ def test_what_is_called_wrongly_is_said_once(tmp_path: Path) -> None:
     file = tmp_path / "t.yaml"
     file.write_text(text.replace("${API_TOKEN}", "t0ken"), encoding="utf-8")
     assert [fault.message for fault in check(file, ENVIRON)] == [
-        "unknown name: acounts",
-        "unknown name: rulez",
+        "unknown key: acounts",
+        "unknown key: rulez",
     ]
 
 

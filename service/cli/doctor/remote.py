@@ -120,7 +120,7 @@ def _door(subject: str, account: Account) -> list[Finding]:
             subject,
             "webhooks are not verified: anyone who can reach"
             f" /hooks/{account.name} can send fake ones",
-            "add verify: and secret: to the account's webhook: section",
+            "replace verify: none by another scheme, such as verify: token, and add secret:",
         )
     ]
 

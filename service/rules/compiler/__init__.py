@@ -22,7 +22,7 @@ from service.rules.compiler.missing_fields import (
     never_ending_until,
     never_triggered,
 )
-from service.rules.compiler.shapes import RuleShape
+from service.rules.compiler.shapes import STEPS, RuleShape
 from service.rules.compiler.steps import StepReader
 from service.rules.groups import MOST, Grouping
 from service.rules.hours import Hours
@@ -61,7 +61,7 @@ class Compiler:
         self.problems += _twice(raws)
         for position, raw in enumerate(raws):
             path: Path = ("rules", position)
-            shape, problems = salvaged(RuleShape, raw, path)
+            shape, problems = salvaged(RuleShape, raw, path, STEPS)
             self.problems += problems
             if shape is None:
                 continue
@@ -122,7 +122,8 @@ class Compiler:
             return MuteIndex()
         is_about_none = shape.when.kinds == {Kind.SCHEDULED} and shape.for_each is None
         if shape.group is not None or is_about_none:
-            message = "muted_by needs exactly one task, and this rule has none or several"
+            why = "a digest (group) has several" if shape.group else "a schedule has none"
+            message = f"muted_by needs exactly one task, and {why}"
             self._fault((*path, "muted_by"), message, "remove muted_by")
             return MuteIndex()
         same = self._all(key, shape.muted_by.same, (*path, "muted_by", "same"), sure, asked)

@@ -67,17 +67,18 @@ def _without_task(shape: RuleShape, path: Path) -> Iterable[Issue]:
     if shape.until is not None and shape.group is None:
         message = "until needs a task, and this schedule has none"
         yield Issue((*path, "until"), message, hint, at_key=True)
-    yield from _about_one(shape.then, (*path, "then"), hint)
+    why = "a digest (group) has several" if shape.group else "a schedule has none"
+    yield from _about_one(shape.then, (*path, "then"), why, hint)
 
 
-def _about_one(steps: Any, path: Path, hint: str) -> Iterable[Issue]:
+def _about_one(steps: Any, path: Path, why: str, hint: str) -> Iterable[Issue]:
     """The problems with steps that need one task, such as a message by its own system."""
     for position, step in enumerate(steps if isinstance(steps, list | tuple) else ()):
         place = (*path, position)
         for name, value in step.items() if isinstance(step, dict) else ():
             action = str(value).partition(":")[0] if name == "notify" else name
             if (action in BUILT_IN and action != CREATE) or name in _OF_ONE_TASK:
-                message = f"{action} needs exactly one task, and this rule has none or several"
+                message = f"{action} needs exactly one task, and {why}"
                 yield Issue((*place, name), message, hint)
             elif name == "on_fail":
-                yield from _about_one(value, (*place, name), hint)
+                yield from _about_one(value, (*place, name), why, hint)

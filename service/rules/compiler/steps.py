@@ -7,7 +7,7 @@ from typing import Any
 from service.diagnostics import Issue, Path, Severity, did_you_mean
 from service.document.files import Folder
 from service.document.messages import DASHES, must_be
-from service.document.validation import salvaged
+from service.document.validation import Shape, salvaged
 from service.domain.system_actions import BARE, BUILT_IN, CREATE, NOTIFICATIONS
 from service.rules.capabilities import UNKNOWN_CHANNEL, Capabilities, ChannelCapabilities
 from service.rules.compiler.missing_fields import MissingFields
@@ -20,6 +20,7 @@ from service.rules.compiler.shapes import (
     DeleteShape,
     NotifyShape,
     ReopenShape,
+    RuleShape,
     StepShape,
     UpdateShape,
     WaitShape,
@@ -29,6 +30,9 @@ from service.rules.compiler.unwritable import unwritable
 from service.rules.steps import Action, Approver, Pause, Repeat, Step
 
 _UNDOING = {"update": "rewrite", "thread": "answer", "retract": "remove"}
+
+# What has the keys that a step may lack.
+_KEYS: Mapping[str, type[Shape]] = {**STEPS, "the rule": RuleShape}
 
 
 @dataclass(slots=True)
@@ -101,7 +105,7 @@ class StepReader:
         shape_class = self._shape_class(raw, path)
         if shape_class is None:
             return None
-        shape, problems = salvaged(shape_class, raw, path)
+        shape, problems = salvaged(shape_class, raw, path, _KEYS)
         self.problems += problems
         return shape
 

@@ -38,6 +38,7 @@ _EXAMPLES = {
     "filter": 'task.tags.filter(t, t != "vip")',
 }
 _ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): ([^\n]*?)(?: \[[A-Z_]+\])?$", re.MULTILINE)
+_FAILED = "*error*"  # the type of what has an error of its own
 _KINDS = {
     "string": "text",
     "int": "a number",
@@ -63,6 +64,11 @@ _NOT = "not"
 _COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
 _UNREADABLE = "the expression cannot be read here"
 _AFTER = re.compile(r"""\s*("[^"]*"|'[^']*'|[\w.]+)\s*(?:$|&&|\|\||\))""")
+_DAY = re.compile(r"""["'](\d{4}-\d{2}-\d{2})""")
+_UNIT = r"(\d{1,4})\s*(s|m|h|d|w|sec|min|(?:second|minute|hour|day|week)s?)"
+_LENGTH = re.compile(rf"""["']{_UNIT}["']""")
+_LENGTH_HERE = re.compile(rf"(?<![\w.]){_UNIT}$")
+_TIMES = {"d": 24, "w": 24 * 7}  # hours
 _BEFORE = re.compile(r"([\w.]+)\s*$")
 
 
@@ -71,7 +77,7 @@ def explain(text: str, error: str, path: Path) -> list[Issue]:
     found = list(_ERROR.finditer(error))
     if not found:
         return [Issue(path, _limit(error))]
-    problems = [_problem(text, one, path) for one in found]
+    problems = [_problem(text, one, path) for one in found if _FAILED not in one[3]]
     is_syntax = found[0][3].startswith("Syntax error")
     return problems[:1] if is_syntax else problems
 
@@ -153,10 +159,28 @@ def _mismatch(match: re.Match[str], text: str, offset: int) -> tuple[str, str | 
     if len(kinds) != 2 or not operator or operator[0].isalpha():  # noqa: PLR2004
         return f"{operator or 'this'} cannot be used with {' and '.join(kinds)}", hint
     left, right = _BEFORE.search(text[:offset]), _AFTER.match(text[offset + len(operator) :])
+    hint = _as_date(kinds, text) or hint
     if left and right and kinds[0] != kinds[1]:
         which = f"{left[1]} is {kinds[0]} and {right[1]} is {kinds[1]}"
         return f"{which}; they cannot be {_used(operator)} {operator}", hint
     return f"{kinds[0]} and {kinds[1]} cannot be {_used(operator)} {operator}", hint
+
+
+def _as_date(kinds: list[str], text: str) -> str | None:
+    """How to write the text that a date is compared or combined with."""
+    if sorted(kinds) != sorted((kind("timestamp"), kind("string"))):
+        return None
+    day = _DAY.search(text)
+    if day is None and (length := _LENGTH.search(text)) is not None:
+        return _as_duration(length)
+    return f'write timestamp("{day[1] if day else "2026-05-01"}T00:00:00Z")'
+
+
+def _as_duration(length: re.Match[str]) -> str:
+    """A number and a unit, as an expression has them: in hours, minutes or seconds."""
+    unit = length[2][0].lower()
+    amount = int(length[1]) * _TIMES.get(unit, 1)
+    return f'write duration("{amount}{unit if unit in "ms" else "h"}")'
 
 
 def _used(operator: str) -> str:
@@ -205,6 +229,8 @@ def _syntax(match: re.Match[str], text: str, offset: int) -> tuple[str, str | No
     if text[:offset].rstrip().endswith(_NOT):
         return "not does not fit here", "write !"
     word = rest.split()[0]
+    if (length := _LENGTH_HERE.search(f"{text[:offset]}{word}")) is not None:
+        return f"{word} does not fit here", _as_duration(length)
     hints = {
         "and": "write &&",
         "or": "write ||",

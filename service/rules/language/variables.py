@@ -11,6 +11,7 @@ ALL_TASKS = WORDS | {"tasks"}
 # What is still known when `until` is asked: the event is forgotten, and so is its zone.
 LASTING = WORDS - {"date"} | {"task"}
 
+_VARIABLES = frozenset({"task", "before", "event", "group", "tasks", "now"})
 _SEVERAL = (
     "a digest has several tasks: write group.key, group.size or"
     " {% for task in group.tasks %}…{% endfor %}"
@@ -26,4 +27,6 @@ def misplaced(name: str, subjects: frozenset[str], path: Path, offset: int | Non
     """The error for a name where only these `subjects` can be used."""
     is_about_one = "group" in subjects and name in {"task", "before"}
     hint = _SEVERAL if is_about_one else _HINTS.get(name)
+    if hint is None:
+        hint = f"this can use {', '.join(sorted(subjects & _VARIABLES))}"
     return Issue(path, f"{name} cannot be used here", hint, offset)
