@@ -66,10 +66,10 @@ FINAL = 500
 class EmailOptions(ChannelOptions):
     """`url` is the operator's own mail server; `from` is the sender, with or without a name.
 
-    `tls` says how the way to the server is protected: verify, unverified, or none; if not given,
-    as the server offers it, and never without for a password that leaves this machine. `ca` is the
-    path to a PEM with the only certificates, or authorities, that are trusted; if not given, those
-    that the operating system trusts.
+    `tls` is how the connection is encrypted: verify, with a trusted certificate; unverified, with
+    any certificate; none, not at all; not given, if the server supports it, and always if a
+    password leaves this machine. `ca` is the path to a PEM file: only the certificates in it are
+    trusted; not given, those of the operating system.
     """
 
     url: SecretStr

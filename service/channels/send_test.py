@@ -32,7 +32,7 @@ async def send_test(
     """
     name, kind = options.name, kinds()[options.kind]
     if kind.needs_target and not target:
-        raise NotSent(f"{name} needs a recipient; write {name}:RECIPIENT, such as slack:#office")
+        raise NotSent(f"{name} needs a target; write {name}:TARGET, such as slack:#office")
     address = f"{name}:{target}" if target else name
     async with open_client(allow) as client:
         channel = kind(options, client, clock)

@@ -30,7 +30,7 @@ Believes = Annotated[
     bool,
     typer.Option(
         "--believe",
-        help="Treat every task that the system no longer shows as deleted, now.",
+        help="Accept that all missing tasks are deleted. This triggers rules for task.deleted.",
     ),
 ]
 Waits = Annotated[
@@ -42,7 +42,7 @@ Waits = Annotated[
 def list_(*, as_json: AsJson = False) -> None:
     """List all accounts with their state, their error and their last sync.
 
-    "missed" counts the changes that regular checks found and no webhook had reported.
+    "missed" counts the changes that polling found and no webhook had reported.
     """
 
     async def read(pool: Pool) -> tuple[list[dict[str, Any]], dict[str, Override]]:
@@ -88,7 +88,7 @@ def _state(account: dict[str, Any]) -> str:
 def sync(
     account: Name, *, believe: Believes = False, wait: Waits = False, as_json: AsJson = False
 ) -> None:
-    """Read all tasks of an account now. Changes that it finds trigger rules."""
+    """Start a full sync of an account: read all its tasks. Changes that it finds trigger rules."""
 
     async def ask(pool: Pool) -> None:
         now = _CLOCK.now()

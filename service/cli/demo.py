@@ -31,7 +31,7 @@ _PUSHED_ACCOUNT = "london"
 
 @app.command()
 def demo(*, as_json: AsJson = False) -> None:
-    """Run the demo: simulated systems with simulated work, example rules, and an inbox.
+    """Run the demo: emulated systems with simulated work, example rules, and an inbox.
 
     Nothing leaves this machine. The demo starts from the beginning each time.
     """

@@ -16,7 +16,7 @@ from service.store import Pool, dead_letters
 from service.store.deliveries import REASON, TAKEN_BACK
 
 app = typer.Typer(
-    help="Show messages (sent, pending, failed) and act on them.",
+    help="Show deliveries and act on them: each is one message, or one write to a system.",
     no_args_is_help=True,
 )
 
@@ -27,7 +27,7 @@ Number = Annotated[
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's name.")]
 IsWebhook = Annotated[
     bool,
-    typer.Option("--webhook", help="NUMBER is the number of a webhook that could not be read."),
+    typer.Option("--webhook", help="NUMBER is the number of an unreadable webhook."),
 ]
 
 OfRule = Annotated[
@@ -55,7 +55,7 @@ def list_(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """List the latest deliveries, newest first, and below them webhooks that could not be read."""
+    """List the latest deliveries, newest first, and below them unreadable webhooks."""
 
     async def read(pool: Pool) -> None:
         rows = await pool.fetch(
@@ -131,7 +131,11 @@ def show(number: Number, *, as_json: AsJson = False) -> None:
 
 @app.command()
 def retry(number: Number, *, webhook: IsWebhook = False, as_json: AsJson = False) -> None:
-    """Send a failed, expired, cancelled or unknown delivery again; or read a webhook again."""
+    """Send a failed, expired, cancelled or unknown delivery again.
+
+    A customer message is first checked against the system. With --webhook: process an unreadable
+    webhook again.
+    """
     clock = SystemClock()
     if webhook:
         with_pool(lambda pool: dead_letters.read_again(pool, number, by=who(), now=clock.now()))
@@ -151,9 +155,10 @@ def cancel(
     webhook: IsWebhook = False,
     as_json: AsJson = False,
 ) -> None:
-    """Cancel a delivery that is not sent yet, or dismiss one that failed.
+    """Cancel a pending delivery, or dismiss a failed one.
 
-    With --webhook: ignore a webhook that could not be read.
+    A dismissed one stays failed and no longer needs attention. With --webhook: ignore an
+    unreadable webhook.
     """
     clock = SystemClock()
     if webhook:
@@ -184,13 +189,16 @@ def decline(number: Number, *, as_json: AsJson = False) -> None:
 
 @app.command()
 def release(account: Account, rule: OfRule = None, *, as_json: AsJson = False) -> None:
-    """Send the messages of an account that are on hold because there were too many."""
+    """Send the messages of an account that the storm guard holds, because there were too many."""
     _end_storms(storms.release, account, rule, "will be sent", as_json=as_json)
 
 
 @app.command()
 def drop(account: Account, rule: OfRule = None, *, as_json: AsJson = False) -> None:
-    """Discard the messages of an account that are on hold because there were too many."""
+    """Cancel the messages of an account that the storm guard holds, because there were too many.
+
+    They are not sent later.
+    """
     _end_storms(storms.drop, account, rule, "will not be sent", as_json=as_json)
 
 

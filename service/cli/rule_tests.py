@@ -9,7 +9,6 @@ import typer
 
 from service import config
 from service.channels import ways
-from service.cli.check import Files
 from service.cli.output.console import AsJson, print_line, show_json
 from service.config import RulesConfig
 from service.errors import TaskbellError
@@ -29,14 +28,22 @@ Only = Annotated[
 ]
 
 
+Files = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        exists=True,
+        show_default="TASKBELL_CONFIG",
+        help="YAML files, or folders of them. The tests in each run with its own rules; a file"
+        " with only tests uses those of TASKBELL_CONFIG.",
+    ),
+]
+
+
 @app.command("test")
 def try_rules(
     files: Files = None, *, only: Only = None, junit: Junit = None, as_json: AsJson = False
 ) -> None:
-    """Run the rule tests under `tests:`. No credentials, database or network are needed.
-
-    A file that has only tests is run with the rules and accounts of the configuration.
-    """
+    """Run the rule tests under `tests:`. No credentials, database or network are needed."""
     configuration = read_settings().taskbell_config
     paths = files or [configuration]
     results = [

@@ -36,7 +36,11 @@ def sandbox(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Emulate the systems, Slack and an inbox on 127.0.0.1; script them under /_sandbox/."""
+    """Run emulations of the systems, Slack and a mail server on 127.0.0.1.
+
+    The systems are Plannr, Kickserv, LetsLigo and Rolodex. HTTP requests to /_sandbox/ simulate
+    changes and failures (docs/sandbox.md).
+    """
     demand_free("127.0.0.1", port, "--port ")
     demand_free("127.0.0.1", smtp_port, "--smtp-port ")
     subscriptions = [Subscription(push, secret)] if push else []

@@ -10,6 +10,9 @@ app = typer.Typer()
 
 @app.command()
 def secret(*, as_json: AsJson = False) -> None:
-    """Generate a secret for a webhook of any kind, or for TASKBELL_ADMIN_TOKEN."""
+    """Generate a secret for a webhook, with any `verify`, or for TASKBELL_ADMIN_TOKEN.
+
+    Use the whole text.
+    """
     made = keys.new()
     say(made, {"secret": made}, as_json=as_json)

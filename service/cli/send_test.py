@@ -25,7 +25,10 @@ Text = Annotated[str, typer.Option(metavar="TEXT", help="The text of the message
 
 @app.command("send-test")
 def send_test(address: Address, text: Text = one_message.TEXT, *, as_json: AsJson = False) -> None:
-    """Send one message through a channel of the configuration, without rules, hours and outbox."""
+    """Send one real test message through a channel of the configuration.
+
+    It does not go through rules, opening hours or the outbox.
+    """
     settings = read_settings()
     loaded = config.load(settings.taskbell_config, os.environ)
     asyncio.run(_send(loaded, address, text))

@@ -31,9 +31,10 @@ app = typer.Typer()
 
 @app.command()
 def serve(*, as_json: AsJson = False) -> None:
-    """Start Taskbell: web and worker, and PostgreSQL and Valkey unless others are set.
+    """Start Taskbell: web and worker processes.
 
-    Without a configuration it runs the demo.
+    Without DATABASE_URL or REDIS_URL it also starts its own PostgreSQL or Valkey. Without a
+    configuration it runs the demo.
     """
     settings = read_settings()
     if not settings.taskbell_config.exists() and "TASKBELL_CONFIG" not in os.environ:

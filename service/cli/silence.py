@@ -21,7 +21,9 @@ from service.outbox.silences import LOOK_BACK, Preview
 from service.settings import read_settings
 from service.store import Pool
 
-app = typer.Typer(help="Stop certain messages for a while, with a reason.", no_args_is_help=True)
+app = typer.Typer(
+    help="Suppress certain messages for a while, with a reason.", no_args_is_help=True
+)
 
 _CLOCK = SystemClock()
 _COLUMNS = ("id", "covers", "ends_at", "reason", "created_by")
@@ -37,26 +39,27 @@ Until = Annotated[
     str,
     typer.Option(metavar="WHEN", help='A time such as "2026-03-09 08:00", or a length such as 2h.'),
 ]
-Reason = Annotated[
-    str, typer.Option(help="The reason. It is shown with every message that is hidden.")
-]
-ByRule = Annotated[str | None, typer.Option(help="Hide messages from this rule.")]
+Reason = Annotated[str, typer.Option(help="The reason. It is shown with every suppressed message.")]
+ByRule = Annotated[str | None, typer.Option(help="Suppress messages from this rule.")]
 ToPerson = Annotated[
-    str | None, typer.Option(metavar="MAIL", help="Hide messages to this address.")
+    str | None, typer.Option(metavar="MAIL", help="Suppress messages to this address.")
 ]
 ForCustomer = Annotated[
     str | None,
-    typer.Option(metavar="ID|NAME", help="Hide messages about tasks for this customer."),
+    typer.Option(metavar="ID|NAME", help="Suppress messages about tasks for this customer."),
 ]
 OfProject = Annotated[
-    str | None, typer.Option(metavar="ID|NAME", help="Hide messages about tasks of this project.")
+    str | None,
+    typer.Option(metavar="ID|NAME", help="Suppress messages about tasks of this project."),
 ]
-InAccount = Annotated[str | None, typer.Option(help="Hide messages about tasks in this account.")]
+InAccount = Annotated[
+    str | None, typer.Option(help="Suppress messages about tasks in this account.")
+]
 Anyway = Annotated[
     bool, typer.Option("--anyway", help="Allow a name that Taskbell does not know yet.")
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Only show what would be hidden; change nothing.")
+    bool, typer.Option("--dry-run", help="Only show what would be suppressed; change nothing.")
 ]
 
 
@@ -77,15 +80,15 @@ def add(
     """Suppress matching messages until the given time.
 
     With several options, a message must match all of them. The command first shows how many
-    messages are hidden. Changes written to a system are not affected. Unknown names are refused;
-    use --anyway for a name that will exist later.
+    messages it suppresses; they become `skipped`. Changes written to a system are not affected.
+    Unknown names are refused; use --anyway for a name that will exist later.
     """
     now = _CLOCK.now()
     silence = Silence(
         0, now, _end(until, now), _said(reason), rule, person, customer, project, account
     )
     if not any((rule, person, customer, project, account)):
-        raise typer.BadParameter("say which messages to hide: --rule, --person, --customer, …")
+        raise typer.BadParameter("say which messages to suppress: --rule, --person, --customer, …")
 
     written = {} if anyway else _written()
 
@@ -120,7 +123,7 @@ def list_(
 
 @app.command()
 def expire(number: Number, *, as_json: AsJson = False) -> None:
-    """End a silence now. Messages it has hidden are not sent later; `outbox list` shows them."""
+    """End a silence now. What it has suppressed is not sent later; `outbox list` shows it."""
     now = _CLOCK.now()
     with_pool(lambda pool: silences.expire(pool, number, now, by=who()))
     say(f"silence {number} has ended", {"id": number, "ends_at": now}, as_json=as_json)
@@ -171,8 +174,8 @@ def _written() -> dict[str, Collection[str]]:
 def _tell(silence: Silence, preview: Preview, number: int | None) -> None:
     waiting = "waiting message" if preview.pending == 1 else "waiting messages"
     print_line(
-        f"This hides {preview.pending} {waiting}. Over the last {LOOK_BACK.days} days it would"
-        f" have hidden {preview.lately}."
+        f"This suppresses {preview.pending} {waiting}. Over the last {LOOK_BACK.days} days it would"
+        f" have suppressed {preview.lately}."
     )
     until = silence.ends_at.astimezone().strftime("%a %d %b %Y, %H:%M")
     if number is None:

@@ -38,8 +38,8 @@ def _faults(channel: str, target: str, offered: Capabilities) -> list[tuple[str,
     if way.needs_target and not target:
         return [
             (
-                f"{channel} needs a recipient",
-                f"write {channel}:RECIPIENT, such as slack:#ops or email:bo@example.com",
+                f"{channel} needs a target",
+                f"write {channel}:TARGET, such as slack:#ops or email:bo@example.com",
             )
         ]
     if "{{" in target:

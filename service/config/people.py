@@ -26,7 +26,7 @@ def _address(written: str) -> str:
 
 
 class PersonEntryShape(Shape):
-    """What the directory knows of somebody, for where their system does not tell it."""
+    """Details of a person that their system does not provide."""
 
     name: Annotated[str, Field(min_length=1)] | None = None
     email: Annotated[str, AfterValidator(_address)] | None = None

@@ -35,7 +35,7 @@ def _country(code: str) -> str:
 
 
 class HolidaysShape(Shape):
-    """Whose public holidays PH are, as an ISO country code."""
+    """The country whose public holidays (PH in `hours`) count, as an ISO code."""
 
     country: Annotated[str, AfterValidator(_country)]
 
@@ -50,7 +50,9 @@ class StormShape(Shape):
 
 
 class RootShape(Shape):
-    """The whole configuration; what it has by name, and the rules, are looked at one by one."""
+    """The whole configuration."""
+
+    # Accounts, channels, people and rules are validated one by one.
 
     stand_ins: ClassVar[Mapping[str, Any]] = {"version": 1}
 

@@ -80,5 +80,5 @@ def channel_names(names: Iterable[str]) -> Iterator[Issue]:
             yield Issue(("channels", name), message, at_key=True)
         elif not name or ":" in name:
             message = f'"{name}" cannot be a channel\'s name: in a rule, it ends at the colon'
-            hint = "write it without a colon; the recipient comes after the colon"
+            hint = "write it without a colon; the target comes after the colon"
             yield Issue(("channels", name), message, hint, at_key=True)

@@ -77,7 +77,7 @@ class HookOptions(BaseModel):
 
     @property
     def is_signed(self) -> bool:
-        """Whether anything is proved at all."""
+        """Whether webhooks are authenticated."""
         return self.verify != NoScheme.name
 
     @property
@@ -101,8 +101,8 @@ class Account(BaseModel):
 
     `per_minute` is how many calls Taskbell makes at most, `timeout` the longest that one takes,
     `max_pages` where reading a list is given up, `stretch` how many times as long as `poll` polls
-    may be apart while webhooks come. What is due on a day, without a time, is due at `due_by`;
-    `midnight_is_day` says that this system writes midnight for a day.
+    may be apart while webhooks come. `due_by` is the time of day at which a task with only a due
+    day is due. `midnight_is_day` is true if the system writes 00:00 for a date without a time.
     A system with options of its own derives from this and names the class in `Source.options`.
     """
 
@@ -151,9 +151,10 @@ class Account(BaseModel):
 
     @classmethod
     def tenant(cls, written: Mapping[str, Any]) -> str | None:
-        """Whose data an account sees that is written so: the same for two that see the same.
+        """A key for the data that an account with these options reads.
 
-        None where its options do not tell: there the token decides.
+        It is equal for two accounts that read the same data. None if the options do not show it:
+        then the token decides.
         """
         options = [str(written.get(name) or "").casefold() for name in cls.tenant_options]
         address = _normalised(str(written.get("base_url")))

@@ -74,9 +74,9 @@ _ASKED = {"include": "tags"}
 class RolodexAccount(Account):
     """A Rolodex workspace.
 
-    `auth` is how `token` is shown: as `x-rolodex-api-key` or as a bearer token. `path` leads
+    `auth` is how `token` is sent: key (the header `x-rolodex-api-key`) or bearer. `path` leads
     from `base_url` to the tasks. `per_page` is how many tasks are asked for at once.
-    `create` holds what every new task gets.
+    `create` has the fields that each task created by a rule gets, by the system's own names.
     """
 
     auth: Literal["key", "bearer"] = "key"

@@ -38,9 +38,10 @@ async def test_it_is_added_listed_and_ended(command: Command, pool: Pool) -> Non
     words = ("add", "--until", "2h", *WHY, "--customer", "smith")
     tried = await command(*words, "--dry-run")
     assert (
-        "This hides 0 waiting messages. Over the last 30 days it would have hidden 1." in tried.out
+        "This suppresses 0 waiting messages. Over the last 30 days it would have suppressed 1."
+        in tried.out
     )
-    assert "would have hidden 1" in tried.out
+    assert "would have suppressed 1" in tried.out
     assert (await command("list")).out.strip() == "no active silences"
     added = await command(*words, "--rule", "job-done", "--json")
     assert added.json["hides"] == {"pending": 0, "last_30_days": 1}
@@ -57,7 +58,7 @@ async def test_it_is_added_listed_and_ended(command: Command, pool: Pool) -> Non
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--until", "2h", *WHY), "say which messages to hide"),
+        (("--until", "2h", *WHY), "say which messages to suppress"),
         (("--until", "2020-01-01", *WHY, "--rule", "r"), "is in the past"),
         (("--until", "soon", *WHY, "--rule", "r"), "neither a time such as"),
         (("--until", "2h", "--reason", " ", "--rule", "r"), "give a reason"),

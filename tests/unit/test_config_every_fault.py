@@ -41,7 +41,7 @@ FILES = {
             "15:34: once_per must be an expression, not the number 3",
             "16:14: there is no account feild",
             '17:18: "2x" is not a length of time',
-            "17:34: slack needs a recipient",
+            "17:34: slack needs a target",
             "17:41: unknown key: txt",
         ],
     ),

@@ -136,8 +136,8 @@ FILES = {
         "15:49: there is no channel slakc | did you mean slack?"
     ),
     then("notify: slack:#o, text: hi, approve: slack"): (
-        "15:49: slack needs a recipient"
-        " | write slack:RECIPIENT, such as slack:#office or email:bo@example.com"
+        "15:49: slack needs a target"
+        " | write slack:TARGET, such as slack:#office or email:bo@example.com"
     ),
     then("notify: slack:#o, text: hi, approve: customer:details"): (
         "15:49: approve cannot use customer | use one of your own channels, such as slack:#dispatch"

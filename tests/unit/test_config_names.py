@@ -9,7 +9,7 @@ from service.domain.system_actions import BUILT_IN
 
 ACCOUNT = '{ system: kickserv, slug: a, base_url: "https://k.test", token: abcdefgh }'
 LETTERS = "up to 64 letters, digits, dots, dashes and underscores; first a letter or a digit"
-COLON = "write it without a colon; the recipient comes after the colon"
+COLON = "write it without a colon; the target comes after the colon"
 
 
 def said(tmp_path: Path, text: str) -> list[str]:

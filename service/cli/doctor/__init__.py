@@ -43,9 +43,10 @@ def doctor(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check everything Taskbell depends on. Nothing is sent to anyone.
+    """Check settings, database, Redis, workers, accounts and channels. Sends no message.
 
-    With --subscribe, register Taskbell's webhook with an account's system instead.
+    --subscribe instead registers Taskbell's webhook with an account's system and writes the
+    signing secret to --secret-file.
     """
     if subscribe is None:
         findings = _findings()

@@ -16,7 +16,7 @@ WORDS = {
         "timezone": "The zone of accounts without their own, such as Europe/London. Default: UTC.",
         "hours": 'Opening hours by names that you choose, such as "Mo-Fr 08:00-17:00; PH off".',
         "holidays": "The country whose public holidays (PH) count.",
-        "storm": "How many messages at once are put on hold until someone decides.",
+        "storm": "Limits: messages above them are held until someone decides.",
         "rules": "What to do when something happens.",
         "tests": "Tests of the rules, for taskbell test.",
     },
@@ -41,7 +41,8 @@ WORDS = {
     },
     "HolidaysShape": {"country": "An ISO country code, such as US or GB."},
     "HookOptions": {
-        "verify": "How webhooks are verified. With none, anyone on this machine can send them.",
+        "verify": "How the sender is authenticated: plannr, standard, github, slack or token. none:"
+        " not at all; then only this machine can send webhooks, unless TASKBELL_OPEN_DOOR is 1.",
         "secret": "The secret for this. A list of two while one is being replaced.",
     },
     "RuleShape": {
@@ -55,7 +56,7 @@ WORDS = {
         "for": "How long the condition must stay true.",
         "hours": "The opening hours. Nothing is sent outside of them.",
         "limit": "How many messages may be sent: 2/m, 5/h or 20/d.",
-        "muted_by": "Another rule that mutes this one for tasks that belong together.",
+        "muted_by": "Another rule that suppresses this one for tasks that belong together.",
         "expires": "How long after the event the message may still be sent.",
         "once_per": "What must not be sent twice, such as [task.id, task.due].",
         "then": "The steps, in their order.",
@@ -66,7 +67,8 @@ WORDS = {
     },
     "SettleShape": {
         "quiet": "How long nothing must have changed in the task.",
-        "max": "How long restless tasks may put it off; a day, if not given.",
+        "max": "The longest wait if the task keeps changing. Default: 1 day, or quiet if that is"
+        " longer.",
     },
     "GroupShape": {
         "by": "The value that tasks in one message share, in CEL, such as task.assignee.email.",
@@ -129,7 +131,7 @@ WORDS = {
     "SilenceShape": {
         "from": "The start of the silence. Default: the start of the test.",
         "until": "The end of the silence, in the zone of the configuration.",
-        "reason": "The reason. It is shown with every message that is hidden.",
+        "reason": "The reason. It is shown with every suppressed message.",
         "rule": "Only messages of this rule.",
         "person": "Only messages to this address.",
         "customer": "Only messages about tasks for this customer, by id or name.",
@@ -194,8 +196,9 @@ WORDS = {
         "token": "The access token; best as ${NAME} from the environment.",
         "timezone": "The zone of its dates, days and opening hours.",
         "poll": "How often Taskbell checks for changes; at least 1s.",
-        "full_scan": "How often all tasks are read and missing tasks are checked.",
-        "stretch": "While webhooks arrive, polls may be this many times poll apart.",
+        "full_scan": "How often a full sync runs: it reads all tasks, and by id those that are on"
+        " no list.",
+        "stretch": "By how much poll may be multiplied while webhooks arrive.",
         "per_minute": "The most calls per minute.",
         "timeout": "How long one call may take.",
         "max_pages": "The most pages read from one list.",

@@ -16,7 +16,7 @@ _REASON = "the test says so"
 
 
 class SilenceShape(Shape):
-    """What is kept quiet for a while; without `from`, since the test begins."""
+    """A silence: suppresses matching messages from `from`, or the test's start, to `until`."""
 
     stand_ins: ClassVar[Mapping[str, Any]] = {"until": "2199-01-01 00:00"}
 

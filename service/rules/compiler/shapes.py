@@ -104,7 +104,7 @@ class GroupShape(Shape):
 
 
 class MutedShape(Shape):
-    """A rule that mutes this one, where these fields are the same in both tasks."""
+    """Another rule that suppresses this one for tasks with the same values in these fields."""
 
     rule: str
     same: Annotated[tuple[Any, ...], BeforeValidator(one_or_many), Field(min_length=1)]
@@ -142,7 +142,7 @@ class RuleShape(Shape):
 
 
 class StepShape(Shape):
-    """What every step may have one day."""
+    """The base of all steps. They have no keys in common."""
 
 
 class RepeatShape(Shape):
@@ -153,7 +153,7 @@ class RepeatShape(Shape):
 
 
 class ActionShape(StepShape):
-    """What can be asked for before it is done."""
+    """A step that may need approval."""
 
     approve: Annotated[str, Field(min_length=1)] | None = None
 
@@ -161,7 +161,7 @@ class ActionShape(StepShape):
 class NotifyShape(ActionShape):
     """A message by a channel of the configuration, or by the system itself.
 
-    It is told by `notify`, so that this is always written; empty stands in for what is no text.
+    `notify` identifies the step, so it is always present; "" replaces an invalid value.
     """
 
     notify: Annotated[str, Field(min_length=1)] = ""

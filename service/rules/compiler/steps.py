@@ -198,13 +198,13 @@ class StepReader:
             self._fault(path, f"there is no channel {channel}", hint)
             return UNKNOWN_CHANNEL
         if way.needs_target and not target:
-            hint = f"write {channel}:RECIPIENT, such as slack:#office or email:bo@example.com"
-            self._fault(path, f"{channel} needs a recipient", hint)
+            hint = f"write {channel}:TARGET, such as slack:#office or email:bo@example.com"
+            self._fault(path, f"{channel} needs a target", hint)
         return way
 
     def _check_notification(self, channel: str, target: str, path: Path) -> None:
         if channel == "employee" and target:
-            self._fault(path, "employee cannot have a recipient", "write only employee")
+            self._fault(path, "employee cannot have a target", "write only employee")
         elif channel == "customer" and not target:
             hint = "write which message to send, such as customer:on_the_way"
             self._fault(path, "customer needs the name of a message", hint)

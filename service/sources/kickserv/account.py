@@ -21,13 +21,15 @@ _OF_JOBS = ("id", "name")
 
 
 class FieldNames(BaseModel):
-    """What the account calls the fields of a task, by Taskbell's words for them.
+    """Kickserv's names in this account for the fields of a task.
 
-    `title`, `description` and `type` are texts. `start`, `end` and `due` are dates. `done` holds a
-    date, a time or a truth value once a task is done. `created_at` and `updated_at` are when it was
-    made and last changed. `project` is the job, with `job_number` and `job_status`. `customer` and
-    `contact` are for whom it is. `assignees` are the employees, each with a `number`. `email` and
-    `phone` are those of people and customers.
+    `title`, `description` and `type` are the names of text fields. `start`, `end` and `due` are the
+    names of date fields. `done` is the name of the field that has a date, a time or true once a
+    task is done. `created_at` and `updated_at` are the names of the times at which it was created
+    and last changed. `project` is the name of the job, in which `job_number` and `job_status` are
+    those of its fields. `customer` and `contact` are the names of the person it is for. `assignees`
+    is the name of the list of employees, in which `number` is that of their number. `email` and
+    `phone` are the names of these fields of people and customers.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -63,12 +65,14 @@ class KickservAccount(Account):
     """An employee's view of a Kickserv account; `token` is that employee's.
 
     `slug` is the name of the account in the addresses of its pages. `per_page` is how many tasks
-    are asked for at once. `days_back` and `days_ahead` bound the window that is polled, in local
-    days of `timezone` (UTC if there is none); the whole account is read at the pace of `full_scan`.
-    `job_id` and `employee_number` say which tasks are listed. `fields` are the account's names for
-    what a task has; `completed_field` is the one for when it was done, unless they say another.
-    `task_types` gives task_type_id a word. `opted_out_field` is a truth value of the customer.
-    `create` holds what every new task gets, `closed_jobs` which states of a job are final.
+    are asked for at once. `days_back` and `days_ahead` are how many days before and after today
+    each poll reads, in `timezone`; other tasks are read once per `full_scan`.
+    `job_id` and `employee_number` say which tasks are listed. `fields` has the names of fields that
+    differ in this account. `completed_field` is the field that says when a task was done, if
+    `fields` has no `done`. `task_types` gives task_type_id a word. `opted_out_field` is the field
+    of a customer that is true if they want no messages. `create` has the fields that each task
+    created by a rule gets, by the system's own names. `closed_jobs` lists the states of a job that
+    is closed.
     """
 
     tenant_options: ClassVar[tuple[str, ...]] = ("slug",)

@@ -13,11 +13,12 @@ class PlannrAccount(Account):
     """A login of a Plannr firm.
 
     `account_uuid` is `account.uuid` of GET /api/v1/logins. Dates without an offset are local
-    time in `timezone`; `fold` picks the first (0) or second (1) of an hour that comes twice.
+    time in `timezone`; `fold` is which one is meant if a time occurs twice because clocks go back:
+    0 the first, 1 the second.
     Plannr writes midnight for a day without a time. `subtasks` and `filters` say which
-    tasks are listed, `include` what is asked for beside them. `per_page` is how many tasks are
-    asked for at once. `create` is what every new task gets,
-    `reopen_status` the uuid of the status of a task that is reopened.
+    tasks are listed, `include` which related data each task comes with. `per_page` is how many
+    tasks are asked for at once. `create` has the fields that each task created by a rule gets, by
+    the system's own names. `reopen_status` is the uuid of the status of a task that is reopened.
     """
 
     tenant_options: ClassVar[tuple[str, ...]] = ("account_uuid",)

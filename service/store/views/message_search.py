@@ -71,7 +71,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What is asked for; what is empty is not.
+    """The search criteria; an empty one does not restrict.
 
     `words` are beginnings of words of the task, or its id. The list begins at `since`, and ends
     before `until` (UTC).

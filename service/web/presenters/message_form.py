@@ -70,7 +70,7 @@ class MessageForm:
 
     @property
     def is_empty(self) -> bool:
-        """Whether everything is asked for."""
+        """Whether the form sets no criterion, so that it lists all messages."""
         return not any(self.fields.values())
 
 

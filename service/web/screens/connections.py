@@ -17,7 +17,7 @@ from service.web.screens import Screen
 
 
 class Connections(Screen):
-    """The ways in and out."""
+    """The screen with all accounts and channels."""
 
     path, words, place = "/connections", "Connections", 7
 
