@@ -2,8 +2,8 @@
 
 Such an address belongs to one channel or chat: the template "Send webhook alerts to a channel" of
 the Workflows app makes it. The workflow takes a message with an Adaptive Card and answers 202
-before it posts, so that what is too large for Teams would be lost without a word. It tells no id
-by which a post could be changed.
+before it posts: a message that is too large for Teams would be lost without an error. The response
+has no id, so a post cannot be changed.
 """
 
 import re

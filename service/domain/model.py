@@ -20,7 +20,7 @@ _Noun = TypeVar("_Noun", bound="Person | Customer | Project | Task")
 
 
 class Cause(StrEnum):
-    """The source by which Taskbell learned of a transition."""
+    """How Taskbell detected a change."""
 
     WEBHOOK = "webhook"
     POLL = "poll"
@@ -264,10 +264,10 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One transition of one task, an alarm or a signal; or a slot of a schedule, without `task_id`.
+    """A change of one task, an alarm or a signal; or a slot of a schedule, then without `task_id`.
 
     `id` is assigned before the event is stored. `changed` names the task's fields that this
-    transition covers. `alarm` is the alarm that fired, or the schedule; `signal` is the name of a
+    event covers. `alarm` is the alarm that fired, or the schedule; `signal` is the name of a
     signal.
     """
 

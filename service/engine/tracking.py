@@ -189,12 +189,13 @@ def _completion_seen(task: Task, day: date, seen_at: datetime, calendar: Calenda
 def needs_reread(known: TaskState, seen: Observation, account: AccountState) -> bool:
     """Whether the task must be re-read to decide which state is newer, the known or the observed.
 
-    A webhook may have been delayed for long. An observation that was requested before the last
-    complete scan is older than the scan's result, if the scan covers the task. If no newer version
-    decides, and for a deleted task, both only cause a re-read. That also holds if they agree with
-    the known state: stored as observations, they would make another one stale that is in progress
-    and more recent. A newer version from a webhook does not decide if an older one was read after
-    the webhook came: the system may lag behind, or was restored from a backup.
+    - A webhook may have been delayed for long, and an observation that was requested before the
+      last full sync is older than its result, if the sync covers the task. Unless a newer version
+      decides, and always for a deleted task, either one only causes a re-read.
+    - Either one does so also if it agrees with the known state: stored as an observation, it would
+      make a more recent one stale that is in progress.
+    - A newer version from a webhook does not decide if an older one was read after the webhook
+      came: the system may lag behind, or was restored from a backup.
     """
     if not seen.pushed and not _is_overtaken(known, seen, account):
         return False

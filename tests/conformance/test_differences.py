@@ -54,7 +54,7 @@ async def test_memory_takes_all_at_once(
 async def test_no_account_is_outdated_in_memory(
     postgres_storage: PostgresStorage, memory_storage: MemoryStorage
 ) -> None:
-    """In a simulation what is known is always what is."""
+    """In memory the known state is always current."""
     await postgres_storage.tx.connection.execute(
         "UPDATE accounts SET alive_until = $1 WHERE name = $2", START - MINUTE, PARIS
     )
@@ -77,7 +77,7 @@ async def test_schedules_come_in_memory_whatever_was_read(
 async def test_nothing_is_looked_up_in_memory(
     postgres_storage: PostgresStorage, memory_storage: MemoryStorage
 ) -> None:
-    """There is no system to ask, and every look is right: so no alarm waits for an answer."""
+    """In memory there is no system to ask, so no alarm waits for a lookup."""
     for storage, due in [(postgres_storage, 0), (memory_storage, 1)]:
         await storage.know(task(), alarm=START)
         await storage.tx.lookups.ask([T1], Cause.WEBHOOK, START)
@@ -87,7 +87,7 @@ async def test_nothing_is_looked_up_in_memory(
 async def test_nothing_is_announced_in_memory(
     postgres_storage: PostgresStorage, memory_storage: MemoryStorage
 ) -> None:
-    """In a simulation what is announced is seen at once."""
+    """In memory an announced change is observed at once."""
     early = Announcement(T1, 7, Kind.COMPLETED, START, task=task())
     await postgres_storage.tx.announcements.keep([early])
     assert await postgres_storage.tx.announcements.by_task([T1]) == {T1: [early]}

@@ -72,7 +72,7 @@ LEFT_OUT = {
 async def test_a_field_that_is_left_out_stays_as_it_was(
     clock: VirtualClock, system: str, name: str
 ) -> None:
-    """Null is none; but what a list, an answer or a push does not have says nothing."""
+    """Null clears a field; one that a list, response or webhook lacks keeps its known value."""
     source, raw = await source_of(system, clock), sample(system, "task") | LATER
     known = known_from(source, raw)
     happened, after = seen_after(source, known, without(raw, name))

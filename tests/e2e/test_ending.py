@@ -52,7 +52,7 @@ async def test_a_supervisor_that_is_killed_leaves_nothing_running_and_loses_noth
 
 
 async def test_after_a_kill_the_next_run_still_ends_its_servers_itself(folder: Path) -> None:
-    """Who was killed is not counted as a user of the database for ever."""
+    """A killed run is not counted as a user of the embedded database."""
     url = f"http://127.0.0.1:{(port := free_port())}"
     async with System() as system, httpx.AsyncClient() as client:
         configure(folder, system, system)
@@ -92,7 +92,7 @@ async def test_a_process_manager_ends_it_with_code_0(folder: Path) -> None:
 
 
 async def test_a_terminal_that_is_closed_ends_it(folder: Path) -> None:
-    """The SIGHUP that comes of it is no wish for another configuration."""
+    """SIGHUP from a closed terminal stops Taskbell and does not reload."""
     url = f"http://127.0.0.1:{(port := free_port())}"
     async with System() as system, httpx.AsyncClient() as client:
         configure(folder, system, system)

@@ -292,7 +292,7 @@ async def test_law_13_a_channel_that_is_gone_is_a_reason(taskbell: Corridor) -> 
 async def test_law_15_a_slow_account_delays_no_other(
     pool: Pool, clock: VirtualClock, folder: Path, database_url: str
 ) -> None:
-    """Kickserv answers nothing for seconds, on every road; Plannr's bells ring meanwhile."""
+    """While Kickserv answers no call for seconds, Plannr's alarms still fire."""
     async with corridor(folder, pool, clock, RULES, partial(firm, patience="3s")) as taskbell:
         await taskbell.begin()
         for method in ("GET", "POST"):

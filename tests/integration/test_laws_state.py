@@ -47,7 +47,7 @@ async def test_law_4_six_inputs_are_one_event(taskbell: Corridor) -> None:
 
 
 async def test_law_4_a_repeated_webhook_causes_a_read(taskbell: Corridor) -> None:
-    """What it says was taken in once; that it comes again may mean that there is more."""
+    """A repeated webhook is not processed again, but the task is read by id."""
     visit = copy(taskbell.visit())
     await taskbell.webhook(visit)
     taskbell.clock.advance(timedelta(seconds=1))
@@ -204,7 +204,7 @@ async def test_law_5_an_answer_that_a_scan_overtakes_is_not_lost(
 async def test_law_5_a_delayed_webhook_does_not_outrank_a_read_in_progress(
     taskbell: Corridor,
 ) -> None:
-    """A visit as it was, pushed late, agrees with what is known; it is no newer for that."""
+    """A late webhook that agrees with the known state does not make it more recent."""
     visit = taskbell.visit()
     del visit["updated_at"]
     late = copy(visit)

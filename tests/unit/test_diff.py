@@ -125,7 +125,7 @@ def test_who_stays_the_same_is_no_event(name: str) -> None:
 
 
 def test_a_day_is_the_same_whatever_it_comes_down_to() -> None:
-    """Another `due_by`, zone or version of Taskbell moves no day; the next day is another."""
+    """A due day is unchanged if only `due_by`, the zone or the version of Taskbell changes."""
     night, old = task(due=START, due_is_day=True), task(due=START - timedelta(hours=12))
     assert diff(night, task(due=START - timedelta(hours=7), due_is_day=True)) == []
     assert diff(old, replace(night, revision=1)) == []
@@ -137,7 +137,7 @@ def test_a_day_is_the_same_whatever_it_comes_down_to() -> None:
 
 
 def test_somebody_else_is_an_event() -> None:
-    """Other ids are other people, also of the same name; the first one's place alone is none's."""
+    """A different id is a different person, even with the same name."""
     namesake = replace(BO, id="9")
     team, less = task(assignee=BO, assignees=(BO, ANN)), task(assignee=BO, assignees=(BO,))
     assert diff(task(assignee=BO), task(assignee=namesake)) == [

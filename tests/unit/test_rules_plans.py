@@ -92,7 +92,7 @@ def test_held_past_its_expiry(tmp_path: Path) -> None:
     ],
 )
 def test_what_withdraws_a_held_message(kind: Kind, withdraw_on: set[Kind], tmp_path: Path) -> None:
-    """Held messages become pointless by what undoes their cause; those sent at once never do."""
+    """A held message is cancelled by what reverses its event; one sent at once never is."""
     found = rules(tmp_path, "hours: office", f"then: [{POST}]", when=f"task.{kind}")
     (held,) = plans(found, NIGHT, event(kind, at=NIGHT))
     (planned,) = plans(found, NOON, event(kind))

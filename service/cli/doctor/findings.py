@@ -10,7 +10,7 @@ from service.cli.output.console import out
 
 
 class AccountHealth(StrEnum):
-    """The health of a part: a note is informational, only an error stops Taskbell's work."""
+    """How serious a finding is: fine, note (for information) or wrong (Taskbell cannot work)."""
 
     FINE = "fine"
     NOTE = "note"

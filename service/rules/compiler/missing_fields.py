@@ -50,7 +50,7 @@ class MissingFields:
         return "accounts" not in self.reach.unread
 
     def without(self, accounts: Iterable[str]) -> "MissingFields":
-        """The same for the other accounts."""
+        """These facts without the given accounts."""
         left = tuple(one for one in self.accounts if one not in frozenset(accounts))
         return replace(self, accounts=left)
 

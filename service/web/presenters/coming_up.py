@@ -29,9 +29,8 @@ _LONGEST = 2_000
 class Message:
     """One message. `id` is its number, if it is planned already; otherwise it is only expected.
 
-    `how` says by what it comes. `doubt` says what will become of a planned one instead of being
-    sent then. `on_hold`: a person holds it. `happened_at` is the moment of its event. Times are
-    UTC.
+    `how` is what triggers it. `doubt` is why a planned message will not be sent at that time.
+    `on_hold`: a person holds it. `happened_at` is the moment of its event. Times are UTC.
     """
 
     mark: Mark
@@ -65,8 +64,8 @@ class Message:
 class Outlook:
     """What comes if nothing changes, worked out at `now` and complete up to `until` (UTC).
 
-    `expected` are messages that nobody has planned yet, in order. `fates` is what becomes of those
-    that are planned, by their numbers. `unasked` are rules that had too many tasks to choose from.
+    `expected` are messages that nobody has planned yet, in order. `fates` is the expected result of
+    each planned message, by its number. `unasked` are rules that had too many tasks to choose from.
     """
 
     now: datetime

@@ -67,7 +67,7 @@ class Webhooks(Screen):
         )
 
     async def show_one(self, request: Request) -> Response:
-        """A webhook by its number; whatever else stands there is none of ours."""
+        """The webhook with this number; 404 for anything that is not the number of one."""
         number = request.path_params["id"]
         found = None
         if _NUMBER.fullmatch(number) and int(number) <= LARGEST_ID:
