@@ -115,10 +115,10 @@ async def test_settings_with_faults_are_told_all_at_once(tmp_path: Path) -> None
     }
     result = await taskbell(tmp_path, "serve", **wrong)
     assert result.code == 1
-    assert "PORT: must be a valid integer\n" in result.err
-    assert "WORKERS: must be greater than or equal to 1\n" in result.err
+    assert 'PORT must be a whole number, not "eighty"\n' in result.err
+    assert "WORKERS must be at least 1, not 0\n" in result.err
     assert "DATABASE_URL: must begin with one of postgresql://, postgres://\n" in result.err
-    assert "LOG_LEVEL: must be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'\n" in result.err
+    assert 'LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR, not "LOUD"\n' in result.err
 
 
 async def test_help_names_every_command(tmp_path: Path) -> None:
