@@ -43,16 +43,8 @@ from service.rules.revision import (
     superseded,
 )
 from service.sources import Source
-from service.store import (
-    DATABASE_ERRORS,
-    Connection,
-    Pool,
-    absences,
-    accounts,
-    events,
-    outages,
-    rule_overrides,
-)
+from service.store import DATABASE_ERRORS, Connection, Pool, absences, accounts, events, outages
+from service.store.operators import rule_overrides
 from service.store.tasks import PostgresTasks
 from workers import retry
 from workers.canaries import Canaries

@@ -25,7 +25,8 @@ from service.outbox.alerts import OperatorAddress
 from service.outbox.approval_links import ApprovalLinks
 from service.settings import Settings
 from service.sources import Source, systems
-from service.store import Pool, accounts, decisions, receipt_queue, rule_overrides
+from service.store import Pool, accounts, decisions, receipt_queue
+from service.store.operators import rule_overrides
 from service.store.rate_limits import AccountThrottle, PriorityThrottle
 from workers.alerts import Alerts
 from workers.clock_tick import ClockRound

@@ -22,8 +22,9 @@ from service.doorbell import Bell
 from service.maintenance import clock_repair, prune
 from service.outbox import attempts, removal
 from service.settings import Settings
-from service.store import DATABASE_GONE, Pool, accounts, lookups, rule_overrides
+from service.store import DATABASE_GONE, Pool, accounts, lookups
 from service.store.accounts import AccountState
+from service.store.operators import rule_overrides
 from service.telemetry import tracing
 from workers.alerts import Alerts
 from workers.clock_tick import ClockRound

@@ -9,7 +9,8 @@ from service.change_plan import ChangePlan, Side, pending_counts
 from service.change_plan.forecast import Forecast
 from service.config import RulesConfig, past_rules
 from service.engine import IN_FORCE
-from service.store import Pool, decisions, rule_overrides
+from service.store import Pool, decisions
+from service.store.operators import rule_overrides
 
 Counting: TypeAlias = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Opens a progress bar, by a title and the approximate total; gives the function that moves it."""

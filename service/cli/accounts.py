@@ -13,7 +13,8 @@ from service.cli.output.sync_progress import follow
 from service.clock import SystemClock
 from service.domain.overrides import Override
 from service.explain import account_status
-from service.store import Pool, account_actions, rule_overrides, tasks
+from service.store import Pool, account_actions, tasks
+from service.store.operators import rule_overrides
 from service.store.views import api_lists
 
 app = typer.Typer(

@@ -13,7 +13,8 @@ from service.cli.output.console import AsJson, say
 from service.domain.overrides import Override
 from service.processes import embedded
 from service.settings import Settings, read_settings
-from service.store import Pool, rule_overrides
+from service.store import Pool
+from service.store.operators import rule_overrides
 from service.telemetry import log
 
 Answer = TypeVar("Answer")

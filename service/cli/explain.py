@@ -21,7 +21,8 @@ from service.explain import Explanation, RuleVersions, account_status
 from service.explain.explainer import explain
 from service.explain.wording import told
 from service.settings import Settings, read_settings
-from service.store import Pool, decisions, rule_overrides
+from service.store import Pool, decisions
+from service.store.operators import rule_overrides
 from service.store.tasks import Key
 from service.store.views import api_lists, task_history
 from service.store.views.task_history import TaskHistory

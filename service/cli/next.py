@@ -20,7 +20,8 @@ from service.settings import read_settings
 from service.simulator import Simulator
 from service.simulator.memory.deliveries import Delivery
 from service.simulator.upcoming import upcoming
-from service.store import Pool, rule_overrides
+from service.store import Pool
+from service.store.operators import rule_overrides
 from service.store.views import api_lists
 from service.store.views.api_lists import Row
 

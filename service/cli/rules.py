@@ -18,8 +18,9 @@ from service.errors import ConfigError, TaskbellError
 from service.outbox import rule_switches
 from service.rules.overrides import RuleMode, modes
 from service.settings import read_settings
-from service.store import Pool, decisions, rule_overrides
-from service.store.rule_overrides import Switch
+from service.store import Pool, decisions
+from service.store.operators import rule_overrides
+from service.store.operators.rule_overrides import Switch
 from service.store.views import rule_activity
 
 app = typer.Typer(help="List the rules, and switch them on, to trial or off.", no_args_is_help=True)

@@ -9,8 +9,9 @@ from service.domain.actors import Actor
 from service.domain.model import State
 from service.outbox import NoSuchDelivery, NotPossible
 from service.outbox.repository import PostgresOutbox
-from service.store import Connection, Pool, changes
-from service.store.changes import Action
+from service.store import Connection, Pool
+from service.store.operators import changes
+from service.store.operators.changes import Action
 
 
 async def approve(pool: Pool, clock: Clock, delivery: int, *, by: Actor) -> str:

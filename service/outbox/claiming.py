@@ -30,8 +30,9 @@ from service.outbox.gates import Candidate, Stops
 from service.rules import Ruleset, recipients
 from service.rules.revision import MessageBasis
 from service.rules.visits import Visit
-from service.store import Connection, Pool, outages, rule_overrides
+from service.store import Connection, Pool, outages
 from service.store.events import event_from
+from service.store.operators import rule_overrides
 from service.store.tasks import read_task
 
 

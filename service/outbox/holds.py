@@ -12,8 +12,9 @@ from service.domain.actors import Actor
 from service.domain.holds import Hold
 from service.errors import TaskbellError
 from service.outbox import Lanes
-from service.store import Connection, Pool, changes
-from service.store.changes import Action
+from service.store import Connection, Pool
+from service.store.operators import changes
+from service.store.operators.changes import Action
 
 
 class NoHold(TaskbellError):

@@ -7,9 +7,10 @@ later, as old news, when it is on again.
 from service.domain.overrides import Mode
 from service.errors import TaskbellError
 from service.rules.verdict import Outcome
-from service.store import Connection, Pool, changes, rule_overrides
-from service.store.changes import Action
-from service.store.rule_overrides import Switch
+from service.store import Connection, Pool
+from service.store.operators import changes, rule_overrides
+from service.store.operators.changes import Action
+from service.store.operators.rule_overrides import Switch
 
 
 class NoOverride(TaskbellError):

@@ -13,8 +13,9 @@ from service.domain.model import Task
 from service.domain.silences import SCOPES, Silence, covering, described
 from service.errors import TaskbellError
 from service.outbox import DeliveryRequest
-from service.store import Connection, Pool, changes, read_through
-from service.store.changes import Action
+from service.store import Connection, Pool, read_through
+from service.store.operators import changes
+from service.store.operators.changes import Action
 from service.store.tasks import read_task
 
 # The period of past messages in a preview.

@@ -17,8 +17,9 @@ from service.domain.storms import LOOK_BACK, Lately, StormGuard, StormScope, usu
 from service.errors import TaskbellError
 from service.outbox import Lanes, suppression
 from service.outbox.gates import Candidate, Stops
-from service.store import Connection, Pool, changes
-from service.store.changes import Action
+from service.store import Connection, Pool
+from service.store.operators import changes
+from service.store.operators.changes import Action
 
 Ended: TypeAlias = tuple[Lanes, int]
 """The lanes of the messages that a storm has held, and how many these were."""

@@ -4,8 +4,9 @@ from datetime import datetime
 
 from service.domain.actors import Actor
 from service.errors import TaskbellError
-from service.store import Connection, Pool, accounts, canaries, changes, rate_limits
-from service.store.changes import Action
+from service.store import Connection, Pool, accounts, canaries, rate_limits
+from service.store.operators import changes
+from service.store.operators.changes import Action
 
 
 class NoSuchAccount(TaskbellError):

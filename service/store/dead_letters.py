@@ -6,8 +6,9 @@ import asyncpg
 
 from service.domain.actors import Actor
 from service.errors import TaskbellError
-from service.store import Pool, changes
-from service.store.changes import Action
+from service.store import Pool
+from service.store.operators import changes
+from service.store.operators.changes import Action
 
 
 class NotRejected(TaskbellError):

@@ -33,7 +33,7 @@ from service.rules.overrides import modes
 from service.store import Pool, account_actions, dead_letters
 from service.store.account_actions import AccountPaused, NoSuchAccount
 from service.store.dead_letters import NotRejected
-from service.store.rule_overrides import AS_IN_FILE, Switch
+from service.store.operators.rule_overrides import AS_IN_FILE, Switch
 from service.web.auth import Endpoint
 from service.web.parameters import LARGEST_ID, is_text, wrong
 from service.web.problems import Problem

@@ -17,7 +17,8 @@ from service.clock import Clock
 from service.config.users import NOBODY, User, key_of
 from service.domain.actors import Actor, Role
 from service.settings import Settings
-from service.store import Pool, changes, sessions
+from service.store import Pool
+from service.store.operators import changes, sessions
 from service.web.credentials import TOKEN, Credentials
 from service.web.limits.login_throttle import LoginThrottle
 from service.web.problems import Problem

@@ -8,8 +8,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.channels.send_test import NotSent, send_test
-from service.store import changes
-from service.store.changes import Action
+from service.store.operators import changes
+from service.store.operators.changes import Action
 from service.web.actions import ACCOUNT_ACTIONS
 from service.web.auth import actor_of
 from service.web.buttons import Buttons

@@ -22,7 +22,8 @@ from service.processes.parent_pipe import ParentPipe
 from service.reload import LoadedConfig
 from service.reload.subscriber import follow
 from service.settings import Settings
-from service.store import DATABASE_ERRORS, Pool, rule_overrides
+from service.store import DATABASE_ERRORS, Pool
+from service.store.operators import rule_overrides
 from service.store.receipts import ReceiptKeeper
 from service.telemetry import tracing
 from service.web.app import build

@@ -30,8 +30,8 @@ from service.sandbox.system import Raw
 from service.sources import Source
 from service.store import Pool, accounts
 from service.store.accounts import AccountState
+from service.store.operators.rule_overrides import Switch
 from service.store.receipts import Receipt, ReceiptKeeper, body_key
-from service.store.rule_overrides import Switch
 from tests.harness.receivers import LOOPBACK, HttpReceiver
 from tests.harness.slack_receiver import SlackReceiver
 from workers import wiring

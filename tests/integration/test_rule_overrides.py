@@ -20,7 +20,8 @@ from service.outbox.rule_switches import NoOverride
 from service.settings import read_settings
 from service.simulator.batches import batches
 from service.simulator.replay import Replay, Replayed
-from service.store import Pool, history, rule_overrides
+from service.store import Pool, history
+from service.store.operators import rule_overrides
 from service.store.views import task_history
 from tests.harness.corridor import Corridor, corridor
 from tests.harness.running import free_port

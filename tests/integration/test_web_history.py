@@ -16,8 +16,9 @@ from service.maintenance.prune import prune
 from service.outbox import silences
 from service.processes.embedded import EmbeddedValkey
 from service.settings import read_settings
-from service.store import Pool, account_actions, changes
-from service.store.changes import Action
+from service.store import Pool, account_actions
+from service.store.operators import changes
+from service.store.operators.changes import Action
 from service.web import labels
 from tests.harness.history import plan, record
 from tests.harness.people import PASSWORDS, sign_in, users

@@ -16,8 +16,9 @@ from service.domain.model import Kind, State
 from service.domain.overrides import Mode
 from service.outbox import rule_switches
 from service.processes.embedded import EmbeddedValkey
-from service.store import Pool, rule_overrides
-from service.store.rule_overrides import Switch
+from service.store import Pool
+from service.store.operators import rule_overrides
+from service.store.operators.rule_overrides import Switch
 from service.web.server import AppSwitch
 from tests.harness.history import plan, record
 from tests.harness.site import Site, configured, serving

@@ -11,7 +11,7 @@ from service.doorbell import Doorbell
 from service.processes import embedded
 from service.settings import Settings
 from service.settings.database_address import read_address
-from service.store import rule_overrides
+from service.store.operators import rule_overrides
 from service.store.trouble import advice
 from service.store.views import api_lists
 from service.store.views.api_lists import Row

@@ -11,8 +11,8 @@ import orjson
 
 from service.domain.model import Kind, State
 from service.store import Pool
-from service.store.changes import Action
 from service.store.deliveries import REASON
+from service.store.operators.changes import Action
 from service.store.outages import LONGEST_WAIT, WAIT_SINCE
 
 Row: TypeAlias = dict[str, Any]

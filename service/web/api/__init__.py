@@ -17,7 +17,8 @@ from service.domain.overrides import Mode
 from service.outbox import silence_names, silences
 from service.outbox.silence_names import NothingKnown
 from service.rules.overrides import modes, overrides_in
-from service.store import Pool, decisions, rule_overrides
+from service.store import Pool, decisions
+from service.store.operators import rule_overrides
 from service.store.views import api_lists
 from service.store.views.api_lists import Listing
 from service.web.actions import (

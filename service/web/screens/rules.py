@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from service.domain.overrides import Override
 from service.rules.overrides import modes
-from service.store import rule_overrides
+from service.store.operators import rule_overrides
 from service.store.views import rule_activity
 from service.web.problems import Problem
 from service.web.screens import Screen

@@ -4,8 +4,9 @@ from collections.abc import Collection
 from datetime import datetime
 
 from service.domain.actors import Actor
-from service.store import Pool, changes
-from service.store.changes import Action
+from service.store import Pool
+from service.store.operators import changes
+from service.store.operators.changes import Action
 
 
 async def begin(pool: Pool, key: bytes, by: Actor, expires_at: datetime, now: datetime) -> None:

@@ -1,0 +1,1 @@
+"""What operators do: who is signed in, what each has done, and how they have switched rules."""
