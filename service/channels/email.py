@@ -55,6 +55,8 @@ MAILBOX = re.compile(
       | (?P<quote>['"]?)(?P<bare>[^<>"\s()]+)(?P=quote)(?:\s*\([^()]*\))?""",
     re.VERBOSE,
 )
+BLANK = re.compile(r"[\s/]+")
+BARE = re.compile(r"[^@<>()]+@[^@<>()]+")
 QUOTES = re.compile(r"""[\\"]+""")
 SCHEME = re.compile("mailto:", re.IGNORECASE)
 # As keyboards of East Asia write them, and the blank that does not break.
@@ -263,10 +265,16 @@ def _recipients(target: str) -> list[Address]:
 
 
 def _parted(target: str) -> list[str]:
-    """The parts between separators; the comma in `Reed, Bo <bo@x.test>` is not a separator."""
+    """The parts between separators; the comma in `Reed, Bo <bo@x.test>` is not a separator.
+
+    A blank or a slash is one between addresses without names.
+    """
     parts: list[str] = []
     for part in SEPARATOR.split(target):
-        if parts and "@" not in parts[-1] and "<" in part and '"' not in part:
+        bare = BLANK.split(part.strip())
+        if len(bare) > 1 and all(BARE.fullmatch(one) for one in bare):
+            parts += bare
+        elif parts and "@" not in parts[-1] and "<" in part and '"' not in part:
             parts[-1] += f", {part.strip()}"
         elif part.strip():
             parts.append(part.strip())
@@ -279,7 +287,7 @@ def _recipient(written: str) -> Address:
     name, address = "", ""
     if found:
         name = found["name"] or found["spoken"] or ""
-        address = found["named"] or found["inside"] or found["bare"]
+        address = (found["named"] or found["inside"] or found["bare"]).removesuffix(".")
     spoken = in_ascii(SCHEME.sub("", address))
     if spoken is None or LINE_BREAK.search(name):
         raise SendError(f"{written.strip()!r} is not an email address", permanent=True)
