@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 from pathlib import Path
+from time import monotonic
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -123,11 +124,13 @@ async def test_webhooks_that_cannot_be_kept_make_it_not_ready(web: Site, pool: P
 
 
 async def test_who_asks_often_whether_it_is_ready_costs_little(web: Site, pool: Pool) -> None:
-    """A hundred at once, and again, are one write."""
+    """Fifty at once, and again, are one write a second."""
+    began = monotonic()
     for _ in range(2):
         answers = await asyncio.gather(*(web.client.get("/readyz") for _ in range(50)))
         assert {answer.status_code for answer in answers} == {200}
-    assert await pool.fetchval("SELECT value FROM counters WHERE name = 'tried'") == 1
+    writes = await pool.fetchval("SELECT value FROM counters WHERE name = 'tried'")
+    assert 1 <= writes <= 1 + (monotonic() - began)
 
 
 async def test_without_redis_it_is_not_ready_but_the_door_is_open(
