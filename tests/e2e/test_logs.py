@@ -141,7 +141,7 @@ async def test_what_stops_a_process_is_a_line_of_json(
     away = f"postgresql://127.0.0.1:{free_port()}/none"
     (tmp_path / "good.yaml").write_text("version: 1\n")
     for environ, reason in (
-        ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL: must be"),
+        ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL must be"),
         ({"TASKBELL_CONFIG": "none.yaml"}, "none.yaml"),
         (
             {
