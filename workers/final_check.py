@@ -3,14 +3,19 @@
 The result is processed like any other observation, with all its effects. The message is sent only
 if it is still valid then. If the task cannot be read, nothing is sent.
 
+If the task has changed, the text is written anew in the same transaction, and stored: what is sent
+is what is so. What a person approved with the old text is cancelled, and planned anew for approval.
+
 A digest depends on several tasks. If one has changed, the message is cancelled and replaced by one
 without that task, or with its new state, in the same transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import orjson
 import structlog
 
 from service.clock import Clock
@@ -42,6 +47,7 @@ from service.rules.revision import (
     revision,
     superseded,
 )
+from service.rules.rewriting import NewText, rewriting
 from service.sources import Source
 from service.store import DATABASE_ERRORS, Connection, Pool, absences, accounts, events, outages
 from service.store.operators import rule_overrides
@@ -82,8 +88,8 @@ class FinalCheck:
         self._zone = zone
         self._canaries = Canaries(pool, source)
 
-    async def ask(self, claim: Claim, grounds: MessageBasis) -> AttemptResult | None:
-        """The result that replaces sending the message; None if it may be sent now."""
+    async def ask(self, claim: Claim, grounds: MessageBasis) -> AttemptResult | Claim:
+        """The message, up to date, if it may be sent now; else the result that replaces sending."""
         try:
             if await self._is_to_be_read(grounds.event.account):
                 return self.hold(
@@ -180,18 +186,19 @@ class FinalCheck:
 
     async def _take(
         self, claim: Claim, grounds: MessageBasis, looks: Sequence[Observation]
-    ) -> AttemptResult | None:
+    ) -> AttemptResult | Claim:
         """Process the system's answer, and mark the message as being sent if it is still valid."""
         async with self._pool.acquire() as connection, connection.transaction():
             tx = PostgresTransaction(connection)
             seen = await self._engine.observe(tx, looks)
-            revised = await self._revision(connection, grounds)
-            ended = None if revised is None else await self._end(tx, claim, grounds, revised)
+            present = await self._present(connection, grounds)
             unread = self._unread(grounds, looks)
+            revised = await self._revision(connection, grounds, present)
+            found = revised or (None if unread else self._rewriting(grounds, present))
+            revised, news = (None, found) if isinstance(found, NewText) else (found, None)
+            ended = None if revised is None else await self._end(tx, claim, grounds, revised)
             stands = revised is None and unread is None
-            if stands:
-                await self._update_visit(connection, claim)
-            is_ours = stands and await attempts.begin(connection, claim)
+            is_ours = stands and await self._begin(connection, claim, news)
             stopped = await self._stopped(connection, claim) if is_ours else None
         self._engine.after_commit(seen)
         if ended is not None:
@@ -203,7 +210,16 @@ class FinalCheck:
                 claim, stopped.state, stopped.reason, again_at=stopped.again_at, is_unsent=True
             )
         # Another process has it by now: what is said here changes nothing.
-        return None if is_ours else AttemptResult(claim, State.PLANNED, again_at=self._clock.now())
+        again = AttemptResult(claim, State.PLANNED, again_at=self._clock.now())
+        return _updated(claim, present.get(claim.message.task_id), news) if is_ours else again
+
+    async def _begin(self, connection: Connection, claim: Claim, news: NewText | None) -> bool:
+        """Mark the message as being sent, as it is told now; False if another process has it."""
+        await self._update_visit(connection, claim)
+        is_ours = await attempts.begin(connection, claim)
+        if is_ours and news is not None:
+            await attempts.rewrite(connection, claim.id, news)
+        return is_ours
 
     async def _update_visit(self, connection: Connection, claim: Claim) -> None:
         """Set what the message announces: the system words it, by the visit as it is now."""
@@ -242,30 +258,42 @@ class FinalCheck:
                     return f"the task's {name} could not be read (value: {value})"
         return None
 
-    async def _revision(
-        self, connection: Connection, grounds: MessageBasis
-    ) -> RevisedMessage | None:
+    async def _present(self, connection: Connection, grounds: MessageBasis) -> dict[str, Task]:
+        """Those of the message's tasks that exist, as they are now."""
         account, events_of = grounds.event.account, [one.event for one in grounds.each]
         there = await PostgresTasks(connection).present((account, one.task_id) for one in events_of)
         present = {task_id: task for (_, task_id), task in there.items()}
         for one in events_of:
             if one.kind is Kind.COMPLETED and (task := present.get(one.task_id)) is not None:
                 present[one.task_id] = await self._completed(connection, one, task)
+        return present
+
+    async def _revision(
+        self, connection: Connection, grounds: MessageBasis, present: Mapping[str, Task]
+    ) -> RevisedMessage | None:
         found = revision(grounds, present, self._rules, self._clock.now(), self._zone)
         if found is not None:
             return found
         found = superseded(grounds, present.get(grounds.event.task_id))
         return found if found and await attempts.is_followed(connection, grounds) else None
 
+    def _rewriting(
+        self, grounds: MessageBasis, present: Mapping[str, Task]
+    ) -> NewText | RevisedMessage | None:
+        task, now = present.get(grounds.event.task_id), self._clock.now()
+        return rewriting(grounds, task, self._rules, now, self._zone)
+
     async def _end(
         self, tx: PostgresTransaction, claim: Claim, grounds: MessageBasis, revised: RevisedMessage
     ) -> Rejection | None:
-        """Cancel a message that is not valid, and plan a replacement with the remaining tasks.
+        """Cancel a message that is not valid, and plan its replacement, if there is one.
 
         None if this process no longer has the lease: then nothing is planned either.
         """
-        request = None
+        request: DeliveryRequest | str | None = None
         ended = revised.objection
+        if revised.anew is not None:
+            request = self._engine.replacement(grounds.event, grounds.rule, revised.anew)
         if revised.left is not None:
             request = self._engine.rebuild_digest(grounds.rebuild_digest(revised.left))
             ended = revised.told(request if isinstance(request, str) else None)
@@ -282,6 +310,16 @@ class FinalCheck:
         if completed is None or await events.was_reopened(connection, event):
             return now
         return completed
+
+
+def _updated(claim: Claim, task: Task | None, news: NewText | None) -> Claim:
+    """The message as it is to be sent: with the task as it is now, and with its new text."""
+    message, note = claim.message, None
+    if task is not None:
+        message = replace(message, task=orjson.Fragment(task.to_json()))
+    if news is not None:
+        message, note = replace(message, text=news.text, subject=news.subject), news.reason
+    return replace(claim, message=message, note=note)
 
 
 def _announced(grounds: MessageBasis) -> datetime | None:

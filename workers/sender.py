@@ -145,12 +145,15 @@ class LaneSender:
     async def _outcome(self, claim: Claim) -> AttemptResult:
         channel = claim.message.channel
         with tracing.span("deliver", claim.trace, delivery=claim.id, channel=channel):
-            settlement = await self._stopped(claim) or await self._attempted(claim)
+            checked = await self._checked(claim)
+            settlement = (
+                checked if isinstance(checked, AttemptResult) else await self._attempted(checked)
+            )
             tracing.describe(state=settlement.state.value)
         return settlement
 
-    async def _stopped(self, claim: Claim) -> AttemptResult | None:
-        """The result for a message that must not be sent any more; None if it is sent."""
+    async def _checked(self, claim: Claim) -> AttemptResult | Claim:
+        """The message as it is sent, or the result if it must not be sent any more."""
         if claim.original in _NEVER_SENT:
             return AttemptResult(
                 claim, State.CANCELLED, "nothing to rewrite: the message was never sent"
@@ -159,7 +162,7 @@ class LaneSender:
             return AttemptResult(
                 claim, State.CANCELLED, "nothing to ask: someone has already decided"
             )
-        return None if claim.grounds is None else await self._look(claim, claim.grounds)
+        return claim if claim.grounds is None else await self._look(claim, claim.grounds)
 
     async def _attempted(self, claim: Claim) -> AttemptResult:
         channel = self._channels[claim.message.channel]
@@ -176,7 +179,7 @@ class LaneSender:
             crash = SendError(f"internal error: {type(error).__name__}", outcome_unknown=True)
             return _failed(claim, crash, self._clock.now())
         self._pace.sent(claim.message.target, self._clock.now())
-        return AttemptResult(claim, State.SENT, receipt=receipt)
+        return AttemptResult(claim, State.SENT, claim.note, receipt=receipt)
 
     def _unsent(self, claim: Claim, error: SendError) -> AttemptResult:
         """The result for a message that was not accepted; a requested pause is not a failure."""
@@ -191,8 +194,8 @@ class LaneSender:
         reason = f"{error}; will be tried again"
         return AttemptResult(claim, State.PLANNED, reason, again_at=again_at, is_unsent=True)
 
-    async def _look(self, claim: Claim, grounds: MessageBasis) -> AttemptResult | None:
-        """The result for a customer message that fails the final check; None if it passes."""
+    async def _look(self, claim: Claim, grounds: MessageBasis) -> AttemptResult | Claim:
+        """A customer message that passes the final check, up to date; else its result."""
         account = grounds.event.account
         last_look = self._last_looks.get(account)
         if last_look is None:

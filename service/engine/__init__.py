@@ -40,6 +40,7 @@ from service.engine.new_events import EventFactory, of_signal, of_slot
 from service.engine.postgres import PostgresTransaction
 from service.engine.transaction import Transaction
 from service.outbox import DeliveryRequest, Lanes
+from service.rules.verdict import Plan
 from service.store import Pool, alarm_sets, schedules
 from service.store.tasks import Key, TaskState
 from service.store.waits import Wait
@@ -213,6 +214,10 @@ class Engine:
         The caller places the new request in the transaction that cancels the original delivery.
         """
         return self._decider.rebuild_digest(one, self._clock.now())
+
+    def replacement(self, event: Event, rule: str, plan: Plan) -> DeliveryRequest:
+        """A request for the same message with another plan; to be placed in the same way."""
+        return self._decider.replacement(event, rule, plan)
 
     async def fire_schedule(self, tx: Transaction) -> tuple[int, Effects]:
         """Let one rule decide whose schedule is due; returns the number of slots processed, 0 or 1.

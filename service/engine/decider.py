@@ -131,15 +131,14 @@ class Decider:
         return await self._carry_out(tx, verdicts, now)
 
     def rebuild_digest(self, one: DigestRebuild, now: datetime) -> DeliveryRequest | str:
-        """Rebuild a customer digest without the tasks that no longer qualify, or return why not.
-
-        It replaces the original one, and uses that one's share of the `limit`.
-        """
+        """Rebuild a customer digest without the tasks that no longer qualify, or return why not."""
         plan = self._rules.rebuild_digest(one, now, self._zones[one.event.account])
-        if isinstance(plan, str):
-            return plan
-        request = self._order(one.event, one.rule, plan)
-        return replace(request, is_limited=one.rule in self._rules.limits and not request.is_over)
+        return plan if isinstance(plan, str) else self.replacement(one.event, one.rule, plan)
+
+    def replacement(self, event: Event, rule: str, plan: Plan) -> DeliveryRequest:
+        """A request in place of another one, whose share of the `limit` it uses."""
+        request = self._order(event, rule, plan)
+        return replace(request, is_limited=rule in self._rules.limits and not request.is_over)
 
     async def choose(self, tx: Transaction, slot: Slot, now: datetime) -> Selected | None:
         """The tasks that the rule's `for_each` selects now; None if it has no `for_each`."""

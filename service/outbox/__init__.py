@@ -124,6 +124,7 @@ class Claim:
       was decided in the meantime
     - `grounds`: for a message to a customer, the facts that its system must confirm before it is
       sent
+    - `note`: why it is sent with another text than planned
     - `unsent_since`: since when every attempt has ended before anything was sent (UTC)
     - `trace`: the traceparent of the event
     """
@@ -141,6 +142,7 @@ class Claim:
     grounds: MessageBasis | None = None
     unsent_since: datetime | None = None
     trace: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from service.domain.model import State
 from service.domain.system_actions import BARE, CREATE, STILL_COMING, WRITES
 from service.outbox import CHECK_ARRIVAL, LEASE, AttemptResult, Claim, fallback
 from service.rules.revision import MessageBasis
+from service.rules.rewriting import NewText
 from service.store import Connection, Pool, column, lookups
 from service.store.tasks import Key
 
@@ -98,6 +99,17 @@ async def begin(connection: Connection, claim: Claim) -> bool:
         claim.unsent,
     )
     return done == "UPDATE 1"
+
+
+async def rewrite(connection: Connection, delivery: int, news: NewText) -> None:
+    """Store the text with which a delivery is being sent, and why it is not as planned."""
+    await connection.execute(
+        "UPDATE deliveries SET text = $2, subject = $3, reason = $4 WHERE id = $1",
+        delivery,
+        news.text,
+        news.subject,
+        news.reason,
+    )
 
 
 async def withdraw(

@@ -32,6 +32,7 @@ class PendingOrder:
     - `is_exempt`: exempt from most gates: a question to an approver, or a retry that a person
       requested
     - `is_past_storm`: it was held by a storm before
+    - `is_approved`: a person approved it
     """
 
     id: int
@@ -41,6 +42,7 @@ class PendingOrder:
     reason: str | None
     is_exempt: bool
     is_past_storm: bool
+    is_approved: bool
 
 
 async def read(connection: Connection, now: datetime, until: datetime) -> list[PendingOrder]:
@@ -69,6 +71,7 @@ async def read(connection: Connection, now: datetime, until: datetime) -> list[P
             row["reason"],
             is_exempt(row),
             row["storm"] is not None,
+            row["approved_by"] is not None,
         )
         for row in rows
     ]

@@ -70,7 +70,8 @@ def rebuilt_plan(rule: Rule, one: DigestRebuild, now: datetime, zone: ZoneInfo) 
     if is_instead(one.once_key):
         return "this message already replaces one that failed"
     try:
-        plan = rule.planning.anew(one, Scope(one.event, now, zone, {}, one.group))
+        scope = Scope(one.event, now, zone, {}, one.group)
+        plan = rule.planning.anew(one.step, one.once_key, one.expires_at, scope)
     except (EvaluationError, RenderError) as error:
         return str(error)
     if plan is None:

@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from service.domain.days import Calendar
-from service.domain.digests import DigestRebuild
 from service.domain.durations import Duration
 from service.domain.model import State, Task
 from service.rules import recipients
@@ -61,16 +60,28 @@ class Planning:
                 waited.append(step.duration.text)
         return tuple(plans)
 
-    def anew(self, one: DigestRebuild, scope: Scope) -> Plan | None:
-        """The plan of a rebuilt digest message, to be sent now; None if the step no longer exists.
+    def anew(
+        self, number: int, once_key: str, expires_at: datetime | None, scope: Scope
+    ) -> Plan | None:
+        """The plan of a message that is made again, to be sent now; None if its step is gone.
 
         Raises as `plans`.
         """
-        step = next((each for each in self.steps if each.number == one.step), None)
+        step = self.action(number, once_key)
+        if step is None:
+            return None
+        dispatch = SendDecision(State.PLANNED, scope.now, None, expires_at)
+        return self._plan(step, once_key, dispatch, scope)
+
+    def action(self, number: int, once_key: str) -> Action | None:
+        """The step that makes the message with this key: this one, or one of its `on_fail`."""
+        step = next((each for each in self.steps if each.number == number), None)
         if not isinstance(step, Action):
             return None
-        dispatch = SendDecision(State.PLANNED, scope.now, None, one.expires_at)
-        return self._plan(step, one.once_key, dispatch, scope)
+        if not is_instead(once_key):
+            return step
+        place = int(once_key.rpartition(_INSTEAD)[2])
+        return step.on_fail[place - 1] if 0 < place <= len(step.on_fail) else None
 
     def _sendings(
         self, step: Action, once_key: str, dispatch: SendDecision, scope: Scope

@@ -12,6 +12,7 @@ from service.domain.model import Event, Group, Kind, State, Task
 from service.rules import Ruleset, recipients
 from service.rules.digests import listed
 from service.rules.triggers import CLOCK_KINDS
+from service.rules.verdict import Plan
 
 ON_THE_WAY = "on_the_way"
 
@@ -31,11 +32,15 @@ class MessageBasis:
       of the task counts all the same
     - `expires_at`: until when it may be sent
     - `unread_since`: since when the system could not be asked about the task
+    - `text`, `subject`: as they were planned
+    - `is_approved`: a person approved it with that text
+    - `was_tried`: an earlier attempt may have brought its text up to date
+    - `step`, `once_key`: the rule's step, and the key of the delivery
 
     For a digest:
 
     - `tells_of`: its tasks, as the message describes them
-    - `step`, `once_key`, `due_at`: the rule's step, the key of the delivery, and when it was due
+    - `due_at`: when it was due
     - `is_of_several`: this is the basis of one task of a digest, as returned by `each`
     """
 
@@ -47,6 +52,10 @@ class MessageBasis:
     is_asked_for: bool = False
     expires_at: datetime | None = None
     unread_since: datetime | None = None
+    text: str = ""
+    subject: str | None = None
+    is_approved: bool = False
+    was_tried: bool = False
     tells_of: Group | None = None
     step: int = 0
     once_key: str = ""
@@ -87,10 +96,14 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class RevisedMessage:
-    """Why a message is not sent unchanged, and the tasks `left` for a replacement."""
+    """Why a message is not sent, and what a replacement is made of.
+
+    That is the tasks `left` of a digest, or the plan of the same message with a new text (`anew`).
+    """
 
     objection: Rejection
     left: Group | None = None
+    anew: Plan | None = None
 
     def told(self, failure: str | None) -> Rejection:
         """The objection, and that a new message replaces this one, or why that is not possible."""
@@ -175,7 +188,7 @@ def superseded(grounds: MessageBasis, task: Task | None) -> RevisedMessage | Non
     if field is None:
         return None
     said = f"the task's {field} has changed again, and a later message covers that"
-    return RevisedMessage(_cancelled(said))
+    return RevisedMessage(cancelled(said))
 
 
 def objection(
@@ -183,9 +196,9 @@ def objection(
 ) -> Rejection | None:
     """The objection to the message, given the task as it is now; None if it may be sent."""
     if grounds.event.kind is Kind.DELETED:
-        return None if task is None else _cancelled("the task was restored")
+        return None if task is None else cancelled("the task was restored")
     if task is None:
-        return _cancelled("the task was deleted")
+        return cancelled("the task was deleted")
     if (refusal := recipients.customer_refusal(task, grounds.channel, grounds.target)) is not None:
         return Rejection(State.SKIPPED, refusal)
     if (field := _has_come(grounds, now, zone)) is not None:
@@ -193,7 +206,7 @@ def objection(
     said = _by_state(grounds, task, rules, zone)
     if said is None and not grounds.is_asked_for:
         said = _by_rule(grounds, task, rules, now, zone)
-    return None if said is None else _cancelled(said)
+    return None if said is None else cancelled(said)
 
 
 def _has_come(grounds: MessageBasis, now: datetime, zone: ZoneInfo) -> str | None:
@@ -209,16 +222,19 @@ def _has_come(grounds: MessageBasis, now: datetime, zone: ZoneInfo) -> str | Non
 
 
 def rests_on(grounds: MessageBasis, rules: Ruleset) -> frozenset[str]:
-    """The fields of the task that decide whether the message is still valid."""
+    """The fields of the task that decide whether the message is still valid, and what it says."""
     event = grounds.event
     date = (date_of(event.alarm) or "").partition(".")[0]
     asked = frozenset[str]() if grounds.is_asked_for else rules.asks_about(grounds.rule)
     by_kind = {date} if event.kind in CLOCK_KINDS else set(event.changed)
+    told = rules.fields_told(grounds.rule, grounds.step, grounds.once_key)
+    told = frozenset() if grounds.is_of_several else told
     whom = {"customer"} | ({"assignee", "assignees"} if grounds.target == ON_THE_WAY else set())
-    return asked | by_kind | whom | {"done"}
+    return asked | by_kind | told | whom | {"done"}
 
 
-def _cancelled(why: str) -> Rejection:
+def cancelled(why: str) -> Rejection:
+    """The objection that cancels a message, for this reason."""
     return Rejection(State.CANCELLED, f"{_CANCELLED}{why}")
 
 

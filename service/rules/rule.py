@@ -63,6 +63,11 @@ class Rule:
         asked = self.planning.once_per if self.grouping is None else (self.grouping.by,)
         return self.mutings.reads | all_of(one.reads for one in (*self.conditions, *asked))
 
+    @property
+    def has_waited(self) -> bool:
+        """Whether it decided after a wait: on the task as it was by then, not at its event."""
+        return self.settle is not None or self.lasts is not None
+
     def listens_to(self, event: Event) -> bool:
         if event.cause is Cause.WRITE and not self.own_writes:
             return False

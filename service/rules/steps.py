@@ -60,5 +60,12 @@ class Action:
     def reaches_customer(self) -> bool:
         return self.channel == "customer"
 
+    @property
+    def fields_told(self) -> frozenset[str]:
+        """The fields of the task that its subject and its text read."""
+        texts = [one for one in (self.subject, self.text) if one is not None]
+        paths = [read.segments for one in texts for read in one.reads]
+        return frozenset(str(path[1]) for path in paths if path[0] == "task" and len(path) > 1)
+
 
 Step: TypeAlias = Pause | Action

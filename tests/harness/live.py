@@ -14,7 +14,14 @@ from service.engine import Engine
 from service.engine.decider import Decider
 from service.engine.postgres import PostgresTransaction
 from service.outbox import AttemptResult, Claim, account_lane, attempts, claiming, writes_lane
-from service.rules.revision import objection
+from service.rules.revision import (
+    MessageBasis,
+    Rejection,
+    RevisedMessage,
+    objection,
+    superseded,
+)
+from service.rules.rewriting import NewText, rewriting
 from service.store import Connection, Pool, schedules
 from tests.harness.records import Record, record
 
@@ -112,14 +119,25 @@ class Live:
 
     async def _outcome(self, claim: Claim) -> AttemptResult:
         """It is sent, if its task stands: what is known of that is what its system would say."""
-        if claim.grounds is not None:
-            key, now = (claim.message.account, claim.message.task_id), self._clock.now()
-            task = (await self._tx.tasks.present([key])).get(key)
-            zone = self._config.timezone
-            found = objection(claim.grounds, task, self._config.rules, now, zone)
-            if found is not None:
-                return AttemptResult(claim, found.state, found.reason, is_unsent=True)
-        return AttemptResult(claim, State.SENT)
+        found = None if claim.grounds is None else await self._checked(claim.grounds)
+        if isinstance(found, Rejection):
+            return AttemptResult(claim, found.state, found.reason, is_unsent=True)
+        if found is not None:
+            await attempts.rewrite(self._connection, claim.id, found)
+        return AttemptResult(claim, State.SENT, None if found is None else found.reason)
+
+    async def _checked(self, grounds: MessageBasis) -> Rejection | NewText | None:
+        """The objection to a customer message, or its new text; as in the worker."""
+        key, now = (grounds.event.account, grounds.event.task_id), self._clock.now()
+        task = (await self._tx.tasks.present([key])).get(key)
+        rules, zone = self._config.rules, self._config.timezone
+        if (against := objection(grounds, task, rules, now, zone)) is not None:
+            return against
+        found = None
+        if await attempts.is_followed(self._connection, grounds):
+            found = superseded(grounds, task)
+        revised = found or rewriting(grounds, task, rules, now, zone)
+        return revised.objection if isinstance(revised, RevisedMessage) else revised
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:

@@ -39,6 +39,7 @@ NOTIFY = [
     {"notify": "slack:#o", "text": "{{ task.title }}", "on_undo": "retract"},
     {"notify": "email:a@b.test", "text": "{{ task.title }}", "on_undo": "thread"},
     {"notify": "email:{{ task.assignee.email }}", "subject": "S", "text": "{{ task.due | local }}"},
+    {"notify": "email:{{ task.customer.email }}", "text": "{{ task.title }} {{ task.due }}"},
     {"notify": "accounting"},
     {"notify": "accounting", "repeat": {"every": "2h", "max": 3}},
     {"notify": "slack:#o", "text": "x", "repeat": {"every": "3 business hours", "max": 2}},

@@ -198,6 +198,19 @@ def _due_together() -> list[Step]:
     return [Step(timedelta(minutes=1), one.id, one, restart=False) for one in visits]
 
 
+def _moved_while_it_waits() -> list[Step]:
+    """A visit is moved before its customer is told of it; another one is moved, and moved back."""
+    visits = [one_task(name, due=START, customer=SMITH) for name in ("T1", "T2")]
+    later = START + timedelta(days=9)
+    looks = [
+        *visits,
+        *(replace(one, due=later) for one in visits),
+        replace(visits[1], due=START),
+        replace(visits[0], title="a"),
+    ]
+    return [Step(timedelta(minutes=5), one.id, one, restart=False) for one in looks]
+
+
 @settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(
     written=[
@@ -237,6 +250,32 @@ def _due_together() -> list[Step]:
         },
     ],
     history=_late_visits(),
+    silenced=(),
+    storm="",
+)
+@example(
+    written=[
+        {
+            "id": rule,
+            "when": when,
+            **more,
+            "then": [
+                {"wait": "45m"},
+                {"notify": "email:{{ task.customer.email }}", "text": text, "subject": "S"},
+            ],
+        }
+        for rule, when, more, text in (
+            ("r0", "task.created", {}, "{{ task.title }} {{ task.due }}"),
+            (
+                "r1",
+                "task.rescheduled",
+                {"once_per": ["task.id"]},
+                "{{ before.due }} {{ task.due }}",
+            ),
+            ("r2", "task.rescheduled", {"settle": "6m"}, "{{ before.due }} {{ task.due }}"),
+        )
+    ],
+    history=_moved_while_it_waits(),
     silenced=(),
     storm="",
 )

@@ -62,6 +62,13 @@ rules:
     - wait: 1h
     - notify: "email:{{ group.key }}"
       text: "{{ group.size }}: {{ group.tasks | map: 'title' | join: ', ' }}"
+- id: booked
+  when: task.created
+  then:
+    - wait: 1h
+    - notify: "email:{{ task.customer.email }}"
+      subject: "{{ task.title }}"
+      text: "Booked for {{ task.start | local: '%H:%M' }}"
 - id: on-trial
   when: { task.rescheduled: [end] }
   enabled: shadow
@@ -70,19 +77,19 @@ tests:
 """
 TASK = "id: T1, title: Gutters, type: job, assignee: { name: Bo, email: bo@x.test }"
 FAILED = """
-✗ It (taskbell.yaml:70)
-  Mon 9 Mar 2026, 08:00 (taskbell.yaml:76)
+✗ It (taskbell.yaml:77)
+  Mon 9 Mar 2026, 08:00 (taskbell.yaml:83)
     missing       notify email:bo@x.test with "Smyth"
     unexpected    notify email:bo@x.test "Overdue: Gutters" "It was due Fri 6 Mar 2026, 17:00"
                   by overdue-nudge: T1 overdue, Fri 6 Mar 2026, 19:00
     because       since the previous step, nothing happened that triggers a rule
-  Mon 9 Mar 2026, 08:00 (taskbell.yaml:77)
+  Mon 9 Mar 2026, 08:00 (taskbell.yaml:84)
     missing       create_task title "Invoice"
     because       T2 completed, Mon 9 Mar 2026, 08:00
                   finished did not match: task.type == "job" is not true
                     task.type == "job"  false
                       task.type         "call"
-  Mon 9 Mar 2026, 09:10 (taskbell.yaml:78)
+  Mon 9 Mar 2026, 09:10 (taskbell.yaml:85)
     unexpected    create_task title "Invoice Gutters", due "2026-03-10 09:10"
                   by finished: T1 completed, Mon 9 Mar 2026, 09:10
     also happened cancelled slack:#dispatch "Still open: Gutters"
@@ -90,11 +97,11 @@ FAILED = """
                   cancelled: the task was completed
     because       T1 completed, Mon 9 Mar 2026, 09:10
                   finished matched: task.completed, and task.type == "job"
-  Mon 9 Mar 2026, 09:10 (taskbell.yaml:79)
+  Mon 9 Mar 2026, 09:10 (taskbell.yaml:86)
     missing       held accounting
     because       T1 changed, Mon 9 Mar 2026, 09:10
                   this triggers no rule
-  Mon 9 Mar 2026, 09:10 (taskbell.yaml:80)
+  Mon 9 Mar 2026, 09:10 (taskbell.yaml:87)
     missing       notify accounting with the subject "Hello" and "You"
     because       since the previous step, nothing happened that triggers a rule
 """
@@ -277,6 +284,24 @@ async def test_a_digest_to_a_customer_is_checked_before_it_goes_out(tmp_path: Pa
         'at: 2026-03-06 11:05, expect: [{ cancelled: "email:ida@x.test" }, '
         '{ notify: "email:ida@x.test", contains: "1: Fence" }]',
         rules="yours",
+    )
+    assert told(result) == ["✓ It"]
+
+
+async def test_a_text_to_a_customer_is_brought_up_to_date_before_it_goes_out(
+    tmp_path: Path,
+) -> None:
+    """As at work: the visit is moved and renamed during the wait, and told as it is by then."""
+    made = "T1: { title: Roof, start: 2026-03-08 09:00, customer: { id: 7, email: ida@x.test } }"
+    result = await tried(
+        tmp_path,
+        "2026-03-06 10:00",
+        "",
+        f"at: 2026-03-06 10:00, change: {{ {made} }}, expect: []",
+        "at: 2026-03-06 10:30, change: { T1: { start: 2026-03-08 11:00, title: Fence } }",
+        'at: 2026-03-06 11:00, expect: [{ notify: "email:ida@x.test", subject: Fence, '
+        'contains: "Booked for 11:00" }]',
+        rules="booked",
     )
     assert told(result) == ["✓ It"]
 

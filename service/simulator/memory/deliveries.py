@@ -1,6 +1,6 @@
 """A delivery in memory: a request, and its outcome."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from service.domain.model import Event, State
@@ -11,6 +11,7 @@ from service.outbox.gates import Candidate
 from service.outbox.undoing import UNDONE
 from service.rules.recipients import reaches_customer
 from service.rules.revision import MessageBasis
+from service.rules.rewriting import NewText
 from service.rules.visits import Visit
 from service.store.tasks import Key
 
@@ -28,6 +29,7 @@ class Delivery:
     - `approves`: the delivery for which it requests approval
     - `is_exempt`: a person requested it, so it is exempt from most gates
     - `is_past_storm`: a person released it from a storm
+    - `is_approved`: a person approved it
     - `stored`: the id of its row in the database, if it was taken over from there
 
     All times are UTC.
@@ -46,6 +48,7 @@ class Delivery:
     approves: int | None = None
     is_exempt: bool = False
     is_past_storm: bool = False
+    is_approved: bool = False
     stored: int | None = None
 
     @property
@@ -96,6 +99,9 @@ class Delivery:
             self.created_at,
             self.is_exempt,
             plan.expires_at,
+            text=self.text,
+            subject=plan.subject,
+            is_approved=self.is_approved,
             tells_of=plan.tells_of,
             step=plan.step,
             once_key=plan.once_key,
@@ -128,6 +134,11 @@ class Delivery:
         """Whether it was announced, or would have been without `enabled: shadow`."""
         is_on_trial = self.request.shadow and self.state is State.SKIPPED
         return self.state not in NOT_COUNTED or is_on_trial
+
+    def rewrite(self, news: NewText) -> None:
+        """Give it the text with which it is sent."""
+        plan = replace(self.request.plan, text=news.text, subject=news.subject)
+        self.request, self.text = replace(self.request, plan=plan), news.text
 
     def is_ended_by(self, event: Event) -> bool:
         """Whether the event cancels it while it is not sent; never for an update."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from service.domain.digests import DigestRebuild
 from service.outbox import DeliveryRequest
 from service.rules.revision import Rejection, RevisedMessage
+from service.rules.rewriting import NewText
 from service.rules.verdict import Plan
 from service.simulator.memory.deliveries import Delivery
 
@@ -14,17 +15,25 @@ from service.simulator.memory.deliveries import Delivery
 class MemoryFinalCheck:
     """Checks whether a delivery is still valid.
 
-    `revision` returns the objection, `rebuild_digest` the message for the remaining tasks.
+    `revision` returns the objection or the new text, `rebuild_digest` the message for the
+    remaining tasks.
     """
 
-    revision: Callable[[Delivery], RevisedMessage | None]
+    revision: Callable[[Delivery], RevisedMessage | NewText | None]
     rebuild_digest: Callable[[DigestRebuild], Plan | str]
 
-    def at(self, one: Delivery) -> tuple[Rejection, DeliveryRequest | None] | None:
-        """Why it is not sent, and the request that replaces it, if any; None if it is sent."""
+    def at(self, one: Delivery) -> tuple[Rejection, DeliveryRequest | None] | NewText | None:
+        """Why it is not sent, and the request that replaces it, if any.
+
+        Or the text with which it is sent; None if that is as planned.
+        """
         revised, grounds = self.revision(one), one.grounds
+        if isinstance(revised, NewText):
+            return revised
         if revised is None or grounds is None:
             return None
+        if revised.anew is not None:
+            return revised.objection, _with(one.request, revised.anew)
         if revised.left is None:
             return revised.objection, None
         plan = self.rebuild_digest(grounds.rebuild_digest(revised.left))

@@ -88,6 +88,7 @@ class MemoryOutbox:
         delivery = self._add(one.request, one.state, one.reason, one.due or now, now)
         delivery.due, delivery.stored = one.due, one.id
         delivery.is_exempt, delivery.is_past_storm = one.is_exempt, one.is_past_storm
+        delivery.is_approved = one.is_approved
         self._placed[one.request.identity, one.request.shadow] = delivery
         if one.request.is_limited:
             insort(self._limited[one.request.rule, one.request.shadow], delivery, key=_send_at)
@@ -220,13 +221,16 @@ class MemoryOutbox:
                     self._stop(one, stop, facts.now)
 
     async def _send(self, one: Delivery, last_look: MemoryFinalCheck, facts: GateFacts) -> None:
-        now = facts.now
-        if (found := last_look.at(one)) is not None:
+        now, found = facts.now, last_look.at(one)
+        if isinstance(found, tuple):
             await self._replace(one, *found, now)
-        elif (failure := self._failure(one)) is not None:
+            return
+        if found is not None:
+            one.rewrite(found)
+        if (failure := self._failure(one)) is not None:
             self._fail(one, failure, now)
         else:
-            self._leave(one, facts)
+            self._leave(one, facts, None if found is None else found.reason)
 
     def _stop(self, one: Delivery, stop: Stop, now: datetime) -> None:
         if stop.storm is not None:
@@ -246,7 +250,7 @@ class MemoryOutbox:
         if request is not None:
             await self.place([request], now)
 
-    def _leave(self, one: Delivery, facts: GateFacts) -> None:
+    def _leave(self, one: Delivery, facts: GateFacts, note: str | None) -> None:
         now, task = facts.now, facts.present(one.key)
         if one.flood is not None:
             self._storms.note_sent(one.flood, now)
@@ -255,7 +259,7 @@ class MemoryOutbox:
                 zone = facts.zones[one.key[0]]
                 visit = visit.as_of(one.request.plan.target, task, now, zone)
             self._told[visit.key] = Told(visit.announced, one.request.rule, one.key[0])
-        self._end(one, State.SENT, None, now)
+        self._end(one, State.SENT, note, now)
 
     def _failure(self, one: Delivery) -> str | None:
         is_own = one.updates is None and one.approves is None

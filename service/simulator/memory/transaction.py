@@ -10,6 +10,7 @@ from service.domain.recurrence import still_completed
 from service.domain.silences import Silence
 from service.rules import Ruleset
 from service.rules.revision import RevisedMessage, revision, superseded
+from service.rules.rewriting import NewText, rewriting
 from service.rules.verdict import Plan
 from service.simulator.memory.deliveries import Delivery
 from service.simulator.memory.digests import MemoryDigests
@@ -48,16 +49,17 @@ class MemoryTransaction:
     async def send(self, rules: Ruleset, zones: Mapping[str, ZoneInfo], now: datetime) -> None:
         """Send due deliveries that no gate stops, in these zones of the accounts."""
 
-        def last_look(one: Delivery) -> RevisedMessage | None:
+        def last_look(one: Delivery) -> RevisedMessage | NewText | None:
             grounds, zone = one.grounds, zones.get(one.key[0])
             if grounds is None or zone is None:
                 return None
             there = {each.event.task_id: self._spoken_of(each.event) for each in grounds.each}
             present = {task_id: task for task_id, task in there.items() if task is not None}
             found = revision(grounds, present, rules, now, zone)
-            if found is not None or not self.outbox.is_followed(one):
-                return found
-            return superseded(grounds, present.get(grounds.event.task_id))
+            task = present.get(grounds.event.task_id)
+            if found is None and self.outbox.is_followed(one):
+                found = superseded(grounds, task)
+            return found or rewriting(grounds, task, rules, now, zone)
 
         def rebuild_digest(one: DigestRebuild) -> Plan | str:
             return rules.rebuild_digest(one, now, zones[one.event.account])

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from service.domain.model import DAYS, Customer, Event, Person, Project, Task
+from service.domain.field_values import said_value
+from service.domain.model import DAYS, Event, Task
 from service.web import labels
 
 FIELDS = {
@@ -36,8 +37,6 @@ FIELDS = {
     "url": "link",
 }
 """The fields of a task in words."""
-
-NOTHING = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +90,3 @@ def _date(moment: datetime, zone: ZoneInfo, usual: ZoneInfo, *, is_day: bool) ->
         return labels.teller(zone, usual)(moment)
     there = moment.astimezone(zone)
     return f"{there:%a} {there.day} {there:%b}"
-
-
-def said_value(value: Any) -> str:
-    """A value in words; `nothing` if it is empty."""
-    match value:
-        case None | "" | ():
-            return NOTHING
-        case bool():
-            return "yes" if value else "no"
-        case Person() | Customer() | Project():
-            return value.name or value.id or NOTHING
-        case list() | tuple():
-            return ", ".join(map(said_value, value)) or NOTHING
-        case Mapping():
-            return ", ".join(f"{name}: {said_value(one)}" for name, one in value.items()) or NOTHING
-    return str(value)

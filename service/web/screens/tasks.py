@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service.domain import field_values
 from service.domain.model import Task
 from service.explain import Explanation, ExplanationStatus, account_status
 from service.explain.explainer import explain
@@ -202,7 +203,7 @@ def _facts(task: Task | None, zone: ZoneInfo, usual: ZoneInfo) -> Mapping[str, A
         if found[field_changes.FIELDS[alone]] == found[field_changes.FIELDS[several]]:
             del found[field_changes.FIELDS[several]]
     own = {
-        name.replace("_", " "): field_changes.said_value(value)
+        name.replace("_", " "): field_values.said_value(value)
         for name, value in task.fields.items()
     }
-    return {name: text for name, text in (found | own).items() if text != field_changes.NOTHING}
+    return {name: text for name, text in (found | own).items() if text != field_values.NOTHING}
