@@ -11,6 +11,7 @@ import structlog
 
 from service import metrics
 from service.clock import Clock
+from service.domain.model import State
 from service.outbox import LEASE, AttemptResult, Claim, attempts
 from service.store import DATABASE_ERRORS, Pool
 
@@ -133,5 +134,6 @@ def _tell(answers: Sequence[AttemptResult]) -> None:
             channel=one.claim.message.channel,
             state=one.state,
             attempt=one.claim.attempts,
-            reason=one.reason,
+            # Of what was sent it says how the task has changed, which is the customer's own.
+            reason=None if one.state is State.SENT else one.reason,
         )
