@@ -21,6 +21,7 @@ from service.rules.language.templates import RenderError
 from service.rules.revision import MessageBasis, RevisedMessage, cancelled
 from service.rules.rule import Rule
 from service.rules.verdict import FAILURE, Plan
+from service.telemetry.visible import visible
 
 _Texts: TypeAlias = tuple[str, str | None]
 
@@ -129,8 +130,10 @@ def _planned(
         raise RenderError("the rule was removed or switched off")
     scope = Scope(event, now, zone, {})
     plan = rule.planning.anew(grounds.step, grounds.once_key, grounds.expires_at, scope)
-    if plan is None or plan.channel != grounds.channel or not plan.reaches_customer:
-        raise RenderError("the rule no longer has this step")  # or its number is that of another
+    if plan is None or plan.channel != grounds.channel:
+        raise RenderError("the rule no longer has this step")
+    if not plan.reaches_customer:  # perhaps it is another step by now
+        raise RenderError(f"the rule would send it to {plan.receiver}, which is no customer of it")
     return plan
 
 
@@ -160,7 +163,7 @@ def _said(task: Task, name: str, zone: ZoneInfo) -> str:
     if isinstance(value, datetime):
         is_day = getattr(task, DAYS.get(name, ""), False)
         return shown(value, zone, is_day=True) if is_day else f"{value:%Y-%m-%d %H:%M} UTC"
-    said = " ".join(said_value(value).split())
+    said = visible(" ".join(said_value(value).split()))
     return said if len(said) <= _ENOUGH else f"{said[:_ENOUGH]}…"
 
 

@@ -7,12 +7,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from service.channels import ways
 from service.clock import VirtualClock
 from service.outbox import approvals, operator_actions
 from service.processes.embedded import EmbeddedValkey
+from service.simulator import Simulator
+from service.simulator.upcoming import upcoming
 from service.store import Pool
 from tests.harness.corridor import Corridor, begun
-from tests.harness.receivers import Answer
+from tests.harness.receivers import Answer, Fault
 from tests.harness.site import serving
 
 IDA = {"id": 7, "name": "Ida", "email": "ida@customer.test", "phone": "+1 415 555 0100"}
@@ -108,6 +111,18 @@ async def test_a_booking_that_waits_is_told_with_the_time_it_has_by_then(
     )
 
 
+async def test_a_reason_shows_what_somebody_typed_as_text(taskbell: Corridor) -> None:
+    """The beginning of a long title, and the names of marks that turn the text around them."""
+    await taskbell.restart(BOOKED.replace("start | local: '%d'", "title"))
+    task_id = await book(taskbell)
+    title = "<b>\u202e" + "x" * 500
+    await taskbell.webhook(taskbell.sandbox.kickserv.change(task_id, name=title))
+    await pass_on(taskbell, hours=1)
+    [(_, reason)] = await ends(taskbell)
+    shown = "<b>\\u202e" + "x" * 51
+    assert reason == f"the text was brought up to date: title changed from roof to {shown}…"
+
+
 async def test_what_nobody_announced_is_told_as_well(taskbell: Corridor) -> None:
     """Taskbell learns of the move only when it asks, just before it sends."""
     task_id = await book(taskbell)
@@ -183,6 +198,29 @@ async def test_what_was_approved_with_the_old_text_is_asked_again(taskbell: Corr
     assert await taskbell.states() == ["cancelled", "sent", "sent", "sent"]
 
 
+async def test_it_is_not_foretold_with_a_text_that_nobody_approved(taskbell: Corridor) -> None:
+    """`taskbell next` knows which text was approved: the message itself will not go out."""
+    await taskbell.restart(APPROVED.replace("  then:", "  then:\n    - wait: 1h"))
+    task_id = await book(taskbell)
+    await taskbell.deliver()
+    [held, _] = await taskbell.deliveries()
+    await approvals.approve(taskbell.pool, taskbell.clock, held["id"], by="Al")
+    for day in (3, 5):
+        await move(taskbell, task_id, days=day)
+        config, now = taskbell.config, taskbell.clock.now()
+        trial = Simulator(config.rules, config.zones, ways(config.kinds), now)
+        async with taskbell.pool.acquire() as connection, connection.transaction():
+            found = await upcoming(trial, connection, now + timedelta(hours=2))
+        foretold = [one.text for one in found]
+        assert foretold == ([f"Booked for {on_day(taskbell, 3)}"] if day == 3 else [])
+    await pass_on(taskbell, hours=1)
+    await taskbell.deliver()
+    assert (told(taskbell), await taskbell.states()) == (
+        [],
+        ["cancelled", "sent", "held", "sent"],
+    )
+
+
 async def test_what_was_approved_and_is_still_so_is_sent(taskbell: Corridor) -> None:
     """Nobody is asked twice about the same text."""
     await taskbell.restart(APPROVED)
@@ -239,7 +277,7 @@ async def test_another_wording_alone_does_not_change_what_waits(taskbell: Corrid
             BOOKED.replace("wait: 1h", 'notify: "accounting:x"\n      text: "internal"').replace(
                 TO_IDA, 'notify: "accounting:y"'
             ),
-            "the rule no longer has this step",
+            "the rule would send it to accounting:y, which is no customer of it",
         ),
     ],
 )
@@ -257,9 +295,9 @@ async def test_what_no_rule_can_word_any_more_is_not_sent(
 
 
 async def test_a_retry_tells_what_is_so_by_then(taskbell: Corridor) -> None:
-    """The server was down, and the visit is moved on and back: it is the same message each time."""
+    """No answer, then none that helps; the visit is moved on and back: it stays one message."""
     task_id = await book(taskbell)
-    taskbell.accounting.reply(Answer(503), Answer(503), Answer(503))
+    taskbell.accounting.reply(Answer(fault=Fault.RESET_AFTER), Answer(503))
     await pass_on(taskbell, hours=1)
     await move(taskbell, task_id, days=5)
     await pass_on(taskbell, minutes=10)
