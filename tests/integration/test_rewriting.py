@@ -9,6 +9,7 @@ import pytest
 
 from service.channels import ways
 from service.clock import VirtualClock
+from service.domain.actors import Actor
 from service.outbox import approvals, operator_actions
 from service.processes.embedded import EmbeddedValkey
 from service.simulator import Simulator
@@ -181,7 +182,7 @@ async def test_what_was_approved_with_the_old_text_is_asked_again(taskbell: Corr
     await taskbell.deliver()
     [held, _] = await taskbell.deliveries()
     await move(taskbell, task_id, days=5)
-    await approvals.approve(taskbell.pool, taskbell.clock, held["id"], by="Al")
+    await approvals.approve(taskbell.pool, taskbell.clock, held["id"], by=Actor("Al"))
     await taskbell.deliver()
     [old, _, new, _] = await taskbell.deliveries()
     assert (old["state"], old["approved_by"], told(taskbell)) == ("cancelled", "Al", [])
@@ -192,7 +193,7 @@ async def test_what_was_approved_with_the_old_text_is_asked_again(taskbell: Corr
     assert (new["state"], new["approved_by"]) == ("held", None)
     await taskbell.deliver()
     assert f"Booked for {on_day(taskbell, 5)}" in taskbell.posts[-1]
-    await approvals.approve(taskbell.pool, taskbell.clock, new["id"], by="Bo")
+    await approvals.approve(taskbell.pool, taskbell.clock, new["id"], by=Actor("Bo"))
     await taskbell.deliver()
     assert told(taskbell) == [f"Booked for {on_day(taskbell, 5)}"]
     assert await taskbell.states() == ["cancelled", "sent", "sent", "sent"]
@@ -204,7 +205,7 @@ async def test_it_is_not_foretold_with_a_text_that_nobody_approved(taskbell: Cor
     task_id = await book(taskbell)
     await taskbell.deliver()
     [held, _] = await taskbell.deliveries()
-    await approvals.approve(taskbell.pool, taskbell.clock, held["id"], by="Al")
+    await approvals.approve(taskbell.pool, taskbell.clock, held["id"], by=Actor("Al"))
     for day in (3, 5):
         await move(taskbell, task_id, days=day)
         config, now = taskbell.config, taskbell.clock.now()
@@ -227,7 +228,7 @@ async def test_what_was_approved_and_is_still_so_is_sent(taskbell: Corridor) -> 
     await book(taskbell)
     await taskbell.deliver()
     [held, _] = await taskbell.deliveries()
-    await approvals.approve(taskbell.pool, taskbell.clock, held["id"], by="Al")
+    await approvals.approve(taskbell.pool, taskbell.clock, held["id"], by=Actor("Al"))
     await pass_on(taskbell, minutes=1)
     assert told(taskbell) == [f"Booked for {on_day(taskbell, 3)}"]
 
@@ -313,9 +314,9 @@ async def test_a_person_who_sends_it_after_all_sends_what_is_so(taskbell: Corrid
     """It was cancelled, the visit was moved, and somebody wants it sent all the same."""
     task_id = await book(taskbell)
     [planned] = await taskbell.deliveries()
-    await operator_actions.cancel(taskbell.pool, taskbell.clock, planned["id"], by="Al")
+    await operator_actions.cancel(taskbell.pool, taskbell.clock, planned["id"], by=Actor("Al"))
     await move(taskbell, task_id, days=5)
-    await operator_actions.retry(taskbell.pool, taskbell.clock, planned["id"])
+    await operator_actions.retry(taskbell.pool, taskbell.clock, planned["id"], by=Actor("Al"))
     await taskbell.deliver()
     assert told(taskbell) == [f"Booked for {on_day(taskbell, 5)}"]
 
