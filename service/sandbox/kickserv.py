@@ -89,6 +89,7 @@ class Kickserv(TaskSystem):
             Route(one, self._read),
             Route(one, self._update, methods=["PUT", "PATCH"]),
             Route(one, self._delete, methods=["DELETE"]),
+            Route(f"/{SLUG}/tasks/{{id}}", self._open),
         ]
 
     def check(self, request: Request) -> None:
@@ -124,6 +125,11 @@ class Kickserv(TaskSystem):
     async def _read(self, request: Request) -> Response:
         self.check(request)
         return JSONResponse(self._shown(self._task(request.path_params["id"])))
+
+    async def _open(self, request: Request) -> Response:
+        """What stands in for the page of a task, to which links lead people."""
+        name = self._task(request.path_params["id"])["name"]
+        return PlainTextResponse(f"{name}\n\nIn Kickserv, this would be the page of the task.\n")
 
     async def _create(self, request: Request) -> Response:
         self.check(request)

@@ -82,7 +82,8 @@ class Source(TaskReader):
     @classmethod
     def facts_for(cls, options: Mapping[str, Any]) -> Facts:
         """The facts for an account with these options, as they are written."""
-        return cls.facts.and_gives(mapping(options.get("create")))
+        found = cls.facts.and_gives(mapping(options.get("create")))
+        return found.and_links(given=bool(options.get("task_url")))
 
     def __init__(self, account: Account, upstream: SystemClient) -> None:
         super().__init__(account)

@@ -47,6 +47,12 @@ class Facts:
         """The same with these words of a field."""
         return replace(self, words={**self.words, **words})
 
+    def and_links(self, *, given: bool) -> "Facts":
+        """The same if the account has a pattern for `url`, else with a word on how to give one."""
+        remedy = "add task_url: with the address of a task's page to the account"
+        found = self.and_fills("url") if given else self
+        return replace(found, remedies={"url": remedy, **self.remedies})
+
     def and_gives(self, names: Mapping[str, object]) -> "Facts":
         """The same if the account provides these fields for new tasks, under the system's names."""
         needs = {word: own for word, own in self.needs.items() if names.get(own) in (None, "")}

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
@@ -13,6 +14,7 @@ from service.sources.dates import Dates
 from service.sources.fingerprints import fingerprint, salt_of
 from service.sources.forms import Form
 from service.sources.forms import unread as unread_in
+from service.sources.task_links import is_open, link
 
 Raw: TypeAlias = dict[str, Any]
 """A task in its system's own shape."""
@@ -71,7 +73,7 @@ class TaskReader(ABC):
     def parse(self, raw: Raw) -> Task:
         """The normalised task, of this `revision`; a value of unknown form becomes None.
 
-        Raises PayloadError without an id.
+        `observe` adds its `url`, by the account's pattern. Raises PayloadError without an id.
         """
 
     @property
@@ -115,6 +117,9 @@ class TaskReader(ABC):
         unread, untold = unread_in(raw, forms), self.unknown_fields(raw)
         if unread:
             untold = untold.union(*(forms[field].tells for field in unread))
+        if (links := self.account.links) is not None:
+            task = replace(task, url=link(links, task))
+            untold = untold | {"url"} if is_open(links, untold) else untold
         return Observation(
             account=self.account.name,
             task_id=task.id,
@@ -138,4 +143,5 @@ class TaskReader(ABC):
         # If each listed task has to be read by itself, a new field is filled at its next change.
         if self.refetches:
             return b""
-        return salt_of(self.revision, people, self.account.due_by)
+        account = self.account
+        return salt_of(self.revision, people, account.due_by, account.links)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import escape
 
 from service import config
 from service.clock import VirtualClock
@@ -339,6 +340,33 @@ async def test_rules_that_cannot_be_read_any_more_do_not_hide_the_task(
         page = await page_of(web, "/tasks/london/T1")
     assert f"event-{event.id}" in page
     assert "big-jobs" in page
+
+
+@pytest.mark.parametrize(
+    ("url", "is_link"),
+    [
+        ("https://app.kickserv.com/acme/tasks/1", True),
+        ("javascript:alert(1)", False),
+        ("data:text/html,<script>alert(1)</script>", False),
+        ("//evil.test/1", False),
+        ('https://x.test/"onclick="alert(1)', True),
+        (None, False),
+    ],
+)
+async def test_a_task_opens_in_its_system(
+    web: Site, pool: Pool, clock: VirtualClock, url: str | None, *, is_link: bool
+) -> None:
+    """Only a web address is a link, on the task and on a message about it."""
+    about = task("T1", "field", system="kickserv", url=url)
+    await know(pool, about, at=clock.now())
+    number = await plan(pool, await record(pool, about, Kind.COMPLETED, at=clock.now()))
+    for path in ("/tasks/field/T1", f"/messages/{number}"):
+        page = await page_of(web, path)
+        links = re.findall(
+            r'<a href="([^"]*)" rel="noopener noreferrer">Open in Kickserv</a>', page
+        )
+        assert links == ([escape(url or "")] if is_link else []), path
+        assert "alert(1)</script>" not in page
 
 
 async def decided(pool: Pool, settings: config.Config, event: Event) -> Event:

@@ -51,7 +51,7 @@ class Kickserv(KickservReader, Source):
     )
     facts: ClassVar[Facts] = Facts(
         fills=frozenset({"title", "description", "type", "done", "fields", "assignees", "contacts"})
-        | {*DAYS, *DAYS.values(), "created_at", "updated_at"}
+        | {"url", *DAYS, *DAYS.values(), "created_at", "updated_at"}
         | inside("assignee", "id", "name", "email", "number")
         | inside("customer", "id", "name", "email", "phone")
         | inside("project", "id", "name"),

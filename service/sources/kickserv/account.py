@@ -7,6 +7,7 @@ here, and the source reads and writes by these.
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -76,6 +77,12 @@ class KickservAccount(Account):
     """
 
     tenant_options: ClassVar[tuple[str, ...]] = ("slug",)
+    # People know a job by its number, which is not its id.
+    link_fields: ClassVar[tuple[str, ...]] = (
+        *Account.link_fields,
+        "project.id",
+        "fields.job_number",
+    )
 
     slug: str
     per_page: int = Field(default=100, ge=1)
@@ -94,6 +101,12 @@ class KickservAccount(Account):
         token = self.token.get_secret_value()
         basic = b64encode(f"{token}:{token}".encode()).decode()
         return {"Authorization": f"Basic {basic}", "Accept": "application/json"}
+
+    @property
+    def links(self) -> str:
+        # The address by which the API knows the task, without its ".json".
+        slug = quote(self.slug, safe="")
+        return self.task_url or f"{self.base_url.rstrip('/')}/{slug}/tasks/{{id}}"
 
     @property
     def done_field(self) -> str:

@@ -22,6 +22,7 @@ class PlannrAccount(Account):
     """
 
     tenant_options: ClassVar[tuple[str, ...]] = ("account_uuid",)
+    link_fields: ClassVar[tuple[str, ...]] = (*Account.link_fields, "project.id")
 
     account_uuid: HeaderText
     timezone: ZoneInfo | None = ZoneInfo("Europe/London")
