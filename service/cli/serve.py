@@ -39,7 +39,9 @@ def serve(*, as_json: AsJson = False) -> None:
     settings = read_settings()
     if not settings.taskbell_config.exists() and "TASKBELL_CONFIG" not in os.environ:
         if not as_json:
+            url = f"http://{settings.host}:{settings.port}/first-run"
             out.print(f"There is no {settings.taskbell_config} yet, so this is the demo.")
+            out.print(f"To connect your own systems, open {url}", soft_wrap=True)
         demo.demo(as_json=as_json)
         return
     log.configure(settings)

@@ -25,6 +25,7 @@ To be written, in this order:
 6. `facts`: which task fields it provides, and which a new task requires, so that rules can be
    checked; `facts_for` if that depends on the account's options
 7. `webhook_urls` and `subscribe` if it sends webhooks
+8. `guide`: what a person needs to know to connect an account
 """
 
 from abc import abstractmethod
@@ -45,6 +46,7 @@ from service.http.throttle import Throttle
 from service.http.upstream import SystemClient
 from service.sources.account import Account
 from service.sources.facts import Facts
+from service.sources.guide import Guide
 from service.sources.reader import Raw, TaskReader
 from service.sources.values import mapping
 from service.store.lookups import Coverage
@@ -78,6 +80,7 @@ class Source(TaskReader):
     writes: ClassVar[frozenset[str]] = frozenset()
     needed_options: ClassVar[Mapping[str, str]] = MappingProxyType({})
     facts: ClassVar[Facts]
+    guide: ClassVar[Guide]
 
     @classmethod
     def facts_for(cls, options: Mapping[str, Any]) -> Facts:

@@ -18,6 +18,7 @@ from service.sources import Page, Source
 from service.sources.account import Account
 from service.sources.facts import Facts, inside
 from service.sources.forms import Form, a_date, a_text, left_open, people
+from service.sources.guide import POLLED, Guide
 from service.sources.offsets import OffsetWalk, each_once
 from service.sources.pagination import Reading, by_id, enveloped, single
 from service.sources.reader import Raw
@@ -107,6 +108,11 @@ class Rolodex(Source):
         when_done=frozenset({"completed_at"}),
         sets=frozenset(_WORDS),
         needs={"title": "body", "due": "due_date"},
+    )
+    guide: ClassVar[Guide] = Guide(
+        credential="The API key of your workspace.",
+        base_url="",
+        webhook=f"{POLLED} The address is the one that Rolodex gives for your account.",
     )
 
     account: RolodexAccount

@@ -18,6 +18,7 @@ from service.errors import OutcomeUnknown, SourceRejected
 from service.sources import Page, Source
 from service.sources.account import Account
 from service.sources.facts import Facts, Words, inside
+from service.sources.guide import POLLED, Guide
 from service.sources.kickserv.account import KickservAccount
 from service.sources.kickserv.misnamed import misnamed, vouched
 from service.sources.kickserv.reader import KickservReader
@@ -63,6 +64,13 @@ class Kickserv(KickservReader, Source):
         },
         sets=frozenset(_WRITTEN),
         needs={"title": "name", "project": "job_id", "type": "task_type_id"},
+    )
+    guide: ClassVar[Guide] = Guide(
+        credential="The API token of an employee. Taskbell sees what this employee sees, so use"
+        " one who sees all jobs.",
+        base_url="https://app.kickserv.com",
+        company="Your company in the address of its pages: app.kickserv.com/COMPANY",
+        webhook=POLLED,
     )
 
     @classmethod

@@ -18,6 +18,7 @@ from service.http.upstream import SystemClient
 from service.sources import Page, Source
 from service.sources.account import Account
 from service.sources.facts import Facts, Words, inside
+from service.sources.guide import POLLED, Guide
 from service.sources.letsligo.account import LetsLigoAccount
 from service.sources.letsligo.contacts import Contacts
 from service.sources.letsligo.reader import TASKS, LetsLigoReader, hydra
@@ -45,6 +46,12 @@ class LetsLigo(LetsLigoReader, Source):
         | {"due_is_day", "completed_at_is_day"}
         | inside("customer", "id", "name", "email", "phone"),
         words={"type": Words(frozenset(_TYPES))},
+    )
+    guide: ClassVar[Guide] = Guide(
+        credential="The token under Developer in the settings of your workspace.",
+        base_url="https://www.letsligo.com",
+        company="Short name of the workspace, only if the token opens several",
+        webhook=POLLED,
     )
 
     def __init__(self, account: LetsLigoAccount, upstream: SystemClient) -> None:

@@ -15,6 +15,7 @@ from service.errors import OutcomeUnknown, SourceRejected
 from service.sources import Page, Source
 from service.sources.account import Account
 from service.sources.facts import Facts, Words, inside
+from service.sources.guide import Guide
 from service.sources.pagination import Reading, by_id, single
 from service.sources.plannr.account import PlannrAccount
 from service.sources.plannr.reader import PRIORITIES, PlannrReader
@@ -59,6 +60,15 @@ class Plannr(PlannrReader, Source):
         words={"priority": Words(frozenset(PRIORITIES.values()))},
         sets=frozenset(_WORDS),
         needs={"title": "name"},
+    )
+    guide: ClassVar[Guide] = Guide(
+        credential="A personal access token of a Plannr login. Taskbell sees the tasks that this"
+        " login may see: use one of an owner or an administrator.",
+        base_url="https://api.plannrcrm.com",
+        company="Number of your firm: account.uuid in the answer of /api/v1/logins",
+        webhook="Plannr reports changes at once if you subscribe Taskbell to them. The command"
+        " below does that, and prints the line to add to the file.",
+        subscribes=True,
     )
 
     def scan(self) -> AsyncIterator[Page]:
