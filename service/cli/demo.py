@@ -51,7 +51,8 @@ def demo(*, as_json: AsJson = False) -> None:
 async def _run(settings: Settings, on: Servers, *, as_json: bool) -> None:
     await store.bring_up_to_date(on.database)
     secret = secrets.token_hex(16)
-    door = f"http://{settings.host}:{settings.port}/hooks/{_PUSHED_ACCOUNT}"
+    own = f"http://{settings.host}:{settings.port}"
+    door = f"{own}/hooks/{_PUSHED_ACCOUNT}"
     sandbox = Sandbox(SystemClock(), [Subscription(door, secret)])
     office = Office(sandbox, SystemClock())
     async with (
@@ -62,13 +63,18 @@ async def _run(settings: Settings, on: Servers, *, as_json: bool) -> None:
             "SANDBOX_URL": url,
             "SANDBOX_SMTP": f"127.0.0.1:{sandbox.inbox.smtp_port}",
             "PLANNR_SIGNING_SECRET": secret,
+            "TASKBELL_URL": settings.taskbell_url or own,
         }
         keep_addresses(settings.taskbell_data, given)
         announce(settings, url, as_json=as_json)
         line = first_look(demo_configuration(), {**os.environ, **given}).word.line()
         programs = read_procfile(procfile(), worker=settings.workers)
         environ = environment(
-            DATABASE_URL=on.database, REDIS_URL=on.redis, LOG_LEVEL=settings.log_level
+            DATABASE_URL=on.database,
+            REDIS_URL=on.redis,
+            LOG_LEVEL=settings.log_level,
+            TASKBELL_URL=given["TASKBELL_URL"],
+            TASKBELL_INBOX=f"{url}/inbox",
         )
         supervisor = Supervisor(programs, environ, on.own)
         supervisor.tell(line, line)

@@ -11,7 +11,7 @@ from service.processes import embedded
 from service.settings import Settings
 
 _KEPT = "addresses.json"
-_ADDRESSES = ("SANDBOX_URL", "SANDBOX_SMTP", "PLANNR_SIGNING_SECRET")
+_ADDRESSES = ("SANDBOX_URL", "SANDBOX_SMTP", "PLANNR_SIGNING_SECRET", "TASKBELL_URL")
 
 
 class NoInstance(TaskbellError):

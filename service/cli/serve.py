@@ -46,12 +46,14 @@ def serve(*, as_json: AsJson = False) -> None:
         return
     log.configure(settings)
     first = first_look(settings.taskbell_config, os.environ)
-    first.demand()
+    config = first.demand()
     demand_free(settings.host, settings.port, "PORT=")
     with signals.ending_in_order(), servers.running(settings) as on:
         asyncio.run(store.bring_up_to_date(on.database))
         url = f"http://{settings.host}:{settings.port}/"
         _greet(settings, url, as_json=as_json)
+        if not (config.accounts or as_json or settings.log_format == "json"):
+            out.print(f"No system is connected yet: open {url}first-run", soft_wrap=True)
         asyncio.run(_run(settings, first, on, as_json=as_json))
         signals.ignore()
 

@@ -124,6 +124,7 @@ def _mails(inbox: Inbox) -> list[Raw]:
         {
             "at": mail.at,
             "by": "email",
+            "from": mail.message["from"],
             "to": ", ".join(mail.recipients),
             "subject": mail.message["subject"],
             "text": mail.message.get_content(),

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from itertools import chain, cycle, repeat
+from itertools import cycle
 
 from service.clock import Clock
 from service.sandbox.app import Sandbox
+from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.kickserv import Kickserv, customer, employee
 from service.sandbox.plannr import Plannr, person
 
@@ -43,10 +44,12 @@ class Office:
         await self._plannr.watched.wait()
         await self._kickserv.watched.wait()
         await asyncio.sleep(SETTLING_IN)
-        pauses = chain(repeat(FIRST_ROUND, len(self.acts)), repeat(LATER))
-        for act, pause in zip(cycle(self.acts), pauses, strict=False):
+        for act in (*self.acts, self.have_message_refused, self.lose_answer):
             act()
-            await asyncio.sleep(pause)
+            await asyncio.sleep(FIRST_ROUND)
+        for act in cycle(self.acts):
+            act()
+            await asyncio.sleep(LATER)
 
     @property
     def acts(self) -> tuple[Callable[[], None], ...]:
@@ -79,6 +82,16 @@ class Office:
     def begin_visit(self) -> None:
         """Begin a visit that a customer should be told about."""
         self._visit(timedelta(minutes=25))
+
+    def have_message_refused(self) -> None:
+        """Begin a visit of which Kickserv refuses to tell the customer: the message fails."""
+        self._kickserv.faults.set(Fault(FaultKind.REJECTED, path="notify"))
+        self.begin_visit()
+
+    def lose_answer(self) -> None:
+        """Begin a visit of which the customer is told, but Taskbell cannot know it."""
+        self._kickserv.faults.set(Fault(FaultKind.RESET_AFTER, path="notify"))
+        self.begin_visit()
 
     def finish_visit(self) -> None:
         """Complete a visit; Kickserv sends no webhook, so that only polling finds it."""

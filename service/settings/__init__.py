@@ -53,6 +53,7 @@ class Settings(BaseModel):
     taskbell_admin_token: SecretStr | None = None
     taskbell_url: str | None = None
     taskbell_open_door: bool = False
+    taskbell_inbox: str | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65535)
     workers: int = Field(default=2, ge=1)
@@ -82,11 +83,16 @@ class Settings(BaseModel):
             )
         return host
 
-    @field_validator("taskbell_url")
+    @field_validator("taskbell_inbox", "taskbell_url")
     @classmethod
     def _is_web_address(cls, url: str | None) -> str | None:
         if url is not None and not url.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
+        return url
+
+    @field_validator("taskbell_url")
+    @classmethod
+    def _has_path_in_front(cls, url: str | None) -> str | None:
         if url is not None and not _IN_FRONT.fullmatch(_path_of(url)):
             raise ValueError(
                 "may have a path in front of Taskbell's own, such as /taskbell, of letters, digits,"

@@ -58,7 +58,10 @@ def build(
     pages = Pages(root)
     kept = settings.taskbell_keep_events
     parts = (pool, clock, guard, actions, config, doorbell, pages)
-    office = Office(*parts, faults=tuple(faults), sections=sections(), keep_events=kept)
+    inbox = settings.taskbell_inbox
+    office = Office(
+        *parts, faults=tuple(faults), sections=sections(), keep_events=kept, inbox=inbox
+    )
     metrics.expect(config.accounts, ways(config.kinds))
 
     door = WebhookEndpoint(

@@ -33,6 +33,7 @@ class Office:
 
     `faults` are the errors that keep a changed configuration from being activated. `sections` are
     the screens in the navigation: words and path. `keep_events` is for how long events are kept.
+    `inbox` is the address of the sandbox's inbox, if Taskbell runs with it.
     """
 
     pool: Pool
@@ -45,6 +46,7 @@ class Office:
     faults: Sequence[Diagnostic] = ()
     sections: Sequence[tuple[str, str]] = ()
     keep_events: timedelta = timedelta(days=395)
+    inbox: str | None = None
 
     def render(
         self,

@@ -13,6 +13,7 @@ from tests.harness.running import free_port
 from tests.harness.serving import TIME_TO_END, at_work, press_ctrl_c, said, serving
 
 FIRST_IMPRESSION = 30.0  # seconds, as promised
+FIRST_MINUTE = 30.0  # seconds more
 CAUSES = {"webhook", "poll", "clock"}
 TOLD = ("(reported at once, by webhook)", "(found at a regular check)", "(its time had come)")
 
@@ -33,6 +34,11 @@ async def test_within_thirty_seconds_a_person_sees_what_it_is_for(folder: Path) 
         for words in (*TOLD, "on the way"):
             assert words in page
         await another_terminal_sees_it(folder)
+        async with asyncio.timeout(FIRST_MINUTE), httpx.AsyncClient() as client:
+            while not await has_cases_to_decide(client, url):
+                await asyncio.sleep(0.5)
+            assert "Gwen Thomas" in (await client.get(f"{url}/inbox")).text
+            assert "/inbox" in (await client.get(url)).text
         names = " ".join(at_work(folder))
         assert all(name in names for name in ("postgres", "valkey", "workers", "service web"))
         press_ctrl_c(process)
@@ -74,6 +80,21 @@ async def causes_of_what_was_sent(client: httpx.AsyncClient, url: str) -> set[st
         return set()
     causes = {event["id"]: event["cause"] for event in events}
     return {causes[one["event"]] for one in sent if one["event"] in causes}
+
+
+async def has_cases_to_decide(client: httpx.AsyncClient, url: str) -> bool:
+    """Whether a message failed, one is unknown, one waits for its hours, and one for approval."""
+    found = [
+        (one["state"], one["rule"])
+        for state in ("failed", "unknown", "held")
+        for one in await listed(client, f"{url}/api/v1/deliveries?state={state}&limit=100")
+    ]
+    return set(found) >= {
+        ("failed", "on-the-way"),
+        ("unknown", "on-the-way"),
+        ("held", "moved-visit"),
+        ("held", "moved-visits-in-the-morning"),
+    }
 
 
 async def listed(client: httpx.AsyncClient, url: str) -> list[dict[str, Any]]:

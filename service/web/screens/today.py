@@ -45,6 +45,7 @@ class Today(Screen):
                 for one in accounts
                 if one["state"] != "failing" and one["reread_since"] is not None
             ],
+            "has_inbox": office.inbox is not None,
             "most": _SHOWN,
             "has_worker": await office.doorbell.has_worker(),
             "faults": [fault.in_a_line for fault in office.faults],
