@@ -57,9 +57,9 @@ class Office:
         return (
             self.finish_errand,
             self.let_errand_slip,
+            self.move_visit,
             self.begin_visit,
             self.finish_visit,
-            self.move_visit,
             self.hand_errand_over,
             self.tidy,
         )
@@ -99,6 +99,7 @@ class Office:
         self._visit(timedelta(days=1))
 
     def move_visit(self) -> None:
+        """Move the newest visit, which has been read since it was made."""
         start = self._clock.now() + timedelta(days=2, hours=3)
         task_id = _open_visits(self._kickserv)[-1]
         self._kickserv.change(task_id, scheduled_at=start, ends_at=start + timedelta(hours=1))
