@@ -52,6 +52,8 @@ async def test_messages_look_as_they_are_received(
         gone = await post(url, "chat.postMessage", channel="#office", text="Oops")
         await post(url, "chat.delete", channel=gone["channel"], ts=gone["ts"])
         await post(url, "chat.postMessage", channel="#dispatch", text=HOSTILE)
+        link = "javascript:alert(2) https://bell.test/approvals/1?token=a"
+        await post(url, "chat.postMessage", channel="#dispatch", text=link)
         told = Notification(clock.now(), "4711", "on_the_way")
         sandbox.kickserv.record.notifications.append(told)
         page = (await web.client.get("/inbox")).text
@@ -70,6 +72,8 @@ async def test_messages_look_as_they_are_received(
     assert "on the way" in page
     assert "task 4711" in page
     assert "<script>alert" not in page
+    assert 'href="https://bell.test/approvals/1?token=a"' in page
+    assert 'href="javascript' not in page
     assert 'href="/inbox"' in today
 
 

@@ -16,6 +16,7 @@ from service.web.problems import Problem
 from service.web.screens import Screen
 
 _SHOWN = 100
+_LONGEST = 2_000  # characters of one message
 _PATIENCE = 3.0  # seconds
 
 
@@ -37,6 +38,7 @@ class Inbox(Screen):
             request,
             "inbox.html",
             messages=[{**one, "at": _moment(one["at"])} for one in messages[: -_SHOWN - 1 : -1]],
+            most=_LONGEST,
             older=max(0, len(messages) - _SHOWN),
         )
 
