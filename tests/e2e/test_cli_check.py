@@ -20,7 +20,7 @@ rules:
   then: [{ notify: "slack:#office", text: "{{ task.title }}" }]
 """
 FAULTY = GOOD.replace("task.completed", "task.complete").replace("kind: slack", "kind: slak")
-UNSURE = GOOD.replace("task.title", "task.url")
+UNSURE = GOOD.replace("task.title", "task.status")
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ async def test_warnings_are_fine_unless_strict(file: Path) -> None:
     assert (relaxed.code, strict.code) == (0, 1)
     assert "warning: " in relaxed.out
     assert relaxed.out.endswith("taskbell.yaml: 1 warning\n")
-    assert "task.url is always empty in" in relaxed.out
+    assert "task.status is always empty in" in relaxed.out
 
 
 async def test_a_script_gets_json(file: Path) -> None:

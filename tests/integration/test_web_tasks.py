@@ -239,7 +239,7 @@ async def test_a_task_shows_how_it_stands(web: Site, pool: Pool, clock: VirtualC
         "renewal": "yes",
     }.items():
         assert f"<dt>{name}</dt><dd><bdi>{text}</bdi></dd>" in page
-    assert '<a href="https://example.test/t/1" rel="noreferrer">Open it in Plannr</a>' in page
+    assert '<a href="https://example.test/t/1" rel="noopener noreferrer">Open in Plannr</a>' in page
     assert "Nothing has happened to this task" in page
     assert "No messages about this task." in page
     assert re.search(r'<span class="state planned">open</span>', page)
