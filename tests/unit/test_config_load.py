@@ -180,7 +180,7 @@ def test_warnings_do_not_prevent(tmp_path: Path) -> None:
         tmp_path,
         "- id: careless\n"
         "  when: { task.starting_soon: 30m }\n  accounts: [field]\n"
-        '  then: [{ notify: customer:details }, { notify: "slack:#o", text: "{{ task.status }}" }]\n',
+        '  then: [{ notify: customer:details }, { notify: "slack:#o", text: "{{ task.tags }}" }]\n',
     )
     assert [(one.severity, one.message) for one in config.warnings] == [
         (Severity.WARNING, "customers may get this at night"),
@@ -188,7 +188,7 @@ def test_warnings_do_not_prevent(tmp_path: Path) -> None:
         (Severity.WARNING, "these customers are not told if the visit is rescheduled later"),
         (
             Severity.WARNING,
-            "this shows nothing: task.status is always empty in field (kickserv)",
+            "this shows nothing: task.tags is always empty in field (kickserv)",
         ),
     ]
 
