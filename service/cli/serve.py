@@ -39,7 +39,7 @@ def serve(*, as_json: AsJson = False) -> None:
     settings = read_settings()
     if not settings.taskbell_config.exists() and "TASKBELL_CONFIG" not in os.environ:
         if not as_json:
-            url = f"http://{settings.host}:{settings.port}/first-run"
+            url = f"http://{settings.host}:{settings.port}/start"
             out.print(f"There is no {settings.taskbell_config} yet, so this is the demo.")
             out.print(f"To connect your own systems, open {url}", soft_wrap=True)
         demo.demo(as_json=as_json)
@@ -53,7 +53,7 @@ def serve(*, as_json: AsJson = False) -> None:
         url = f"http://{settings.host}:{settings.port}/"
         _greet(settings, url, as_json=as_json)
         if not (config.accounts or as_json or settings.log_format == "json"):
-            out.print(f"No system is connected yet: open {url}first-run", soft_wrap=True)
+            out.print(f"No system is connected yet: open {url}start", soft_wrap=True)
         asyncio.run(_run(settings, first, on, as_json=as_json))
         signals.ignore()
 

@@ -86,7 +86,7 @@ class Source(TaskReader):
     def facts_for(cls, options: Mapping[str, Any]) -> Facts:
         """The facts for an account with these options, as they are written."""
         found = cls.facts.and_gives(mapping(options.get("create")))
-        return found.and_links(given=bool(options.get("task_url")))
+        return found.and_links(given=bool(options.get("url")))
 
     def __init__(self, account: Account, upstream: SystemClient) -> None:
         super().__init__(account)

@@ -104,7 +104,7 @@ class Account(BaseModel):
     `max_pages` where reading a list is given up, `stretch` how many times as long as `poll` polls
     may be apart while webhooks come. `due_by` is the time of day at which a task with only a due
     day is due. `midnight_is_day` is true if the system writes 00:00 for a date without a time.
-    `task_url` is the address of a task's page, with `{id}` and others of `link_fields`.
+    `url` is the address of a task's page, with `{id}` and others of `link_fields`.
     A system with options of its own derives from this and names the class in `Source.options`.
     """
 
@@ -112,7 +112,7 @@ class Account(BaseModel):
 
     # The options that say, beside the address, whose data an account sees.
     tenant_options: ClassVar[tuple[str, ...]] = ()
-    # The fields of a task that `task_url` can name; the system fills them.
+    # The fields of a task that `url` can name; the system fills them.
     link_fields: ClassVar[tuple[str, ...]] = ("id", "customer.id")
 
     name: str
@@ -128,7 +128,7 @@ class Account(BaseModel):
     max_pages: int = Field(default=10_000, ge=1)
     due_by: time = time(23, 59, 59)
     midnight_is_day: bool = False
-    task_url: str | None = None
+    url: str | None = None
     webhook: HookOptions | None = None
 
     @field_validator("base_url")
@@ -147,12 +147,12 @@ class Account(BaseModel):
         _sendable(token.get_secret_value())
         return token
 
-    @field_validator("task_url")
+    @field_validator("url")
     @classmethod
-    def _is_a_pattern(cls, task_url: str | None) -> str | None:
-        if task_url is not None:
-            task_links.check(task_url, cls.link_fields)
-        return task_url
+    def _is_a_pattern(cls, url: str | None) -> str | None:
+        if url is not None:
+            task_links.check(url, cls.link_fields)
+        return url
 
     @field_validator("poll")
     @classmethod
@@ -177,7 +177,7 @@ class Account(BaseModel):
     @property
     def links(self) -> str | None:
         """The pattern of the addresses of tasks' pages; None if it is not known."""
-        return self.task_url
+        return self.url
 
     @property
     def has_signed_webhooks(self) -> bool:

@@ -49,7 +49,7 @@ class Facts:
 
     def and_links(self, *, given: bool) -> "Facts":
         """The same if the account has a pattern for `url`, else with a word on how to give one."""
-        remedy = "add task_url: with the address of a task's page to the account"
+        remedy = "add url: with the address of a task's page to the account"
         found = self.and_fills("url") if given else self
         return replace(found, remedies={"url": remedy, **self.remedies})
 

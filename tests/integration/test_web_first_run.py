@@ -30,13 +30,13 @@ def filled(system: str, **more: str) -> dict[str, str]:
     return {**given, **more}
 
 
-async def sent(web: Site, form: dict[str, str], path: str = "/first-run") -> httpx.Response:
+async def sent(web: Site, form: dict[str, str], path: str = "/start") -> httpx.Response:
     return await web.client.post(path, data=form, headers={"accept": "text/html"})
 
 
 async def test_there_is_a_checklist_for_each_system(web: Site) -> None:
     """What the token is, how the webhook is set up, and a form; without any script."""
-    page = (await web.client.get("/first-run")).text
+    page = (await web.client.get("/start")).text
     for name, source in systems().items():
         assert f"<b>{title_of(name)}</b>" in page
         assert source.guide.credential in unescape(page)
@@ -63,7 +63,7 @@ async def test_the_file_can_be_used_as_it_is(web: Site, system: str, tmp_path: P
         assert getattr(account, name) == (company or None)
 
 
-DOWNLOAD = "/first-run/taskbell.yaml"
+DOWNLOAD = "/start/taskbell.yaml"
 
 
 @pytest.mark.parametrize(
@@ -105,5 +105,5 @@ async def test_without_accounts_today_leads_to_it(
     async with serving(load(path, {}), pool, clock, valkey.url) as web:
         page = (await web.client.get("/")).text
     assert "No system is connected yet." in page
-    assert 'href="/first-run"' in page
+    assert 'href="/start"' in page
     assert "All is well" not in page

@@ -57,7 +57,7 @@ def test_what_is_untold_leaves_the_address_open() -> None:
 def test_what_is_no_pattern_is_refused(system: str, pattern: str, said: str) -> None:
     """Only a web address whose placeholders the system can fill."""
     options = systems()[system].options
-    given = {**ACCOUNT, "slug": "acme", "system": system, "task_url": pattern}
+    given = {**ACCOUNT, "slug": "acme", "system": system, "url": pattern}
     known = {name: one for name, one in given.items() if name in options.model_fields}
     with pytest.raises(ValidationError) as caught:
         options.model_validate(known)
@@ -94,12 +94,12 @@ def test_check_knows_whether_an_account_has_links(tmp_path: Path) -> None:
     """Without a pattern a text with the address shows nothing, and the remedy is named."""
     [warning] = checked(tmp_path, "")
     assert "this shows nothing: task.url is always empty in sales (rolodex)" in warning.message
-    assert warning.hint == "add task_url: with the address of a task's page to the account"
-    assert checked(tmp_path, ', task_url: "https://x.test/{id}"') == []
+    assert warning.hint == "add url: with the address of a task's page to the account"
+    assert checked(tmp_path, ', url: "https://x.test/{id}"') == []
 
 
 def test_a_fault_is_shown_at_its_line(tmp_path: Path) -> None:
     """With what could be meant."""
-    found = checked(tmp_path, ', task_url: "https://x.test/{ids}"')[0]
+    found = checked(tmp_path, ', url: "https://x.test/{ids}"')[0]
     assert (found.line, found.message) == (4, "{ids} cannot be used here")
     assert found.hint == "did you mean id?"

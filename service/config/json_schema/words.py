@@ -198,7 +198,7 @@ WORDS = {
         "poll": "How often Taskbell checks for changes; at least 1s.",
         "full_scan": "How often a full sync runs: it reads all tasks, and by id those that are on"
         " no list.",
-        "task_url": "The address of a task's page in the system, such as"
+        "url": "The address of a task's page in the system, such as"
         " https://app.example.com/jobs/{id}.",
         "stretch": "By how much poll may be multiplied while webhooks arrive.",
         "per_minute": "The most calls per minute.",

@@ -106,7 +106,7 @@ class KickservAccount(Account):
     def links(self) -> str:
         # The address by which the API knows the task, without its ".json".
         slug = quote(self.slug, safe="")
-        return self.task_url or f"{self.base_url.rstrip('/')}/{slug}/tasks/{{id}}"
+        return self.url or f"{self.base_url.rstrip('/')}/{slug}/tasks/{{id}}"
 
     @property
     def done_field(self) -> str:

@@ -16,7 +16,7 @@ from service.web.screens import Screen
 class FirstRun(Screen):
     """It stores nothing: the file is made anew from the form for each request."""
 
-    path = "/first-run"
+    path = "/start"
 
     def routes(self) -> list[Route]:
         return [
