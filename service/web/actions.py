@@ -42,7 +42,7 @@ DELIVERY_ACTIONS = ("retry", "cancel", "resolve", "approve", "decline")
 WEBHOOK_ACTIONS = ("retry", "cancel")
 STORM_ACTIONS = ("release", "drop")
 ACCOUNT_ACTIONS = ("pause", "resume", "sync")
-RULE_MODES = (*Mode, AS_IN_FILE)
+RULE_ACTIONS = {**{str(mode): str(mode) for mode in Mode}, "follow": AS_IN_FILE}
 LONGEST_REASON = 500
 _NO_RULE = "The configuration has no rule with this id"
 
@@ -101,7 +101,7 @@ class OperatorActions:
     async def switch_rule(self, rule: str, text: str, said: Mapping[str, Any], by: Actor) -> None:
         """Switch a rule of the configuration with this `text`, or have it follow that again.
 
-        `said` must have `mode`, one of RULE_MODES, and may have `reason`. A rule that is no longer
+        `said` must have a `mode` of RULE_ACTIONS, and may have `reason`. A rule that is no longer
         in the configuration can only be left to it.
         """
         mode, reason = _mode(said), _reason(said)
@@ -198,8 +198,8 @@ def action_routes(
 
 def _mode(said: Mapping[str, Any]) -> Mode | None:
     mode = said.get("mode")
-    if not isinstance(mode, str) or mode not in RULE_MODES:
-        raise wrong("mode", f"one of {', '.join(RULE_MODES)}")
+    if not isinstance(mode, str) or mode not in RULE_ACTIONS.values():
+        raise wrong("mode", f"one of {', '.join(RULE_ACTIONS.values())}")
     return None if mode == AS_IN_FILE else Mode(mode)
 
 

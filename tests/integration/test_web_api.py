@@ -194,23 +194,23 @@ async def test_rules_are_shown_as_written(web: Site) -> None:
 
 
 async def test_a_rule_is_switched_and_says_so(web: Site, pool: Pool) -> None:
-    """The answer is the rule as it is now; `file` lets it follow the configuration again."""
+    """The answer is the rule as it is now; `follow` lets it follow the configuration again."""
     assert (await get(web, "/rules/job-done"))["mode"] == "on"
-    path = "/api/v1/rules/job-done/mode"
-    answer = await web.client.post(path, json={"mode": "trial", "reason": "a typo"})
+    path = "/api/v1/rules/job-done"
+    answer = await web.client.post(f"{path}/trial", json={"reason": "a typo"})
     switched = answer.json()
     assert (switched["id"], switched["mode"]) == ("job-done", "trial")
     assert switched["override"]["by"] == "someone on this machine"
     assert switched["override"]["reason"] == "a typo"
     assert (await get(web, "/rules"))["data"] == [switched]
-    freed = (await web.client.post(path, json={"mode": "file"})).json()
+    freed = (await web.client.post(f"{path}/follow")).json()
     assert (freed["mode"], freed["override"]) == ("on", None)
-    again = await web.client.post(path, json={"mode": "file"})
+    again = await web.client.post(f"{path}/follow")
     assert again.status_code == 409
-    for body in ({}, {"mode": "loud"}, {"mode": None}, {"mode": "off", "reason": 5}):
-        assert (await web.client.post(path, json=body)).status_code == 400
-    missing = await web.client.post("/api/v1/rules/none/mode", json={"mode": "off"})
-    assert missing.status_code == 404
+    for body in ({"reason": 5}, {"reason": "a\nb"}, "reason"):
+        assert (await web.client.post(f"{path}/off", json=body)).status_code == 400
+    for missing in ("none/off", "none/follow", "job-done/loud"):
+        assert (await web.client.post(f"/api/v1/rules/{missing}")).status_code == 404
     assert await pool.fetchval("SELECT count(*) FROM rule_overrides") == 2
 
 

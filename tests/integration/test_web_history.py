@@ -313,17 +313,17 @@ async def test_the_api_lists_it(web: Site, pool: Pool, clock: VirtualClock) -> N
     """The same entries, for scripts."""
     await account_actions.pause(pool, "london", clock.now(), by=ANNA)
     await account_actions.resume(pool, "london", clock.now(), by=Actor("bo"))
-    page = (await web.client.get("/api/v1/changes?by=anna")).json()
+    page = (await web.client.get("/api/v1/audit?by=anna")).json()
     assert page["next"] is None
     [one] = page["data"]
-    assert one == (await web.client.get(f"/api/v1/changes/{one['id']}")).json()
+    assert one == (await web.client.get(f"/api/v1/audit/{one['id']}")).json()
     assert (one["by"], one["from_address"], one["action"]) == (
         "anna",
         "192.0.2.1",
         "account.paused",
     )
-    assert len((await web.client.get("/api/v1/changes?action=account.resumed")).json()["data"]) == 1
-    assert (await web.client.get("/api/v1/changes?action=x")).status_code == 400
+    assert len((await web.client.get("/api/v1/audit?action=account.resumed")).json()["data"]) == 1
+    assert (await web.client.get("/api/v1/audit?action=x")).status_code == 400
 
 
 async def test_old_entries_are_deleted(pool: Pool, clock: VirtualClock) -> None:

@@ -23,6 +23,7 @@ from service.store.views import api_lists
 from service.store.views.api_lists import Listing
 from service.web.actions import (
     DELIVERY_ACTIONS,
+    RULE_ACTIONS,
     STORM_ACTIONS,
     WEBHOOK_ACTIONS,
     OperatorActions,
@@ -54,7 +55,7 @@ LISTS: Mapping[str, Listing] = {
     "receipts": api_lists.RECEIPTS,
     "silences": api_lists.SILENCES,
     "storms": api_lists.STORMS,
-    "changes": api_lists.CHANGES,
+    "audit": api_lists.CHANGES,
 }
 
 
@@ -92,7 +93,14 @@ class Api:
             Route(
                 "/api/v1/silences/{id:number}/expire", protects(self._end_silence), methods=["POST"]
             ),
-            Route("/api/v1/rules/{id}/mode", protects(self._switch_rule), methods=["POST"]),
+            *(
+                Route(
+                    f"/api/v1/rules/{{id}}/{action}",
+                    protects(partial(self._switch_rule, mode)),
+                    methods=["POST"],
+                )
+                for action, mode in RULE_ACTIONS.items()
+            ),
         ]
 
     def _reading(self) -> dict[str, Endpoint]:
@@ -189,10 +197,10 @@ class Api:
         await self._actions.act(action, request.path_params["id"], said, actor_of(request))
         return await self._one(api_lists.DELIVERIES, request)
 
-    async def _switch_rule(self, request: Request) -> Response:
+    async def _switch_rule(self, mode: str, request: Request) -> Response:
         """Switch a rule and return it; one that is not configured any more has only an id."""
         rule = request.path_params["id"]
-        said = await _said(request)
+        said = await _said(request) | {"mode": mode}
         await self._actions.switch_rule(rule, self._text, said, actor_of(request))
         gone = {"id": rule, "mode": Mode.OFF, "override": None}
         return _json(_by_id(await self._rules(request), rule) or gone)

@@ -9,7 +9,7 @@ from service.store.views.api_lists import Listing
 from service.web.actions import (
     DELIVERY_ACTIONS,
     LONGEST_REASON,
-    RULE_MODES,
+    RULE_ACTIONS,
     STORM_ACTIONS,
     WEBHOOK_ACTIONS,
 )
@@ -37,7 +37,7 @@ _LISTS: Mapping[str, tuple[str, Listing | None]] = {
     "receipts": ("receipt", api_lists.RECEIPTS),
     "silences": ("silence", api_lists.SILENCES),
     "storms": ("storm", api_lists.STORMS),
-    "changes": ("change", api_lists.CHANGES),
+    "audit": ("change", api_lists.CHANGES),
     "accounts": ("account", None),
     "rules": ("rule", None),
 }
@@ -113,7 +113,7 @@ _ALSO: Mapping[str, tuple[int, ...]] = {"rules": (404,), "tasks/one": (400,)}
 _ACTIONS = (
     ("deliveries", "delivery", DELIVERY_ACTIONS),
     ("receipts", "receipt", WEBHOOK_ACTIONS),
-    ("rules", "rule", ("mode",)),
+    ("rules", "rule", tuple(RULE_ACTIONS)),
     ("silences", "silence", ("expire",)),
     ("storms", "storm", STORM_ACTIONS),
 )
@@ -122,7 +122,7 @@ _SAID: Mapping[str, Schema] = {
     "retry": {"attempts": {"type": ["integer", "null"], "minimum": 0, "maximum": LARGEST_ID}},
     "cancel": {"reason": _REASON},
     "resolve": {"arrived": TRUTH},
-    "mode": {"mode": one_of(*RULE_MODES), "reason": _REASON},
+    **{action: {"reason": _REASON} for action in RULE_ACTIONS},
 }
 _PROBLEM: Schema = {
     "type": "object",
@@ -201,7 +201,7 @@ def _action(noun: str, action: str, usual: tuple[int, ...]) -> Schema:
     if noun not in {"delivery", "rule"}:
         return _operation(_ref(noun), (*usual, 404, 409))
     properties = _SAID.get(action, {})
-    needed = [name for name in properties if name in {"arrived", "mode"}]
+    needed = [name for name in properties if name == "arrived"]
     schema = {"type": "object", "properties": dict(properties), "required": needed}
     body = {"required": bool(needed), "content": {"application/json": {"schema": schema}}}
     operation = _operation(_ref(noun), (*usual, 400, 404, 408, 409, 413))
