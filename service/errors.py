@@ -54,12 +54,16 @@ class CallNotStarted(CancelledError):
 class SourceError(TaskbellError):
     """A call to a system failed.
 
-    `retry_after` is the pause that the system asked for, or None.
+    `retry_after` is the pause that the system asked for, or None. `status` is HTTP's, if there was
+    an answer.
     """
 
-    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after: timedelta | None = None, status: int | None = None
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.status = status
 
 
 class SourceUnreachable(SourceError):
@@ -77,12 +81,11 @@ class SourceUnauthorized(SourceError):
 class SourceRejected(SourceError):
     """The system understood the call and refused it; repeating it will not help.
 
-    `status` is HTTP's, `answer` the system's error text, without secrets.
+    `answer` is the system's error text, without secrets.
     """
 
-    def __init__(self, message: str, *, status: int = 400, answer: str = "") -> None:
-        super().__init__(message)
-        self.status = status
+    def __init__(self, message: str, *, status: int | None = None, answer: str = "") -> None:
+        super().__init__(message, status=status)
         self.answer = answer
 
 
@@ -102,6 +105,7 @@ class SendError(TaskbellError):
     - `outcome_unknown`: the message may have arrived
     - `not_now`: nothing was done, and the receiving system wants it later: this is not a failed
       attempt
+    - `status`: the status of the answer, as HTTP or SMTP have one; None: there was no answer
     """
 
     def __init__(
@@ -112,8 +116,10 @@ class SendError(TaskbellError):
         retry_after: timedelta | None = None,
         outcome_unknown: bool = False,
         not_now: bool = False,
+        status: int | None = None,
     ) -> None:
         super().__init__(message)
+        self.status = status
         self.not_now = not_now
         self.permanent = permanent
         self.retry_after = retry_after
@@ -131,6 +137,7 @@ class SendError(TaskbellError):
             ),
             not_now=isinstance(error, SourceThrottled)
             or (isinstance(error, SourceUnreachable) and error.retry_after is not None),
+            status=error.status,
         )
 
 

@@ -120,7 +120,8 @@ class InFlight:
                 await self._write([one])
         else:
             reason = f"what the other side answered cannot be stored: {error}"
-            await self._write([replace(answers[0], reason=reason, receipt=None)])
+            told = replace(answers[0], reason=reason, receipt=None, attempt=None)
+            await self._write([told])
 
 
 def _tell(answers: Sequence[AttemptResult]) -> None:

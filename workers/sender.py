@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -14,7 +14,7 @@ from service.clock import Clock
 from service.domain.model import State
 from service.domain.system_actions import CREATE, STILL_COMING
 from service.errors import CallNotStarted, SendError
-from service.outbox import CHECK_ARRIVAL, AttemptResult, Claim, claiming
+from service.outbox import CHECK_ARRIVAL, Attempt, AttemptResult, Claim, claiming
 from service.outbox.approval_links import ApprovalLinks
 from service.outbox.target_pace import TargetRateLimit
 from service.rules import Ruleset
@@ -165,21 +165,33 @@ class LaneSender:
         return claim if claim.grounds is None else await self._look(claim, claim.grounds)
 
     async def _attempted(self, claim: Claim) -> AttemptResult:
+        began_at = self._clock.now()
+        answer = await self._answer(claim)
+        error = answer if isinstance(answer, SendError) else None
+        # The machine's clock may be set back meanwhile.
+        took = max(self._clock.now() - began_at, timedelta(0))
+        return replace(self._result(claim, answer), attempt=Attempt(began_at, took, error))
+
+    async def _answer(self, claim: Claim) -> SentRef | SendError:
+        """Send, and return what came of it."""
         channel = self._channels[claim.message.channel]
         try:
-            receipt = await _send(channel, self._linked(claim))
+            return await _send(channel, self._linked(claim))
         except SendError as error:
-            return self._unsent(claim, error)
+            return error
         except CallNotStarted:
             raise
         except asyncio.CancelledError:
-            return _failed(claim, _BROKEN_OFF, self._clock.now())
+            return _BROKEN_OFF
         except Exception as error:  # a defect in a channel must not take the others' answers along
             log.exception("delivery.crashed", delivery=claim.id, channel=claim.message.channel)
-            crash = SendError(f"internal error: {type(error).__name__}", outcome_unknown=True)
-            return _failed(claim, crash, self._clock.now())
+            return SendError(f"internal error: {type(error).__name__}", outcome_unknown=True)
+
+    def _result(self, claim: Claim, answer: SentRef | SendError) -> AttemptResult:
+        if isinstance(answer, SendError):
+            return self._unsent(claim, answer)
         self._pace.sent(claim.message.target, self._clock.now())
-        return AttemptResult(claim, State.SENT, claim.note, receipt=receipt)
+        return AttemptResult(claim, State.SENT, claim.note, receipt=answer)
 
     def _unsent(self, claim: Claim, error: SendError) -> AttemptResult:
         """The result for a message that was not accepted; a requested pause is not a failure."""

@@ -224,12 +224,15 @@ class EmailChannel(ConfiguredChannel):
         except SMTPAuthenticationError as error:
             # Nothing of the answer is quoted: some servers repeat what they were given.
             raise SendError(
-                f"{host} refused the login ({error.code})", permanent=error.code >= FINAL
+                f"{host} refused the login ({error.code})",
+                permanent=error.code >= FINAL,
+                status=error.code,
             ) from None
         except SMTPResponseException as error:
             raise SendError(
                 f"{host} refused {what}: {error.code} {_line(error.message)}",
                 permanent=error.code >= FINAL,
+                status=error.code,
             ) from error
         except SMTPConnectError as error:
             raise SendError(self._unreached(error)) from error

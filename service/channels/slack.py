@@ -204,24 +204,27 @@ class SlackChannel(ConfiguredChannel):
             raise SendError(
                 f"{self._api.host} answered {response.status_code}, but not as Slack does",
                 outcome_unknown=True,
+                status=response.status_code,
             ) from error
         if not ok:
-            raise _refusal(str(answer.get("error")))
+            raise _refusal(str(answer.get("error")), response.status_code)
         return answer
 
     async def _post_by_webhook(self, url: SecretStr, content: Json) -> None:
         response = await self._exchange("POST", httpx.URL(url.get_secret_value()), json=content)
         if not response.is_success:
-            raise _refusal(response.text)
+            raise _refusal(response.text, response.status_code)
 
     async def _exchange(self, verb: str, url: httpx.URL, **content: Any) -> httpx.Response:
         async with http_call(url.host, self._options.timeout):
             response = await self._client.request(verb, url, **content)
-        if response.status_code == TOO_MANY:
+        status = response.status_code
+        if status == TOO_MANY:
             pause = retry_after(response.headers, self._clock.now())
-            raise SendError("Slack asked Taskbell to slow down", retry_after=pause, not_now=True)
-        if response.status_code >= SERVER_ERROR:
-            raise SendError(f"Slack answered {response.status_code}", outcome_unknown=True)
+            said = "Slack asked Taskbell to slow down"
+            raise SendError(said, retry_after=pause, not_now=True, status=status)
+        if status >= SERVER_ERROR:
+            raise SendError(f"Slack answered {status}", outcome_unknown=True, status=status)
         return response
 
 
@@ -252,15 +255,15 @@ def _sections(text: str) -> list[str]:
     return parts
 
 
-def _refusal(code: str) -> SendError:
+def _refusal(code: str, status: int) -> SendError:
     if code in RATE_LIMITED:
-        return SendError(f"Slack asked Taskbell to slow down ({code})", not_now=True)
+        return SendError(f"Slack asked Taskbell to slow down ({code})", not_now=True, status=status)
     if code in NOT_NOW:
-        return SendError(f"Slack did not take it now ({code})")
+        return SendError(f"Slack did not take it now ({code})", status=status)
     if code in PERHAPS_DONE:
-        return SendError(f"Slack failed ({code})", outcome_unknown=True)
+        return SendError(f"Slack failed ({code})", outcome_unknown=True, status=status)
     if not code.isidentifier():
-        return SendError("Slack refused, and did not say why", permanent=True)
+        return SendError("Slack refused, and did not say why", permanent=True, status=status)
     reason = EXPLANATIONS.get(code, "see Slack's documentation")
     kind = _MessageGone if code == _GONE else SendError
-    return kind(f"Slack refused: {reason} ({code[:60]})", permanent=True)
+    return kind(f"Slack refused: {reason} ({code[:60]})", permanent=True, status=status)

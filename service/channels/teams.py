@@ -121,12 +121,14 @@ class TeamsChannel(ConfiguredChannel):
         status = response.status_code
         if status == TOO_MANY:
             pause = retry_after(response.headers, self._clock.now()) or PAUSE
-            return SendError("Teams asked Taskbell to slow down", retry_after=pause, not_now=True)
+            said = "Teams asked Taskbell to slow down"
+            return SendError(said, retry_after=pause, not_now=True, status=status)
         if status == REQUEST_TIMEOUT or status >= SERVER_ERROR:
-            return SendError(f"Teams answered {status}", outcome_unknown=True)
+            return SendError(f"Teams answered {status}", outcome_unknown=True, status=status)
         code = await _code(response)
         reason = EXPLANATIONS.get(code) or BY_STATUS.get(status) or "see Microsoft's documentation"
-        return SendError(f"Teams refused: {reason} ({code or status})", permanent=True)
+        said = f"Teams refused: {reason} ({code or status})"
+        return SendError(said, permanent=True, status=status)
 
 
 async def _code(response: httpx.Response) -> str:

@@ -118,12 +118,14 @@ class WebhookChannel(ConfiguredChannel):
         status, host = response.status_code, self._url.host
         if status == GONE:
             self._is_gone = True
-            return SendError(f"{host} answered 410: it wants no more webhooks", permanent=True)
+            said = f"{host} answered 410: it wants no more webhooks"
+            return SendError(said, permanent=True, status=status)
         pause = retry_after(response.headers, self._clock.now())
         if pause is None and status in OVERLOADED:
             pause = PAUSE
         not_now = status == httpx.codes.TOO_MANY_REQUESTS
-        return SendError(f"{host} answered {status}", retry_after=pause, not_now=not_now)
+        said = f"{host} answered {status}"
+        return SendError(said, retry_after=pause, not_now=not_now, status=status)
 
 
 def _body(message: Message) -> bytes:

@@ -200,28 +200,38 @@ class _Call:
     ) -> Any:
         """The JSON of a successful response; raises the matching SourceError otherwise."""
         if status == httpx.codes.TOO_MANY_REQUESTS:
-            self.fail(SourceThrottled, f"{SLOW_DOWN} (429)", pause or timedelta(minutes=1))
+            self.fail(SourceThrottled, f"{SLOW_DOWN} (429)", pause or _MINUTE, status)
         if status == httpx.codes.SERVICE_UNAVAILABLE and pause is not None and not self.effect:
-            self.fail(SourceThrottled, f"{SLOW_DOWN} (503)", pause)
+            self.fail(SourceThrottled, f"{SLOW_DOWN} (503)", pause, status)
         said = _explanation(headers, body, self.secrets)
         if status in (401, 403):
-            self.fail(SourceUnauthorized, f"{CREDENTIALS_REFUSED} ({status}){said}")
+            self.fail(SourceUnauthorized, f"{CREDENTIALS_REFUSED} ({status}){said}", status=status)
         if httpx.codes.is_client_error(status):
             self._reject(status, headers, said)
         if httpx.codes.is_redirect(status):
-            self.fail_ambiguously(f"answered {status}; redirects are not followed, see base_url")
+            what = f"answered {status}; redirects are not followed, see base_url"
+            self.fail_ambiguously(what, status=status)
         if not httpx.codes.is_success(status):
-            self.fail_ambiguously(f"failed ({status}){said}", pause)
+            self.fail_ambiguously(f"failed ({status}){said}", pause, status)
         answer = self._decode(headers, body) if body.strip() else None
         if self.effect and is_denied(answer):
             self._deny(status, said)
         return answer
 
-    def fail(self, error: type[SourceError], what: str, pause: timedelta | None = None) -> NoReturn:
-        raise error(f"{self.account}: {self.method} {self.path} {what}", retry_after=pause)
+    def fail(
+        self,
+        error: type[SourceError],
+        what: str,
+        pause: timedelta | None = None,
+        status: int | None = None,
+    ) -> NoReturn:
+        said = f"{self.account}: {self.method} {self.path} {what}"
+        raise error(said, retry_after=pause, status=status)
 
-    def fail_ambiguously(self, what: str, pause: timedelta | None = None) -> NoReturn:
-        self.fail(OutcomeUnknown if self.effect else SourceBroken, what, pause)
+    def fail_ambiguously(
+        self, what: str, pause: timedelta | None = None, status: int | None = None
+    ) -> NoReturn:
+        self.fail(OutcomeUnknown if self.effect else SourceBroken, what, pause, status)
 
     def _reject(self, status: int, headers: Mapping[str, str], said: str) -> NoReturn:
         # A page instead of an answer comes from a proxy or a wrong base_url: nothing was done,

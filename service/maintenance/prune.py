@@ -20,8 +20,10 @@ _DECISIONS = """
     DELETE FROM decisions WHERE id IN (SELECT id FROM decisions WHERE at < $1 LIMIT $2)
 """
 _DELIVERIES = """
-    DELETE FROM deliveries WHERE id IN (
-        SELECT id FROM deliveries WHERE created_at < $1 AND settled_at IS NOT NULL LIMIT $2)
+    WITH old AS MATERIALIZED (
+        SELECT id FROM deliveries WHERE created_at < $1 AND settled_at IS NOT NULL LIMIT $2
+    ), made AS (DELETE FROM attempts USING old WHERE delivery = old.id)
+    DELETE FROM deliveries WHERE id IN (SELECT id FROM old)
 """
 # An alarm may have been due long before its event is stored; the order of ids shows when that was.
 _EVENTS = """

@@ -7,13 +7,14 @@ waits for a person; everything else is sent again with the same idempotency key.
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Self, TypeAlias
 
 from service.channels import Message, SentRef
 from service.domain.model import Event, State
 from service.domain.storms import StormScope
 from service.domain.system_actions import WRITES
-from service.errors import TaskbellError
+from service.errors import SendError, TaskbellError
 from service.outbox.gates import Candidate
 from service.rules.cancellation import ends_waiting
 from service.rules.revision import MessageBasis
@@ -144,13 +145,54 @@ class Claim:
     trace: str | None = None
     note: str | None = None
 
+    @property
+    def number(self) -> int:
+        """The number of this attempt among all of its delivery, also those that do not count."""
+        return self.attempts + self.unsent
+
+
+class AttemptOutcome(StrEnum):
+    """How an attempt ended.
+
+    - `refused`: the receiving system does not want it, and would not another time
+    - `failed`: it was not taken; another attempt may work
+    - `unknown`: it may have arrived: the answer does not say, or this process died before it came
+    - `no_answer`: it may have arrived: none came
+    """
+
+    SENT = "sent"
+    REFUSED = "refused"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    NO_ANSWER = "no_answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to send: when it began (UTC), how long it took, and the error if it failed."""
+
+    began_at: datetime
+    took: timedelta
+    error: SendError | None = None
+
+    @property
+    def outcome(self) -> AttemptOutcome:
+        if self.error is None:
+            return AttemptOutcome.SENT
+        if self.error.permanent:
+            return AttemptOutcome.REFUSED
+        if not self.error.outcome_unknown:
+            return AttemptOutcome.FAILED
+        return AttemptOutcome.NO_ANSWER if self.error.status is None else AttemptOutcome.UNKNOWN
+
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
     """How one attempt ended. `again_at` is the time of the next attempt (UTC), if there is one.
 
     `is_unsent`: nothing was sent, so this attempt does not count. If the system could not be asked
-    about the task, `expires_at` is when the delivery expires at the latest.
+    about the task, `expires_at` is when the delivery expires at the latest. `attempt` is what was
+    tried; None: it ended before that.
     """
 
     claim: Claim
@@ -160,3 +202,4 @@ class AttemptResult:
     again_at: datetime | None = None
     is_unsent: bool = False
     expires_at: datetime | None = None
+    attempt: Attempt | None = None

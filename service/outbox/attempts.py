@@ -1,7 +1,7 @@
 """Attempts to send: their leases, their results, and recovery after a process has died."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 
 import asyncpg
 import orjson
@@ -10,7 +10,14 @@ from service.channels import Message
 from service.clock import Clock
 from service.domain.model import State
 from service.domain.system_actions import BARE, CREATE, STILL_COMING, WRITES
-from service.outbox import CHECK_ARRIVAL, LEASE, AttemptResult, Claim, fallback
+from service.outbox import (
+    CHECK_ARRIVAL,
+    LEASE,
+    AttemptOutcome,
+    AttemptResult,
+    Claim,
+    fallback,
+)
 from service.rules.revision import MessageBasis
 from service.rules.rewriting import NewText
 from service.store import Connection, Pool, column, lookups
@@ -38,6 +45,7 @@ async def settle(pool: Pool, settlements: Sequence[AttemptResult], now: datetime
         if not guarded:
             await connection.execute("SET LOCAL synchronous_commit = off")
         rows = await _record(connection, settlements, now)
+        await _log(connection, settlements, {row["id"] for row in rows})
         failed = [row["id"] for row in rows if row["state"] == State.FAILED]
         await fallback.plan(connection, failed, now)
         await lookups.ask_back(connection, _written(settlements), now)
@@ -82,6 +90,40 @@ async def _record(
         column([one.expires_at for one in settlements]),
     )
     return rows
+
+
+async def _log(
+    connection: Connection, settlements: Sequence[AttemptResult], counted: Collection[int]
+) -> None:
+    """Add what was tried, for those deliveries whose result counts, to the attempts of each.
+
+    A late result replaces what `reclaim` has written.
+    """
+    made = [
+        (one.claim, one.attempt)
+        for one in settlements
+        if one.attempt is not None and one.claim.id in counted
+    ]
+    if not made:
+        return
+    errors = [attempt.error for _, attempt in made]
+    await connection.execute(
+        """
+        INSERT INTO attempts (delivery, number, began_at, took_ms, outcome, status, error)
+        SELECT * FROM unnest($1::bigint[], $2::int[], $3::timestamptz[], $4::int[], $5::text[],
+                             $6::int[], $7::text[])
+        ON CONFLICT (delivery, number) DO UPDATE SET began_at = excluded.began_at,
+            took_ms = excluded.took_ms, outcome = excluded.outcome, status = excluded.status,
+            error = excluded.error
+        """,
+        [claim.id for claim, _ in made],
+        [claim.number for claim, _ in made],
+        [attempt.began_at for _, attempt in made],
+        [attempt.took // timedelta(milliseconds=1) for _, attempt in made],
+        [attempt.outcome for _, attempt in made],
+        column([error and error.status for error in errors]),
+        column([error and str(error) for error in errors]),
+    )
 
 
 async def begin(connection: Connection, claim: Claim) -> bool:
@@ -179,10 +221,17 @@ async def reclaim(pool: Pool, now: datetime) -> list[str]:
 
     Messages to customers become `unknown`, unless the system was still being asked about them. The
     others are planned again with the same key; those that create a task, only once it would be
-    visible.
+    visible. The attempt of a process that died counts as begun when it was last seen at work.
     """
     rows = await pool.fetch(
         """
+        WITH dead AS MATERIALIZED (
+            SELECT id, attempts + unsent AS number, lease_until - $6::interval AS seen_at, asking
+            FROM deliveries WHERE state = 'sending' AND lease_until < $1 FOR UPDATE
+        ), logged AS (
+            INSERT INTO attempts (delivery, number, began_at, outcome, error)
+            SELECT id, number, seen_at, $5, 'Taskbell was stopped while it sent this'
+            FROM dead WHERE NOT asking ON CONFLICT DO NOTHING)
         UPDATE deliveries SET lease_until = NULL,
             state = CASE WHEN at_most_once AND NOT asking THEN 'unknown' ELSE 'planned' END,
             next_attempt_at = CASE WHEN at_most_once AND NOT asking THEN NULL
@@ -194,13 +243,15 @@ async def reclaim(pool: Pool, now: datetime) -> list[str]:
                 THEN 'Taskbell was stopped while it sent this. ' || $4
                 ELSE 'Taskbell was stopped while it sent this; it sends it again, so it may come'
                     || ' twice' END
-        WHERE state = 'sending' AND lease_until < $1
+        WHERE id IN (SELECT id FROM dead)
         RETURNING lane
         """,
         now,
         CREATE,
         STILL_COMING,
         CHECK_ARRIVAL,
+        AttemptOutcome.UNKNOWN,
+        LEASE,
     )
     return sorted({row["lane"] for row in rows})
 
