@@ -8,12 +8,21 @@ import asyncpg
 import typer
 
 from service.cli.database import with_pool
-from service.cli.output.console import AsJson, print_line, say, show_fields, show_rows, who
+from service.cli.output.console import (
+    AsJson,
+    print_line,
+    say,
+    show_fields,
+    show_json,
+    show_rows,
+    who,
+)
 from service.clock import SystemClock
 from service.domain.model import State
 from service.outbox import NoSuchDelivery, approvals, operator_actions, storms
 from service.store import Pool, dead_letters
 from service.store.deliveries import REASON, TAKEN_BACK
+from service.store.views import messages
 
 app = typer.Typer(
     help="Show deliveries and act on them: each is one message, or one write to a system.",
@@ -36,6 +45,8 @@ OfRule = Annotated[
 ]
 
 _COLUMNS = ("id", "state", "created_at", "rule", "to", "says")
+_ATTEMPT = ("number", "began_at", "took_ms", "outcome", "status", "error")
+_ATTEMPTS = 100
 _FEW = 5
 _LONGEST = 60  # characters of a text in a list; `outbox show` has all of it
 
@@ -124,9 +135,23 @@ def show(number: Number, *, as_json: AsJson = False) -> None:
         )
         if row is None:
             raise NoSuchDelivery(f"there is no delivery {number}")
-        show_fields(dict(row), as_json=as_json)
+        _show_delivery(dict(row), await messages.attempts(pool, number, _ATTEMPTS), as_json=as_json)
 
     with_pool(read)
+
+
+def _show_delivery(
+    delivery: dict[str, Any], attempts: list[asyncpg.Record], *, as_json: bool
+) -> None:
+    """The number of attempts stays what it is in a list; each by itself is in `each_attempt`."""
+    made = [dict(one) for one in attempts]
+    if as_json:
+        show_json(delivery | {"each_attempt": made})
+        return
+    show_fields(delivery, as_json=False)
+    if made:
+        print_line("")
+        show_rows(made, _ATTEMPT, "", as_json=False)
 
 
 @app.command()

@@ -64,6 +64,15 @@ STATES = {
     "expired": "too late",
 }
 
+# How an attempt to send ended, by the names of `AttemptOutcome`.
+OUTCOMES = {
+    "sent": "sent",
+    "refused": "refused",
+    "failed": "failed",
+    "unknown": "may have arrived",
+    "no_answer": "no answer; may have arrived",
+}
+
 # By the names of actions: a verb, what its subject is, and the beginning of the subject's address.
 DEEDS = {
     "message.retried": ("sent again", "message", "/messages/"),
@@ -152,6 +161,14 @@ def deed(action: str) -> tuple[str, str, str]:
 def many(count: int, noun: str) -> str:
     """Such as `1 task` or `12,400 tasks`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def took(milliseconds: int | None) -> str:
+    """Such as `35 ms` or `2.4 s`; empty if it is not known."""
+    if milliseconds is None:
+        return ""
+    second = 1000
+    return f"{milliseconds} ms" if milliseconds < second else f"{milliseconds / second:,.1f} s"
 
 
 def progress(read: int, total: int | None) -> str:

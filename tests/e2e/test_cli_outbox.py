@@ -120,6 +120,26 @@ async def test_show_tells_everything_of_one(command: Command, sent: int) -> None
     assert (whole.json["because"], whole.json["learnt_by"]) == ("completed", "poll")
 
 
+async def test_show_lists_each_attempt(command: Command, pool: Pool, sent: int) -> None:
+    """When it began, how long it took, what came of it; none where there was none."""
+    assert "outcome" not in (await command("outbox", "show", str(sent))).out
+    await pool.execute(
+        "INSERT INTO attempts (delivery, number, began_at, took_ms, outcome, status, error)"
+        " VALUES ($1, 1, $2, 350, 'failed', 503, 'Slack answered 503')",
+        sent,
+        AT,
+    )
+    plain = await command("outbox", "show", str(sent))
+    assert plain.out.splitlines()[-1].split()[-6:] == [
+        "350",
+        "failed",
+        "503",
+        *("Slack", "answered", "503"),
+    ]
+    [attempt] = (await command("outbox", "show", str(sent), "--json")).json["each_attempt"]
+    assert (attempt["number"], attempt["status"]) == (1, 503)
+
+
 async def test_a_person_decides(command: Command, pool: Pool) -> None:
     """Retry, cancel and resolve each do their one thing, and say so."""
     failed, held, unknown, lost = [

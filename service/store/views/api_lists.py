@@ -107,6 +107,12 @@ DELIVERIES = Listing(
     choices={"kind": frozenset(Kind), "state": frozenset(State)},
 )
 
+ATTEMPTS = Listing(
+    "SELECT number, began_at, took_ms, outcome, status, error FROM attempts",
+    key={"number": int},
+    filters={"delivery": "delivery = {}"},
+)
+
 RECEIPTS = Listing(
     """
     SELECT id, account, state, reason, repeats, octet_length(body) AS size, received_at, settled_at,

@@ -73,3 +73,17 @@ async def beside(pool: Pool, number: int, limit: int) -> list[asyncpg.Record]:
         number,
         limit,
     )
+
+
+async def attempts(pool: Pool, number: int, limit: int) -> list[asyncpg.Record]:
+    """The last attempts of a message, in their order; `took_ms` is in milliseconds."""
+    return await pool.fetch(
+        """
+        SELECT * FROM (
+            SELECT number, began_at, took_ms, outcome, status, error FROM attempts
+            WHERE delivery = $1 ORDER BY number DESC LIMIT $2) AS latest
+        ORDER BY number
+        """,
+        number,
+        limit,
+    )

@@ -1,6 +1,7 @@
 """/api/v1: all records as JSON, and operator actions."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -117,6 +118,7 @@ class Api:
             "/rules/{id}": self._one_rule,
             "/accounts": self._all_accounts,
             "/accounts/{id}": self._account,
+            "/deliveries/{id:number}/attempts": self._attempts,
             "/openapi.json": self._openapi,
         }
 
@@ -131,6 +133,16 @@ class Api:
         number = request.path_params["id"]
         row = await api_lists.read_one(self._pool, one, number) if number <= LARGEST_ID else None
         return _json(_found(row))
+
+    async def _attempts(self, request: Request) -> Response:
+        """The attempts of one delivery, also none."""
+        listing, number = api_lists.ATTEMPTS, request.path_params["id"]
+        asked = read_parameters(request.query_params, replace(listing, filters={}))
+        await self._one(api_lists.DELIVERIES, request)
+        page = await api_lists.read_page(
+            self._pool, listing, {"delivery": number}, asked.limit, asked.after, LARGEST_PAGE
+        )
+        return _page(page.rows, cursor(page.next))
 
     async def _task(self, request: Request) -> Response:
         """A task's id is unique in its account only; if it is ambiguous, `account` is required."""

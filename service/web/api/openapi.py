@@ -65,10 +65,9 @@ def _paths(*, has_token: bool) -> Schema:
     usual = (_GUARDED if has_token else ()) + _ALWAYS
     paths: Schema = {}
     for path, (noun, filtered_by) in _LISTS.items():
-        page = _object({"data": {"type": "array", "items": _ref(noun)}, "next": MAYBE_TEXT})
         about = "/api/v1/" + path
         paths[about] = {
-            "get": _operation(page, (*usual, *_ALSO.get(path, ()), 400))
+            "get": _operation(_page_of(noun), (*usual, *_ALSO.get(path, ()), 400))
             | {"parameters": _parameters(path, filtered_by)},
         }
         paths[f"{about}/{{id}}"] = {
@@ -82,6 +81,10 @@ def _paths(*, has_token: bool) -> Schema:
                 "parameters": [_id_of(noun)],
             }
     paths["/api/v1/silences"]["post"] = _new_silence(usual)
+    paths["/api/v1/deliveries/{id}/attempts"] = {
+        "get": _operation(_page_of("attempt"), (*usual, 400, 404)) | {"parameters": _PAGE},
+        "parameters": [_id_of("delivery")],
+    }
     return paths
 
 
@@ -94,6 +97,10 @@ _VERSION = _parameter(
     "version", LINE, "as they were then: a decision's rules_version; else as they are now"
 )
 _CURSOR = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": LONGEST}
+_PAGE: list[Schema] = [
+    _parameter("limit", LIMIT | {"default": DEFAULT_LIMIT}),
+    _parameter("cursor", _CURSOR, "the `next` of an earlier page, unread"),
+]
 # Of the lists that are held whole.
 _SHORT: Mapping[str, list[Schema]] = {
     "accounts": [
@@ -140,6 +147,10 @@ def _ref(noun: str) -> Schema:
     return {"$ref": f"#/components/schemas/{noun}"}
 
 
+def _page_of(noun: str) -> Schema:
+    return _object({"data": {"type": "array", "items": _ref(noun)}, "next": MAYBE_TEXT})
+
+
 def _id_of(noun: str) -> Schema:
     schema = SHAPES[noun]["id"]
     if schema == NUMBER:
@@ -152,8 +163,7 @@ def _parameters(path: str, filtered_by: Listing | None) -> list[Schema]:
         return _SHORT[path]
     return [
         *(_parameter(name, _filter(filtered_by, name)) for name in filtered_by.filters),
-        _parameter("limit", LIMIT | {"default": DEFAULT_LIMIT}),
-        _parameter("cursor", _CURSOR, "the `next` of an earlier page, unread"),
+        *_PAGE,
     ]
 
 

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from service.domain.model import DAYS, Cause, Kind, State, Task
 from service.domain.overrides import Mode
 from service.domain.silences import SCOPES
+from service.outbox import AttemptOutcome
 from service.store.views import api_lists
 from service.web.parameters import LONGEST, MOST, TEXT
 
@@ -81,6 +82,14 @@ SHAPES: Mapping[str, Mapping[str, Schema]] = {
         "created_at": TIME,
         "next_attempt_at": MAYBE_TIME,
         "settled_at": MAYBE_TIME,
+    },
+    "attempt": {
+        "number": {**NUMBER, "description": "counts also those before which a check failed"},
+        "began_at": TIME,
+        "took_ms": {**MAYBE_NUMBER, "description": "milliseconds; null: the worker died meanwhile"},
+        "outcome": one_of(*AttemptOutcome),
+        "status": {**MAYBE_NUMBER, "description": "of an answer that was an error"},
+        "error": MAYBE_TEXT,
     },
     "receipt": {
         "id": NUMBER,

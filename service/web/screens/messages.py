@@ -21,6 +21,7 @@ from service.web.screens import Screen
 
 _SHOWN = 25
 _BESIDE = 20  # other messages because of the same event
+_ATTEMPTS = 50
 
 
 class Messages(Screen):
@@ -86,6 +87,7 @@ class Messages(Screen):
             "event": event,
             "changes": [] if event is None else changes(event, zone, config.timezone),
             "beside": await messages.beside(pool, number, _BESIDE),
+            "attempts": await messages.attempts(pool, number, _ATTEMPTS),
         }
 
     def _channels(self, form: MessageForm) -> list[str]:
