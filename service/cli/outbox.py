@@ -170,6 +170,16 @@ def retry(number: Number, *, webhook: IsWebhook = False, as_json: AsJson = False
     _say("delivery", number, State.PLANNED, "will be sent again", as_json=as_json)
 
 
+@app.command("send-now")
+def send_now(number: Number, *, as_json: AsJson = False) -> None:
+    """Send a delivery now that waits for its time or for opening hours.
+
+    Everything else is checked as usual: silences, holds, and a customer message against the system.
+    """
+    with_pool(lambda pool: operator_actions.send_now(pool, SystemClock(), number, by=who()))
+    _say("delivery", number, State.PLANNED, "will be sent now", as_json=as_json)
+
+
 @app.command()
 def cancel(
     number: Number,

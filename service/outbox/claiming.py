@@ -169,7 +169,7 @@ async def _lock_due(connection: Connection, due: _Due) -> list[asyncpg.Record]:
                due.created_at, due.expires_at, due.once_key, due.shadow,
                due.approves, due.approver, due.approve_by, due.approved_by,
                due.storm, due.muted_by, due.visit, due.announced, due.even_if_told,
-               due.unread_since, due.flood, due.step, due.tells_of, due.send_at,
+               due.unread_since, due.flood, due.step, due.tells_of, due.send_at, due.at_once,
                asked.key::text AS approves_key, {silences.IN_FORCE},
                {rule_overrides.OF_RULE},
                original.receipt, original.on_undo AS undo,
@@ -228,6 +228,7 @@ def _candidate(row: asyncpg.Record) -> Candidate:
         visit=None if row["visit"] is None else Visit(row["visit"], row["announced"]),
         even_if_told=row["even_if_told"],
         unread=None if row["unread_since"] is None else row["reason"],
+        at_once=row["at_once"],
     )
 
 

@@ -38,6 +38,7 @@ class Candidate:
     - `reaches_customer`: it reaches the customer of its task, or of several
     - `flood`: the group in which the storm guard counts it; None if no storm may hold it
     - `unread`: why its account could not be asked about it
+    - `at_once`: a person wants it sent now, outside its rule's hours too
     """
 
     id: int
@@ -58,6 +59,7 @@ class Candidate:
     visit: Visit | None = None
     even_if_told: bool = False
     unread: str | None = None
+    at_once: bool = False
 
     @property
     def is_told_once(self) -> bool:
@@ -170,9 +172,12 @@ def _has_ended(one: Candidate, facts: GateFacts) -> Stop | None:
 
 
 def _is_off_hours(one: Candidate, facts: GateFacts) -> Stop | None:
-    """Whether its rule's hours postpone it; a fallback delivery is sent at any hour."""
+    """Whether its rule's hours postpone it.
+
+    A fallback delivery is sent at any hour, and so is one that a person wants sent now.
+    """
     zone = facts.zones.get(one.key[0])
-    if zone is None or is_instead(one.once_key):
+    if zone is None or one.at_once or is_instead(one.once_key):
         return None
     found = facts.rules.off_hours(one.rule, facts.now, one.expires_at, zone)
     if found is None:

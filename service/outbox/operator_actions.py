@@ -1,4 +1,4 @@
-"""Actions of a person on a delivery: retry it, cancel it, or record its outcome."""
+"""Actions of a person on a delivery: retry it, send it now, cancel it, or record its outcome."""
 
 from datetime import datetime
 
@@ -10,6 +10,7 @@ from service.domain.model import State
 from service.outbox import NoSuchDelivery, NotPossible, fallback
 from service.outbox.repository import PostgresOutbox
 from service.store import Connection, Pool
+from service.store.deliveries import ON_HOLD
 from service.store.operators import changes
 from service.store.operators.changes import Action
 
@@ -59,6 +60,48 @@ async def _plan_again(connection: Connection, delivery: int, by: Actor, now: dat
         f"{by}, who sent it without approval",
     )
     return lane
+
+
+async def send_now(pool: Pool, clock: Clock, delivery: int, *, by: Actor) -> str:
+    """Have a delivery sent now that waits for its time or for opening hours; returns its lane.
+
+    Everything else that may stop it is checked as usual. Raises NoSuchDelivery or NotPossible.
+    """
+    now = clock.now()
+    async with pool.acquire() as connection, connection.transaction():
+        await _demand(connection, delivery, (State.PLANNED, State.HELD), "sent now")
+        await _demand_waiting(connection, delivery, now)
+        lane: str = await connection.fetchval(
+            """
+            UPDATE deliveries SET state = 'planned', at_once = true, next_attempt_at = $2,
+                reason = $3
+            WHERE id = $1 RETURNING lane
+            """,
+            delivery,
+            now,
+            f"{by} asked to send it now",
+        )
+        await changes.record(connection, by, Action.MESSAGE_HURRIED, delivery, now)
+    return lane
+
+
+async def _demand_waiting(connection: Connection, delivery: int, now: datetime) -> None:
+    """Raise unless the delivery waits for nothing but a time."""
+    otherwise = await connection.fetchval(
+        f"""
+        SELECT CASE
+            WHEN approver IS NOT NULL AND approved_by IS NULL
+                THEN 'waits for approval: approve it first'
+            WHEN {ON_HOLD} THEN 'is on hold together with others: release these first'
+            WHEN shadow THEN 'is not really sent, as its rule is on trial'
+            WHEN next_attempt_at <= $2 THEN 'is already due: it is sent as soon as possible' END
+        FROM deliveries WHERE id = $1
+        """,
+        delivery,
+        now,
+    )
+    if otherwise is not None:
+        raise NotPossible(f"delivery {delivery} {otherwise}")
 
 
 async def cancel(

@@ -33,6 +33,7 @@ class PendingOrder:
       requested
     - `is_past_storm`: it was held by a storm before
     - `is_approved`: a person approved it
+    - `at_once`: a person wants it sent now, outside its rule's hours too
     """
 
     id: int
@@ -43,6 +44,7 @@ class PendingOrder:
     is_exempt: bool
     is_past_storm: bool
     is_approved: bool
+    at_once: bool
 
 
 async def read(connection: Connection, now: datetime, until: datetime) -> list[PendingOrder]:
@@ -72,6 +74,7 @@ async def read(connection: Connection, now: datetime, until: datetime) -> list[P
             is_exempt(row),
             row["storm"] is not None,
             row["approved_by"] is not None,
+            row["at_once"],
         )
         for row in rows
     ]

@@ -38,7 +38,7 @@ from service.web.auth import Endpoint
 from service.web.parameters import LARGEST_ID, is_text, wrong
 from service.web.problems import Problem
 
-DELIVERY_ACTIONS = ("retry", "cancel", "resolve", "approve", "decline")
+DELIVERY_ACTIONS = ("retry", "send-now", "cancel", "resolve", "approve", "decline")
 WEBHOOK_ACTIONS = ("retry", "cancel")
 STORM_ACTIONS = ("release", "drop")
 ACCOUNT_ACTIONS = ("pause", "resume", "sync")
@@ -160,6 +160,9 @@ class OperatorActions:
             lane = await operator_actions.retry(
                 self._pool, self._clock, delivery, _attempts(said), by=by
             )
+            self._doorbell.ring(DELIVER, lane)
+        elif action == "send-now":
+            lane = await operator_actions.send_now(self._pool, self._clock, delivery, by=by)
             self._doorbell.ring(DELIVER, lane)
         elif action == "approve":
             lane = await approvals.approve(self._pool, self._clock, delivery, by=by)

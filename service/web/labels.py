@@ -76,6 +76,7 @@ OUTCOMES = {
 # By the names of actions: a verb, what its subject is, and the beginning of the subject's address.
 DEEDS = {
     "message.retried": ("sent again", "message", "/messages/"),
+    "message.hurried": ("sent ahead of its time", "message", "/messages/"),
     "message.cancelled": ("cancelled", "message", "/messages/"),
     "message.dismissed": ("dismissed", "message", "/messages/"),
     "message.resolved": ("found out about", "message", "/messages/"),

@@ -140,6 +140,22 @@ async def test_show_lists_each_attempt(command: Command, pool: Pool, sent: int) 
     assert (attempt["number"], attempt["status"]) == (1, 503)
 
 
+async def test_a_message_is_sent_ahead_of_its_time(command: Command, pool: Pool) -> None:
+    """Once: after that it is due, and the command says so."""
+    number = await delivery(pool, State.PLANNED)
+    await pool.execute("UPDATE deliveries SET next_attempt_at = now() + interval '1 hour'")
+    done = await command("outbox", "send-now", str(number))
+    assert (done.code, done.out) == (0, f"delivery {number} will be sent now\n")
+    [row] = await pool.fetch("SELECT at_once, reason FROM deliveries")
+    assert row["at_once"]
+    assert row["reason"].endswith(" at the command line asked to send it now")
+    again = await command("outbox", "send-now", str(number))
+    assert (again.code, again.err) == (
+        1,
+        f"delivery {number} is already due: it is sent as soon as possible\n",
+    )
+
+
 async def test_a_person_decides(command: Command, pool: Pool) -> None:
     """Retry, cancel and resolve each do their one thing, and say so."""
     failed, held, unknown, lost = [

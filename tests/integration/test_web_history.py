@@ -47,6 +47,12 @@ async def _retry(web: Site, pool: Pool, clock: VirtualClock) -> None:
     await web.client.post(f"/deliveries/{await delivery(pool, clock, State.FAILED)}/retry")
 
 
+async def _send_now(web: Site, pool: Pool, clock: VirtualClock) -> None:
+    later = clock.now() + HOUR
+    number = await delivery(pool, clock, State.PLANNED, send_at=later)
+    await web.client.post(f"/deliveries/{number}/send-now")
+
+
 async def _cancel(web: Site, pool: Pool, clock: VirtualClock) -> None:
     number = await delivery(pool, clock, State.PLANNED)
     await web.client.post(f"/deliveries/{number}/cancel", data={"reason": "too late"})
@@ -135,6 +141,7 @@ HOUR = timedelta(hours=1)
 Done = tuple[str, str, str]
 DEEDS: list[tuple[Callable[[Site, Pool, VirtualClock], Awaitable[None]], list[Done]]] = [
     (_retry, [("message.retried", "1", "")]),
+    (_send_now, [("message.hurried", "1", "")]),
     (_cancel, [("message.cancelled", "1", "too late")]),
     (_dismiss, [("message.dismissed", "1", "")]),
     (_resolve, [("message.resolved", "1", "it did not arrive")]),

@@ -30,6 +30,7 @@ class Delivery:
     - `is_exempt`: a person requested it, so it is exempt from most gates
     - `is_past_storm`: a person released it from a storm
     - `is_approved`: a person approved it
+    - `at_once`: a person wants it sent now, outside its rule's hours too
     - `stored`: the id of its row in the database, if it was taken over from there
 
     All times are UTC.
@@ -49,6 +50,7 @@ class Delivery:
     is_exempt: bool = False
     is_past_storm: bool = False
     is_approved: bool = False
+    at_once: bool = False
     stored: int | None = None
 
     @property
@@ -83,6 +85,7 @@ class Delivery:
             flood=self.flood,
             visit=self.visit,
             even_if_told=plan.even_if_told,
+            at_once=self.at_once,
         )
 
     @property

@@ -88,7 +88,7 @@ class MemoryOutbox:
         delivery = self._add(one.request, one.state, one.reason, one.due or now, now)
         delivery.due, delivery.stored = one.due, one.id
         delivery.is_exempt, delivery.is_past_storm = one.is_exempt, one.is_past_storm
-        delivery.is_approved = one.is_approved
+        delivery.is_approved, delivery.at_once = one.is_approved, one.at_once
         self._placed[one.request.identity, one.request.shadow] = delivery
         if one.request.is_limited:
             insort(self._limited[one.request.rule, one.request.shadow], delivery, key=_send_at)

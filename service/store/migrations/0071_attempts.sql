@@ -10,3 +10,6 @@ CREATE TABLE attempts (
     error           text,
     PRIMARY KEY (delivery, number)
 );
+
+-- A person wants it sent now: its rule's opening hours do not postpone it any more.
+ALTER TABLE deliveries ADD COLUMN at_once boolean NOT NULL DEFAULT false;

@@ -14,6 +14,7 @@ class Action(StrEnum):
     """What somebody did. The subject is a number, or the name of a rule, account or user."""
 
     MESSAGE_RETRIED = "message.retried"
+    MESSAGE_HURRIED = "message.hurried"
     MESSAGE_CANCELLED = "message.cancelled"
     MESSAGE_DISMISSED = "message.dismissed"
     MESSAGE_RESOLVED = "message.resolved"

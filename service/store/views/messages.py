@@ -62,6 +62,17 @@ async def tasks_of(pool: Pool, numbers: Sequence[int]) -> dict[int, Task | None]
     return {row["id"]: read_task(row["task"]) for row in rows}
 
 
+async def receivers(pool: Pool, numbers: Sequence[int]) -> list[asyncpg.Record]:
+    """To whom these messages go."""
+    return await pool.fetch(
+        """
+        SELECT id, channel, target, tells_of IS NOT NULL AS is_customer_digest
+        FROM deliveries WHERE id = ANY ($1)
+        """,
+        numbers,
+    )
+
+
 async def beside(pool: Pool, number: int, limit: int) -> list[asyncpg.Record]:
     """The other messages because of the same event, in the order in which they were planned."""
     return await pool.fetch(

@@ -1,6 +1,7 @@
 """Coming up: what will be sent in the next day or week, and as a calendar to subscribe to."""
 
 from base64 import urlsafe_b64decode
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from itertools import islice
@@ -13,11 +14,13 @@ from starlette.routing import Route
 
 from service.outbox import holds, storms
 from service.store.views import api_lists, coming, dashboard
+from service.store.views import messages as message_views
 from service.web.auth import actor_of
 from service.web.office import Office
 from service.web.parameters import LARGEST_ID, cursor
 from service.web.presenters.calendar_feed import calendar
 from service.web.presenters.coming_up import Mark, Message, Outlook, by_hour, planned
+from service.web.presenters.customer_messages import to_customers
 from service.web.presenters.forecast import AHEAD, Forecast
 from service.web.problems import Problem, come_again
 from service.web.screens import Screen
@@ -67,6 +70,7 @@ class Coming(Screen):
             limited=found is not None and found.until < min(until, found.now + AHEAD),
             too_late="too_late" in request.query_params,
             calendar=self._address(request),
+            to_customers=await self._to_customers(messages[:_ON_PAGE]),
             **await self._for_persons(),
         )
 
@@ -93,6 +97,12 @@ class Coming(Screen):
             now = self.office.clock.now()
             messages += islice(found.between(now, until, after), limit)
         return sorted(messages, key=lambda one: one.mark)[:limit]
+
+    async def _to_customers(self, shown: Sequence[Message]) -> frozenset[int]:
+        """The numbers of those that reach a customer."""
+        pool, numbers = self.office.pool, [one.id for one in shown if one.id is not None]
+        rows = await message_views.receivers(pool, numbers)
+        return to_customers(rows, await message_views.tasks_of(pool, numbers))
 
     async def _for_persons(self) -> dict[str, Any]:
         """What does not go out until somebody decides, and what accounts are paused."""
