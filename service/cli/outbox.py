@@ -7,9 +7,11 @@ from typing import Annotated, Any
 import asyncpg
 import typer
 
+from service.cli.bulk_retry import OfAccount, OfChannel, OfState, Yes, retry_all
 from service.cli.database import with_pool
 from service.cli.output.console import (
     AsJson,
+    Since,
     print_line,
     say,
     show_fields,
@@ -23,6 +25,7 @@ from service.outbox import NoSuchDelivery, approvals, operator_actions, storms
 from service.store import Pool, dead_letters
 from service.store.deliveries import REASON, TAKEN_BACK
 from service.store.views import messages
+from service.store.views.message_search import Search
 
 app = typer.Typer(
     help="Show deliveries and act on them: each is one message, or one write to a system.",
@@ -44,6 +47,7 @@ OfRule = Annotated[
     typer.Option("--rule", metavar="RULE", help="Only messages of this rule."),
 ]
 
+_ALWAYS: Any = None
 _COLUMNS = ("id", "state", "created_at", "rule", "to", "says")
 _ATTEMPT = ("number", "began_at", "took_ms", "outcome", "status", "error")
 _ATTEMPTS = 100
@@ -155,12 +159,44 @@ def _show_delivery(
 
 
 @app.command()
-def retry(number: Number, *, webhook: IsWebhook = False, as_json: AsJson = False) -> None:
+def retry(
+    number: Annotated[
+        int | None,
+        typer.Argument(metavar="NUMBER", help="The delivery's number, or --state for many."),
+    ] = None,
+    state: OfState = None,
+    channel: OfChannel = None,
+    rule: OfRule = None,
+    account: OfAccount = None,
+    since: Since = _ALWAYS,
+    *,
+    yes: Yes = False,
+    webhook: IsWebhook = False,
+    as_json: AsJson = False,
+) -> None:
     """Send a failed, expired, cancelled or unknown delivery again.
 
-    A customer message is first checked against the system. With --webhook: process an unreadable
-    webhook again.
+    A customer message is first checked against the system. With --state: many at once, after a
+    question with their number. With --webhook: process an unreadable webhook again.
     """
+    search = Search(
+        state=state or "",
+        channel=channel or "",
+        rule=rule or "",
+        account=account or "",
+        since=since,
+    )
+    if number is not None and search != Search():
+        raise typer.BadParameter("Write either the NUMBER of one delivery, or --state for many.")
+    if number is not None:
+        _retry_one(number, webhook=webhook, as_json=as_json)
+    elif state is None or webhook:
+        raise typer.BadParameter("Write the NUMBER, or --state for many deliveries.")
+    else:
+        retry_all(search, is_asked=not yes, as_json=as_json)
+
+
+def _retry_one(number: int, *, webhook: bool, as_json: bool) -> None:
     clock = SystemClock()
     if webhook:
         with_pool(lambda pool: dead_letters.read_again(pool, number, by=who(), now=clock.now()))

@@ -1,18 +1,45 @@
-"""Actions of a person on a delivery: retry it, send it now, cancel it, or record its outcome."""
+"""Actions of a person on a delivery: retry it, send it now, cancel it, or record its outcome.
 
+Failed deliveries, and others that were not sent, can be retried or dismissed many at once.
+"""
+
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 
 import asyncpg
 
 from service.clock import Clock
 from service.domain.actors import Actor
 from service.domain.model import State
-from service.outbox import NoSuchDelivery, NotPossible, fallback
+from service.outbox import Lanes, NoSuchDelivery, NotPossible, fallback
 from service.outbox.repository import PostgresOutbox
 from service.store import Connection, Pool
 from service.store.deliveries import ON_HOLD
 from service.store.operators import changes
 from service.store.operators.changes import Action
+from service.store.views import message_search
+from service.store.views.message_search import Search
+
+MOST_AT_ONCE = 500
+
+
+class BulkAction(StrEnum):
+    """What can be done to many deliveries at once."""
+
+    RETRY = "retry"
+    DISMISS = "dismiss"
+
+
+# By action: the states that it is for. What may have arrived has to be checked one by one.
+BULK_STATES: Mapping[BulkAction, tuple[State, ...]] = {
+    BulkAction.RETRY: (State.FAILED, State.CANCELLED, State.EXPIRED),
+    BulkAction.DISMISS: (State.FAILED,),
+}
+_AS_RECORDED = {
+    BulkAction.RETRY: Action.MESSAGES_RETRIED,
+    BulkAction.DISMISS: Action.MESSAGES_DISMISSED,
+}
 
 
 async def retry(
@@ -29,12 +56,13 @@ async def retry(
         await _demand_unchanged(connection, delivery, attempts)
         await changes.record(connection, by, Action.MESSAGE_RETRIED, delivery, clock.now())
         try:
-            return await _plan_again(connection, delivery, by, clock.now())
+            [lane] = await _plan_again(connection, [delivery], by, clock.now())
         except asyncpg.UniqueViolationError:
             raise NotPossible(
                 f"delivery {delivery} was replaced:"
                 " the rule has already created the same message again"
             ) from None
+        return lane
 
 
 async def _demand_unchanged(connection: Connection, delivery: int, attempts: int | None) -> None:
@@ -45,21 +73,23 @@ async def _demand_unchanged(connection: Connection, delivery: int, attempts: int
         )
 
 
-async def _plan_again(connection: Connection, delivery: int, by: Actor, now: datetime) -> str:
-    lane: str = await connection.fetchval(
+async def _plan_again(
+    connection: Connection, deliveries: Sequence[int], by: Actor, now: datetime
+) -> list[str]:
+    rows = await connection.fetch(
         """
         UPDATE deliveries SET state = 'planned', reason = $3, asked_for = true,
             next_attempt_at = $2, settled_at = NULL, expires_at = NULL,
             acknowledged_at = NULL, operator_told_at = NULL,
             approved_by = CASE WHEN approver IS NOT NULL THEN coalesce(approved_by, $4) END
-        WHERE id = $1 RETURNING lane
+        WHERE id = ANY ($1) RETURNING lane
         """,
-        delivery,
+        deliveries,
         now,
         f"{by} asked for another attempt",
         f"{by}, who sent it without approval",
     )
-    return lane
+    return [row["lane"] for row in rows]
 
 
 async def send_now(pool: Pool, clock: Clock, delivery: int, *, by: Actor) -> str:
@@ -116,7 +146,7 @@ async def cancel(
     async with pool.acquire() as connection, connection.transaction():
         if await _demand(connection, delivery, allowed, "cancelled") is State.FAILED:
             dismissed = f"dismissed by {by}: {reason}" if reason else f"dismissed by {by}"
-            await _dismiss(connection, delivery, dismissed, now)
+            await _dismiss(connection, [delivery], dismissed, now)
             await changes.record(connection, by, Action.MESSAGE_DISMISSED, delivery, now, said)
             return State.FAILED
         cancelled = f"cancelled by {by}: {reason}" if reason else f"cancelled by {by}"
@@ -125,13 +155,15 @@ async def cancel(
         return State.CANCELLED
 
 
-async def _dismiss(connection: Connection, delivery: int, says: str, now: datetime) -> None:
+async def _dismiss(
+    connection: Connection, deliveries: Sequence[int], says: str, now: datetime
+) -> None:
     await connection.execute(
         """
         UPDATE deliveries SET acknowledged_at = $2, reason = concat_ws('; ', reason, $3::text)
-        WHERE id = $1
+        WHERE id = ANY ($1)
         """,
-        delivery,
+        deliveries,
         now,
         says,
     )
@@ -154,6 +186,96 @@ async def resolve(pool: Pool, clock: Clock, delivery: int, *, by: Actor, arrived
         )
         await fallback.plan(connection, [delivery], now)
         await changes.record(connection, by, Action.MESSAGE_RESOLVED, delivery, now, found)
+
+
+async def matching(pool: Pool, action: BulkAction, search: Search) -> list[int]:
+    """The deliveries of a search to which this can be done, the newest first.
+
+    Left out are those of rules on trial; for a retry those that their rules have created again, and
+    for a dismissal those that are dismissed. Raises NotPossible if the search is for another state,
+    or for too many.
+    """
+    found = await _found(pool, action, search)
+    async with pool.acquire() as connection, connection.transaction():
+        return await _lock_possible(connection, action, found)
+
+
+async def act_on_all(
+    pool: Pool, clock: Clock, action: BulkAction, search: Search, count: int, *, by: Actor
+) -> Lanes:
+    """Retry or dismiss the deliveries of a search; returns the lanes to wake up.
+
+    `count` is the number of them that the person was shown. Raises NotPossible, and then nothing is
+    done: as `matching`, or if it is another number now.
+    """
+    now, found = clock.now(), await _found(pool, action, search)
+    async with pool.acquire() as connection, connection.transaction():
+        numbers = await _lock_possible(connection, action, found)
+        if len(numbers) != count:
+            raise NotPossible(f"it is {len(numbers)} now, and no longer {count}")
+        await changes.record(connection, by, _AS_RECORDED[action], count, now, _said(search))
+        if action is BulkAction.DISMISS:
+            await _dismiss(connection, numbers, f"dismissed by {by}", now)
+            return frozenset()
+        try:
+            return frozenset(await _plan_again(connection, numbers, by, now))
+        except asyncpg.UniqueViolationError:
+            raise NotPossible("a rule has just created one of these messages again") from None
+
+
+def _said(search: Search) -> str:
+    """What a search asks for, such as `state failed, channel slack`."""
+    texts = {
+        "state": search.state,
+        "rule": search.rule,
+        "channel": search.channel,
+        "account": search.account,
+        "recipient": search.receiver,
+        "words": search.words,
+        "since": "" if search.since is None else f"{search.since:%Y-%m-%d %H:%M} UTC",
+        "until": "" if search.until is None else f"{search.until:%Y-%m-%d %H:%M} UTC",
+    }
+    return ", ".join(f"{name} {text}" for name, text in texts.items() if text)
+
+
+async def _found(pool: Pool, action: BulkAction, search: Search) -> list[int]:
+    """What a search finds, if that is little enough to be done at once."""
+    states = BULK_STATES[action]
+    if search.state not in states:
+        raise NotPossible(f"this can be done to messages that are {' or '.join(states)}")
+    found = await message_search.find(pool, search, MOST_AT_ONCE)
+    if found.looked_until is not None or found.older is not None:
+        raise NotPossible(
+            f"these may be more than {MOST_AT_ONCE} messages: narrow them, for example by a day"
+        )
+    return [row["id"] for row in found.rows]
+
+
+async def _lock_possible(
+    connection: Connection, action: BulkAction, found: Sequence[int]
+) -> list[int]:
+    """Those of these deliveries to which it can be done, which nobody else changes meanwhile."""
+    rows = await connection.fetch(
+        """
+        SELECT id, row_number() OVER (
+                PARTITION BY rule, once_key, step, target ORDER BY id DESC) AS place
+        FROM (
+            SELECT id, rule, once_key, step, target FROM deliveries
+            WHERE id = ANY ($1) AND state = ANY ($2) AND NOT shadow
+              AND CASE WHEN $3 THEN acknowledged_at IS NULL ELSE NOT EXISTS (
+                SELECT FROM deliveries AS again
+                WHERE (again.rule, again.once_key, again.step, again.target)
+                    = (deliveries.rule, deliveries.once_key, deliveries.step, deliveries.target)
+                  AND again.id <> deliveries.id AND NOT again.shadow
+                  AND again.state NOT IN ('skipped', 'cancelled', 'expired')) END
+            ORDER BY id FOR UPDATE) AS possible
+        ORDER BY id DESC
+        """,
+        found,
+        BULK_STATES[action],
+        action is BulkAction.DISMISS,
+    )
+    return [row["id"] for row in rows if row["place"] == 1]
 
 
 async def _demand(

@@ -1,6 +1,7 @@
 """Operator actions on deliveries and rejected webhooks, from the API or the page."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
@@ -26,6 +27,7 @@ from service.outbox import (
     storms,
 )
 from service.outbox.holds import NoHold
+from service.outbox.operator_actions import BulkAction
 from service.outbox.rule_switches import NoOverride
 from service.outbox.silences import NoSuchSilence
 from service.outbox.storms import NoStorm
@@ -34,8 +36,11 @@ from service.store import Pool, account_actions, dead_letters
 from service.store.account_actions import AccountPaused, NoSuchAccount
 from service.store.dead_letters import NotRejected
 from service.store.operators.rule_overrides import AS_IN_FILE, Switch
+from service.store.views import messages
+from service.store.views.message_search import Search
 from service.web.auth import Endpoint
 from service.web.parameters import LARGEST_ID, is_text, wrong
+from service.web.presenters.customer_messages import to_customers
 from service.web.problems import Problem
 
 DELIVERY_ACTIONS = ("retry", "send-now", "cancel", "resolve", "approve", "decline")
@@ -45,6 +50,14 @@ ACCOUNT_ACTIONS = ("pause", "resume", "sync")
 RULE_ACTIONS = {**{str(mode): str(mode) for mode in Mode}, "follow": AS_IN_FILE}
 LONGEST_REASON = 500
 _NO_RULE = "The configuration has no rule with this id"
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """The numbers of messages, the newest first, and of those among them that reach a customer."""
+
+    numbers: Sequence[int]
+    customers: frozenset[int]
 
 
 class OperatorActions:
@@ -68,6 +81,27 @@ class OperatorActions:
             raise Problem(HTTPStatus.NOT_FOUND, str(error)) from error
         except NotPossible as error:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
+
+    async def matching(self, action: BulkAction, search: Search) -> "Matching":
+        """The deliveries of a search to which this can be done."""
+        try:
+            numbers = await operator_actions.matching(self._pool, action, search)
+        except NotPossible as error:
+            raise Problem(HTTPStatus.CONFLICT, str(error)) from error
+        receivers = await messages.receivers(self._pool, numbers)
+        customers = to_customers(receivers, await messages.tasks_of(self._pool, numbers))
+        return Matching(numbers, customers)
+
+    async def act_on_all(self, action: BulkAction, search: Search, count: int, by: Actor) -> None:
+        """Do it to all of them, if they are still as many as were shown."""
+        try:
+            lanes = await operator_actions.act_on_all(
+                self._pool, self._clock, action, search, count, by=by
+            )
+        except NotPossible as error:
+            raise Problem(HTTPStatus.CONFLICT, str(error)) from error
+        for lane in lanes:
+            self._doorbell.ring(DELIVER, lane)
 
     async def act_on_webhook(self, action: str, receipt: int, by: Actor) -> None:
         """Process a rejected webhook again, or acknowledge it."""

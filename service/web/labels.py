@@ -82,6 +82,8 @@ DEEDS = {
     "message.resolved": ("found out about", "message", "/messages/"),
     "message.approved": ("approved", "message", "/messages/"),
     "message.declined": ("declined", "message", "/messages/"),
+    "messages.retried": ("sent several messages again:", "all", ""),
+    "messages.dismissed": ("dismissed several messages:", "all", ""),
     "storm.released": ("released messages on hold:", "number", ""),
     "storm.dropped": ("discarded messages on hold:", "number", ""),
     "hold.begun": ("began to hold all customer messages:", "number", ""),

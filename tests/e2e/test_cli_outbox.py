@@ -156,6 +156,44 @@ async def test_a_message_is_sent_ahead_of_its_time(command: Command, pool: Pool)
     )
 
 
+async def test_many_are_sent_again_at_once(command: Command, pool: Pool) -> None:
+    """Their number is told first; without --yes somebody has to agree, and nobody does here."""
+    for _ in range(2):
+        await delivery(pool, State.FAILED)
+    await pool.execute("UPDATE deliveries SET channel = 'customer', lane = 'account:field'")
+    await delivery(pool, State.FAILED)
+    words = (
+        "outbox",
+        "retry",
+        "--state",
+        "failed",
+        "--channel",
+        "customer",
+        "--since",
+        "2020-01-01",
+    )
+    asked = await command(*words)
+    assert asked.code == 1
+    assert "2 deliveries, 2 to customers. Send again?" in asked.err
+    assert await pool.fetchval("SELECT count(*) FROM deliveries WHERE state = 'planned'") == 0
+    done = await command(*words, "--yes")
+    assert (done.code, done.out) == (0, "2 deliveries, 2 to customers: will be sent again\n")
+    rows = await pool.fetch("SELECT state FROM deliveries ORDER BY id")
+    assert [row["state"] for row in rows] == ["planned", "planned", "failed"]
+    none = await command(*words, "--json")
+    assert none.json == {"count": 0, "customers": 0}
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("1", "--state", "failed"), ("1", "--rule", "x"), ("--webhook",)]
+)
+async def test_a_retry_is_of_one_or_of_a_state(words: tuple[str, ...], command: Command) -> None:
+    """What is written otherwise is explained."""
+    result = await command("outbox", "retry", *words)
+    assert result.code == 2
+    assert "--state for many" in " ".join(result.err.split())
+
+
 async def test_a_person_decides(command: Command, pool: Pool) -> None:
     """Retry, cancel and resolve each do their one thing, and say so."""
     failed, held, unknown, lost = [

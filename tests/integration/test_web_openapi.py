@@ -54,11 +54,12 @@ async def seeded(web: Site, pool: Pool, clock: VirtualClock) -> Site:
 
 
 WANTED = {
+    "/api/v1/deliveries/bulk": {"action": "dismiss", "state": "failed", "channel": "slack"},
     "/api/v1/silences": {
         "rule": "job-done",
         "ends_at": (START + timedelta(hours=9)).isoformat(),
         "reason": "moving",
-    }
+    },
 }
 
 

@@ -11,7 +11,10 @@ _BETWEEN_GUESSES = timedelta(hours=1)
 
 
 class Action(StrEnum):
-    """What somebody did. The subject is a number, or the name of a rule, account or user."""
+    """What somebody did. The subject is a number, or the name of a rule, account or user.
+
+    That of an action on several messages is how many they are.
+    """
 
     MESSAGE_RETRIED = "message.retried"
     MESSAGE_HURRIED = "message.hurried"
@@ -20,6 +23,8 @@ class Action(StrEnum):
     MESSAGE_RESOLVED = "message.resolved"
     MESSAGE_APPROVED = "message.approved"
     MESSAGE_DECLINED = "message.declined"
+    MESSAGES_RETRIED = "messages.retried"
+    MESSAGES_DISMISSED = "messages.dismissed"
     STORM_RELEASED = "storm.released"
     STORM_DROPPED = "storm.dropped"
     HOLD_BEGUN = "hold.begun"

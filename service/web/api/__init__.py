@@ -30,6 +30,7 @@ from service.web.actions import (
     OperatorActions,
     action_routes,
 )
+from service.web.api.bulk_body import read_bulk
 from service.web.api.openapi import describe
 from service.web.api.silence_body import ANYWAY, read_silence
 from service.web.auth import Endpoint, Guard, actor_of
@@ -90,6 +91,7 @@ class Api:
                 self._guard.protects, "/api/v1/receipts", self._act_on_webhook, WEBHOOK_ACTIONS
             ),
             *action_routes(self._guard.protects, "/api/v1/storms", self._end_storm, STORM_ACTIONS),
+            Route("/api/v1/deliveries/bulk", protects(self._act_on_all), methods=["POST"]),
             Route("/api/v1/silences", protects(self._add_silence), methods=["POST"]),
             Route(
                 "/api/v1/silences/{id:number}/expire", protects(self._end_silence), methods=["POST"]
@@ -208,6 +210,17 @@ class Api:
         said = await _said(request)
         await self._actions.act(action, request.path_params["id"], said, actor_of(request))
         return await self._one(api_lists.DELIVERIES, request)
+
+    async def _act_on_all(self, request: Request) -> Response:
+        """Count the deliveries of a search; with their `count`, act on all of them."""
+        asked = read_bulk(await _said(request))
+        if asked.count is not None:
+            by = actor_of(request)
+            await self._actions.act_on_all(asked.action, asked.search, asked.count, by)
+            return _json({"count": asked.count, "customers": None, "done": True})
+        found = await self._actions.matching(asked.action, asked.search)
+        counts = {"count": len(found.numbers), "customers": len(found.customers)}
+        return _json({**counts, "done": False})
 
     async def _switch_rule(self, mode: str, request: Request) -> Response:
         """Switch a rule and return it; one that is not configured any more has only an id."""

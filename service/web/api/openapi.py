@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
 from service.domain.silences import SCOPES
+from service.outbox.operator_actions import MOST_AT_ONCE, BulkAction
 from service.store.views import api_lists
 from service.store.views.api_lists import Listing
 from service.web.actions import (
@@ -13,10 +14,12 @@ from service.web.actions import (
     STORM_ACTIONS,
     WEBHOOK_ACTIONS,
 )
+from service.web.api import bulk_body
 from service.web.api.schemas import (
     LIMIT,
     LINE,
     MAYBE_TEXT,
+    MAYBE_TIME,
     NUMBER,
     SHAPES,
     STRING,
@@ -81,6 +84,7 @@ def _paths(*, has_token: bool) -> Schema:
                 "parameters": [_id_of(noun)],
             }
     paths["/api/v1/silences"]["post"] = _new_silence(usual)
+    paths["/api/v1/deliveries/bulk"] = {"post": _bulk(usual)}
     paths["/api/v1/deliveries/{id}/attempts"] = {
         "get": _operation(_page_of("attempt"), (*usual, 400, 404)) | {"parameters": _PAGE},
         "parameters": [_id_of("delivery")],
@@ -205,6 +209,26 @@ def _new_silence(usual: tuple[int, ...]) -> Schema:
     operation = _operation(_ref("silence"), (*usual, 400, 408, 413), HTTPStatus.CREATED)
     body = {"required": True, "content": {"application/json": {"schema": schema}}}
     return operation | {"requestBody": body}
+
+
+def _bulk(usual: tuple[int, ...]) -> Schema:
+    name = {"type": ["string", "null"], "pattern": TEXT, "maxLength": bulk_body.LONGEST_NAME}
+    count = {"type": ["integer", "null"], "minimum": 1, "maximum": MOST_AT_ONCE}
+    properties = {
+        "action": one_of(*BulkAction),
+        "state": one_of(*bulk_body.STATES),
+        **dict.fromkeys(bulk_body.NAMES, name),
+        **dict.fromkeys(bulk_body.TIMES, MAYBE_TIME),
+        "count": {**count, "description": "as it was answered before; null: only count them"},
+    }
+    schema = {
+        "type": "object",
+        "properties": properties,
+        "required": ["action", "state"],
+        "additionalProperties": False,
+    }
+    body = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return _operation(_ref("bulk"), (*usual, 400, 408, 409, 413)) | {"requestBody": body}
 
 
 def _action(noun: str, action: str, usual: tuple[int, ...]) -> Schema:

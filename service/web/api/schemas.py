@@ -91,6 +91,11 @@ SHAPES: Mapping[str, Mapping[str, Schema]] = {
         "status": {**MAYBE_NUMBER, "description": "of an answer that was an error"},
         "error": MAYBE_TEXT,
     },
+    "bulk": {
+        "count": {**NUMBER, "description": "deliveries to which it can be done, or was"},
+        "customers": {**MAYBE_NUMBER, "description": "of these reach a customer; null once done"},
+        "done": TRUTH,
+    },
     "receipt": {
         "id": NUMBER,
         "account": STRING,

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from starlette.datastructures import QueryParams
 
 from service.domain.model import utc
+from service.outbox.operator_actions import BULK_STATES, BulkAction
 from service.store.views.message_search import Mark, Search
 from service.web.parameters import cursor, is_text, read_cursor
 
@@ -25,7 +26,7 @@ STATES: Mapping[str, str] = {
     "expired": "too late",
 }
 """What one can ask for, and its words; `message_search.STATES` has their conditions."""
-_FIELDS = {
+LABELS = {
     "q": "Task or customer",
     "to": "Recipient",
     "rule": "Rule",
@@ -53,10 +54,20 @@ class MessageForm:
     forward: bool = False
     faults: Sequence[str] = ()
 
-    def address(self, **more: str) -> str:
+    def address(self, path: str = "/messages", **more: str) -> str:
         """The address of this search; `more` is added to it."""
         asked = urlencode({**{name: text for name, text in self.fields.items() if text}, **more})
-        return f"/messages?{asked}" if asked else "/messages"
+        return f"{path}?{asked}" if asked else path
+
+    def bulk(self, action: BulkAction) -> str:
+        """The address at which this is done to all that it asks for."""
+        return self.address(f"/messages/bulk/{action}")
+
+    @property
+    def bulk_actions(self) -> Sequence[BulkAction]:
+        """What can be done to all messages of the state that it asks for."""
+        state = self.fields["state"]
+        return [action for action, states in BULK_STATES.items() if state in states]
 
     def page(self, **to: Mark | None) -> str | None:
         """The address of another page, such as `older=` a mark; None where there is none."""
@@ -78,9 +89,9 @@ def read_message_form(
     query: QueryParams, zone: ZoneInfo, zones: Mapping[str, ZoneInfo]
 ) -> MessageForm:
     """The form; days are those of the account that is asked for, or else of `zone`."""
-    fields = {name: query.get(name, "").strip() for name in _FIELDS}
+    fields = {name: query.get(name, "").strip() for name in LABELS}
     faults = [
-        *_unknown(query, frozenset({*_FIELDS, *_CURSORS, "too_late"})),
+        *_unknown(query, frozenset({*LABELS, *_CURSORS, "too_late"})),
         *_faults_of_texts(fields),
     ]
     if faults:
@@ -97,7 +108,7 @@ def _unknown(query: QueryParams, known: frozenset[str]) -> list[str]:
 
 def _faults_of_texts(fields: Mapping[str, str]) -> list[str]:
     found = [
-        f"{_FIELDS[name]}: at most {_LONGEST} characters on one line"
+        f"{LABELS[name]}: at most {_LONGEST} characters on one line"
         for name, text in fields.items()
         if not is_text(text, _LONGEST)
     ]

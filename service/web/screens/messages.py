@@ -1,5 +1,6 @@
 """Messages: what was sent, is still to be sent or was not, to look through; and each by itself."""
 
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any
 
@@ -10,18 +11,28 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.channels import ways
-from service.store.views import message_search, messages
+from service.outbox.operator_actions import MOST_AT_ONCE, BulkAction
+from service.store.views import dashboard, message_search, messages
 from service.store.views.message_search import Found
-from service.web.auth import actor_of
+from service.web.actions import Matching
+from service.web.auth import Endpoint, actor_of
+from service.web.pages import read_form
 from service.web.parameters import LARGEST_ID
 from service.web.presenters.customer_messages import to_customers
 from service.web.presenters.field_changes import changes
-from service.web.presenters.message_form import STATES, MessageForm, read_message_form
+from service.web.presenters.message_form import (
+    LABELS,
+    STATES,
+    MessageForm,
+    read_message_form,
+)
+from service.web.problems import Problem
 from service.web.screens import Screen
 
 _SHOWN = 25
 _BESIDE = 20  # other messages because of the same event
 _ATTEMPTS = 50
+_FIRST = 50  # of the messages to which something is done at once
 
 
 class Messages(Screen):
@@ -32,12 +43,13 @@ class Messages(Screen):
     def routes(self) -> list[Route]:
         return [
             Route(self.path, self.office.shown(self.show)),
+            Route(f"{self.path}/bulk/{{action}}", self.office.shown(self.preview)),
+            Route(f"{self.path}/bulk/{{action}}", self._protected(self.act), methods=["POST"]),
             Route(f"{self.path}/{{id}}", self.office.shown(self.show_one)),
         ]
 
     async def show(self, request: Request) -> Response:
-        config = self.office.config
-        form = read_message_form(request.query_params, config.timezone, config.zones)
+        config, form = self.office.config, self._form(request)
         return self.office.render(
             "messages.html",
             HTTPStatus.BAD_REQUEST if form.faults else HTTPStatus.OK,
@@ -52,6 +64,57 @@ class Messages(Screen):
             rules=sorted({*config.rules.ids, *(one.id for one in config.off)}),
             found=Found() if form.faults else await self._found(form),
         )
+
+    async def preview(self, request: Request) -> Response:
+        """To how many messages it would be done, and which come first. Nothing is done yet."""
+        return await self._preview(request, _action(request), self._form(request))
+
+    async def act(self, request: Request) -> Response:
+        """Do it, if the messages are as many as were shown; otherwise show them again."""
+        action, form, said = _action(request), self._form(request), await read_form(request)
+        count = said.get("count", "")
+        shown = int(count) if count.isdecimal() and len(count) <= len(str(MOST_AT_ONCE)) else -1
+        try:
+            await self.office.actions.act_on_all(action, form.search, shown, actor_of(request))
+        except Problem as problem:
+            return await self._preview(request, action, form, problem.detail)
+        return self.office.pages.redirect(form.address())
+
+    def _form(self, request: Request) -> MessageForm:
+        config = self.office.config
+        return read_message_form(request.query_params, config.timezone, config.zones)
+
+    async def _preview(
+        self, request: Request, action: BulkAction, form: MessageForm, why: str = ""
+    ) -> Response:
+        found = Matching([], frozenset())
+        try:
+            if not form.faults:
+                found = await self.office.actions.matching(action, form.search)
+        except Problem as problem:
+            why = problem.detail
+        status = HTTPStatus.BAD_REQUEST if form.faults else HTTPStatus.CONFLICT
+        first = list(found.numbers[:_FIRST])
+        return self.office.render(
+            "messages_bulk.html",
+            status if form.faults or why else HTTPStatus.OK,
+            path=self.path,
+            actor=actor_of(request),
+            action=action,
+            form=form,
+            labels=_labels(form),
+            why=why,
+            found=found,
+            messages=await dashboard.numbered(self.office.pool, first),
+        )
+
+    def _protected(self, endpoint: Callable[[Request], Coroutine[Any, Any, Response]]) -> Endpoint:
+        """The endpoint for logged-in users; another browser is redirected to the login."""
+
+        async def answered(request: Request) -> Response:
+            return await self.office.unless_away(endpoint(request))
+
+        return self.office.pages.for_people(self.office.guard.protects(answered))
 
     async def show_one(self, request: Request) -> Response:
         """A message; of a number that none has, a page that says so."""
@@ -98,6 +161,19 @@ class Messages(Screen):
     def _accounts(self, form: MessageForm) -> list[str]:
         asked = form.fields["account"]
         return sorted({*self.office.config.accounts, *([asked] if asked else ())})
+
+
+def _action(request: Request) -> BulkAction:
+    try:
+        return BulkAction(request.path_params["action"])
+    except ValueError as error:
+        raise Problem(HTTPStatus.NOT_FOUND, "There is nothing at this address") from error
+
+
+def _labels(form: MessageForm) -> dict[str, str]:
+    """What the form asks for, by the labels of its fields."""
+    asked = {LABELS[name]: text for name, text in form.fields.items() if text}
+    return asked | {LABELS["state"]: STATES.get(form.fields["state"], "any")}
 
 
 def _number(text: str) -> int | None:
