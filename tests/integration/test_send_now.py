@@ -89,12 +89,13 @@ async def test_the_forecast_knows_that_it_does_not_wait(taskbell: Corridor) -> N
 
 
 async def test_the_system_is_still_asked(taskbell: Corridor) -> None:
-    """The visit is gone by then: the customer is not told."""
+    """The visit is gone by then: nothing is tried, and the customer is not told."""
     taskbell.sandbox.kickserv.tasks.clear()
     await hurry(taskbell, "tell")
     await taskbell.deliver()
     one = await of(taskbell, "tell")
     assert one["state"] != "sent"
+    assert await taskbell.pool.fetchval("SELECT count(*) FROM attempts") == 0
     assert taskbell.told == []
 
 

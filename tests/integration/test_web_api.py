@@ -305,7 +305,7 @@ async def test_the_description_is_true(web: Site, pool: Pool, clock: VirtualCloc
     )
     described = await get(web, "/openapi.json")
     schemas = described["components"]["schemas"]
-    lists = [path for path in described["paths"] if "{" not in path]
+    lists = [path for path, item in described["paths"].items() if "{" not in path and "get" in item]
     assert len(lists) == 10
     for path in lists:
         operation = described["paths"][path]["get"]
