@@ -4,15 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import asyncpg
-import orjson
 
-from service.channels import JSON, Message
 from service.clock import Clock
-from service.domain.model import Event, Group, State, Task
+from service.domain.model import Task
 from service.domain.storms import StormScope
 from service.domain.system_actions import CREATE, WRITES
 from service.outbox import (
@@ -27,11 +24,10 @@ from service.outbox import (
     visits,
 )
 from service.outbox.gates import Candidate, Stops
+from service.outbox.rows import claim_of
 from service.rules import Ruleset, recipients
-from service.rules.revision import MessageBasis
 from service.rules.visits import Visit
 from service.store import Connection, Pool, outages
-from service.store.events import event_from
 from service.store.operators import rule_overrides
 from service.store.tasks import read_task
 
@@ -103,7 +99,7 @@ async def _claim_or_stop(
     await storms.hold(connection, stopped, due.now)
     others = await provenance.others(connection, [row["id"] for row in left if _is_repeated(row)])
     by_id = {one.id: one for one in candidates}
-    claims = [_claim(row, by_id[row["id"]], others.get(row["id"], frozenset())) for row in left]
+    claims = [claim_of(row, by_id[row["id"]], others.get(row["id"], frozenset())) for row in left]
     return claims, stopped
 
 
@@ -259,95 +255,3 @@ def _reaches_customer(row: asyncpg.Record) -> bool:
 def _is_repeated(row: asyncpg.Record) -> bool:
     """Whether an earlier attempt may have created the task that this one is to create."""
     return bool(row["channel"] == CREATE and row["attempts"] > 0)
-
-
-def _claim(row: asyncpg.Record, candidate: Candidate, others: frozenset[str]) -> Claim:
-    kind, at, event = _happened(row)
-    message = Message(
-        key=str(row["key"]),
-        channel=row["channel"],
-        target=row["target"],
-        text=row["text"],
-        subject=row["subject"],
-        fields=_parsed(row["fields"]),
-        account=row["account"],
-        task_id=row["task"],
-        rule=row["rule"],
-        type=kind,
-        at=at,
-        event=event,
-        task=_fragment(row["after"] or row["before"]) if row["task"] else None,
-        before=_fragment(row["before"]) if row["task"] else None,
-        receipt=_parsed(row["receipt"]),
-        undo=row["undo"],
-        others=others,
-    )
-    original = None if row["original"] is None else State(row["original"])
-    approves = None if row["approves"] is None else (row["approves"], row["approves_key"])
-    return Claim(
-        row["id"],
-        row["attempts"] + 1,
-        row["unsent"],
-        row["at_most_once"],
-        row["updates"],
-        original,
-        message,
-        candidate,
-        row["created_at"],
-        approves,
-        _grounds(row) if candidate.reaches_customer else None,
-        row["unread_since"],
-        row["trace"],
-    )
-
-
-def _grounds(row: asyncpg.Record) -> MessageBasis | None:
-    """The facts that a message to a customer depends on; None if it is about no single task."""
-    if row["tells_of"] is not None:
-        return _grounds_of(row, event_from(row, None, None), Group.from_json(row["tells_of"]))
-    if not row["task"]:
-        return None
-    event = event_from(row, read_task(row["before"]), read_task(row["after"]))
-    return _grounds_of(row, event, None)
-
-
-def _grounds_of(row: asyncpg.Record, event: Event, tells_of: Group | None) -> MessageBasis:
-    return MessageBasis(
-        event=event,
-        rule=row["rule"],
-        channel=row["channel"],
-        target=row["target"],
-        decided_at=row["created_at"],
-        is_asked_for=row["asked_for"],
-        expires_at=row["expires_at"],
-        unread_since=row["unread_since"],
-        text=row["text"],
-        subject=row["subject"],
-        is_approved=row["approver"] is not None,
-        was_tried=row["attempts"] + row["unsent"] > 0,
-        tells_of=tells_of,
-        step=row["step"],
-        once_key=row["once_key"],
-        due_at=row["send_at"],
-    )
-
-
-def _happened(row: asyncpg.Record) -> tuple[str, datetime, JSON]:
-    """What the message is about: its type, when it happened (UTC), and the event as in the API.
-
-    A message to the operator has no event: its type is the name of Taskbell's own rule.
-    """
-    if row["event"] is None:
-        happened = {"account": row["account"], "kind": row["rule"], "at": row["created_at"]}
-        return row["rule"], row["created_at"], happened
-    names = ("account", "task", "kind", "at", "cause")
-    event = {"id": row["event"], **{name: row[name] for name in names}}
-    return f"task.{row['kind']}", row["at"], event
-
-
-def _fragment(text: str | None) -> orjson.Fragment | None:
-    return None if text is None else orjson.Fragment(text)
-
-
-def _parsed(text: str | None) -> dict[str, Any] | None:
-    return None if text is None else orjson.loads(text)

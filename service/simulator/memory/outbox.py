@@ -29,10 +29,7 @@ from service.store.tasks import Key
 
 
 class MemoryOutbox:
-    """`OutboxRepository` in memory, and the outcome of the deliveries there.
-
-    Deliveries to `failing` targets fail; their `on_fail` is planned instead.
-    """
+    """`OutboxRepository` in memory; deliveries to `failing` targets fail, with their `on_fail`."""
 
     def __init__(self, events: MemoryEvents, silenced: Sequence[Silence] = ()) -> None:
         self._events = events
