@@ -16,7 +16,9 @@ setup: .venv/.ready
 run: setup
 	@exec $(BIN)/taskbell serve
 
+# The screens are tried in the system's Chromium, which root installs by apt-get where it is missing.
 test: setup
+	@$(BIN)/python -m tests.harness.programs chromium
 	$(BIN)/python -m pytest
 
 # What to run while writing: all but the tests that need a server.

@@ -20,6 +20,7 @@ from service.clock import VirtualClock
 from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
 from service.processes.reaper import guarded
 from tests.harness.databases import Database, Databases, with_database
+from tests.harness.programs import NotInstalled
 from tests.real import servers
 
 
@@ -166,7 +167,7 @@ def _real_folder() -> Iterator[Path]:
 def skipping_what_is_not_here() -> Iterator[None]:
     try:
         yield
-    except servers.NotInstalled as error:
+    except NotInstalled as error:
         pytest.skip(str(error))
 
 

@@ -9,78 +9,19 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Self
 
 import psutil
 
+from tests.harness.programs import program
 from tests.harness.running import free_port
 
 LOOPBACK = "127.0.0.1"
 USER = "taskbell"
-_PACKAGES = {
-    "pgbouncer": "pgbouncer",
-    "redis-server": "redis-server",
-    "redis-cli": "redis-tools",
-    "nginx": "nginx-light",
-}
-_PLACES = ("/usr/sbin", "/usr/bin", "/usr/local/bin")
 _PATIENCE = 60.0  # seconds
-
-
-class NotInstalled(Exception):
-    """A server is not on this machine, and cannot be brought here; the message says why."""
-
-
-@cache
-def program(name: str) -> str:
-    """The path of a server's program, which is installed first where root may do that."""
-    if (found := _find(name)) is None:
-        _install(_PACKAGES.get(name, "postgresql"))
-        found = _find(name)
-    if found is None:
-        raise NotInstalled(f"{name} is not here, although its package is installed")
-    return found
-
-
-def _find(name: str) -> str | None:
-    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return shutil.which(name, path=os.pathsep.join([*map(str, versions), *_PLACES]))
-
-
-def _install(package: str) -> None:
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise NotInstalled(f"{package} is not installed, and only root with apt-get installs it")
-    # The packages would start services on the usual ports, which nobody has asked for.
-    with _services_stay_off():
-        done = subprocess.run(
-            ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", package],
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-            capture_output=True,
-            check=False,
-        )
-    if done.returncode:
-        last = done.stderr.decode().strip().rpartition("\n")[2]
-        raise NotInstalled(f"{package} cannot be installed: {last}")
-
-
-@contextmanager
-def _services_stay_off() -> Iterator[None]:
-    """Answer "no" to every package that asks whether it may start its service."""
-    policy = Path("/usr/sbin/policy-rc.d")
-    if policy.exists():
-        yield
-        return
-    policy.write_text("#!/bin/sh\nexit 101\n")
-    policy.chmod(0o755)
-    try:
-        yield
-    finally:
-        policy.unlink()
 
 
 class Server:
