@@ -1,0 +1,199 @@
+"""Every action in a real browser: at a desk by keyboard alone, on a phone by tapping."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from service.store import Pool
+from tests.browser.conftest import TOKEN
+from tests.browser.test_screens import approval_link
+from tests.browser.visitor import LOOKS, Look, Visitor, visiting
+from tests.harness.people import PASSWORDS
+from tests.harness.site import Site
+
+
+@pytest.fixture(params=LOOKS, ids=str)
+async def anna(
+    browser: Browser, office: Site, request: pytest.FixtureRequest
+) -> AsyncIterator[Visitor]:
+    """An operator at her desk, and on her way."""
+    async with visiting(browser, office, request.param) as visitor:
+        yield visitor
+
+
+async def _is(visitor: Visitor, text: str, state: str) -> None:
+    """The card with this text has come to this state."""
+    await expect(visitor.card(text).first.locator(".state")).to_have_text(state)
+
+
+async def test_what_needs_a_person_is_decided_on_today(anna: Visitor) -> None:
+    """Each button changes what the card says, and the count of what needs attention."""
+    await anna.open("/")
+    await anna.sees("10 items need attention")
+    for text, button, state in (
+        ("the failed one", "Send again", "waiting"),
+        ("the unknown one", "It arrived", "sent"),
+        ("the first that asks", "Approve", "waiting"),
+        ("the second that asks", "Decline", "cancelled"),
+        ("the planned one", "Do not send", "cancelled"),
+    ):
+        await anna.decide(text, button)
+        await _is(anna, text, state)
+    await anna.sees("6 items need attention")
+    await anna.check()
+
+
+async def test_what_did_not_arrive_can_be_dismissed(anna: Visitor) -> None:
+    """It is a failure then, and asks nobody any more."""
+    await anna.open("/")
+    await anna.decide("the unknown one", "It did not arrive")
+    await _is(anna, "the unknown one", "failed")
+    await anna.decide("the unknown one", "Dismiss")
+    await expect(anna.card("the unknown one")).to_contain_text("dismissed by anna")
+
+
+async def test_a_customer_is_written_to_after_a_question(anna: Visitor) -> None:
+    """The button is in what is unfolded first; the message waits for the end of the hold."""
+    await anna.open("/messages?state=failed")
+    await anna.press(anna.card("to Smith").get_by_role("link", name="customer: on the way"))
+    await anna.unfold(anna.page.get_by_text("Send again…"))
+    await anna.sees("It cannot be taken back")
+    await anna.press(anna.page.get_by_role("button", name="Yes, send it to the customer"))
+    await _is(anna, "to Smith", "waiting")
+
+
+async def test_a_message_is_dismissed_with_a_reason(anna: Visitor, pool: Pool) -> None:
+    """The reason stands on its screen, with who gave it."""
+    number = await pool.fetchval("SELECT id FROM deliveries WHERE text = 'the failed one'")
+    await anna.open(f"/messages/{number}")
+    await anna.write("Reason (optional)", "told by phone")
+    await anna.press(anna.page.get_by_role("button", name="Dismiss"))
+    await anna.sees("told by phone")
+
+
+@pytest.mark.parametrize(("button", "state"), [("Send them", "waiting"), ("Never send them", "")])
+async def test_a_storm_is_ended(anna: Visitor, button: str, state: str) -> None:
+    """What it held is sent, or never is."""
+    await anna.open("/")
+    await anna.decide("500 messages within 10 minutes", button)
+    await expect(anna.card("500 messages within 10 minutes")).to_have_count(0)
+    await _is(anna, "one of many", state or "cancelled")
+
+
+async def test_a_webhook_is_tried_again_or_ignored(anna: Visitor) -> None:
+    """In the log both are still there, with what became of them."""
+    await anna.open("/webhooks")
+    await anna.decide("Webhook 3", "Try again")
+    await _is(anna, "Webhook 3", "waiting")
+    await anna.decide("Webhook 4", "Ignore")
+    await _is(anna, "Webhook 4", "ignored")
+
+
+async def test_a_silence_is_shown_saved_and_ended(anna: Visitor) -> None:
+    """First one sees what it hides; then it is on, until somebody ends it."""
+    await anna.open("/silences")
+    await anna.write("Rule", "job-done")
+    await anna.choose("How long", "for 1 hour")
+    await anna.write("Reason", "moving house")
+    await anna.press(anna.page.get_by_role("button", name="Show what it hides"))
+    await anna.sees("This hides")
+    await anna.check()
+    await anna.press(anna.page.get_by_role("button", name="Silence", exact=True))
+    await _is(anna, "moving house", "on")
+    await anna.decide("moving house", "End it now")
+    await _is(anna, "moving house", "ended")
+
+
+async def test_customer_messages_are_released_and_held(anna: Visitor) -> None:
+    """The hold that is on is released; then all of them are held anew, on the same page."""
+    await anna.open("/")
+    await anna.decide("All customer messages", "Release them now")
+    await anna.unfold(anna.page.get_by_text("Hold all customer messages…"))
+    await anna.write("Reason", "ice on the roads")
+    await anna.press(anna.page.get_by_role("button", name="Hold all customer messages"))
+    await expect(anna.card("All customer messages")).to_contain_text("ice on the roads")
+
+
+async def test_a_rule_is_switched(anna: Visitor) -> None:
+    """Off, on trial, and back to the file; each says by whom."""
+    await anna.open("/rules/job-done")
+    for button, state in (("Switch off", "off"), ("Switch to trial", "on trial")):
+        await anna.decide("job-done", button)
+        await _is(anna, "job-done", state)
+        await expect(anna.card("job-done")).to_contain_text("by anna")
+    await anna.check()
+    await anna.decide("job-done", "Follow the file again")
+    await _is(anna, "job-done", "on")
+
+
+async def test_an_account_is_paused_resumed_and_read(anna: Visitor) -> None:
+    """Its card says so at once."""
+    await anna.open("/connections")
+    await anna.press(anna.page.locator("#account-london").get_by_role("button", name="Pause"))
+    london = anna.page.locator("#account-london")
+    await expect(london.locator(".state")).to_have_text("paused")
+    await anna.press(london.get_by_role("button", name="Resume"))
+    await expect(london.locator(".state")).not_to_have_text("paused")
+    await anna.press(london.get_by_role("button", name="Read again now"))
+    await expect(london).to_contain_text("as soon as possible")
+
+
+async def test_a_channel_is_tested(anna: Visitor) -> None:
+    """What came of it has a page of its own."""
+    await anna.open("/connections")
+    await anna.press(
+        anna.page.locator("#channel-accounting").get_by_role("button", name="Send a test")
+    )
+    await anna.sees("The test message was not sent.")
+    await anna.check()
+    await anna.press(anna.page.get_by_role("link", name="Back to Connections"))
+
+
+async def test_an_approver_decides_by_the_link(anna: Visitor, pool: Pool) -> None:
+    """The page of the link says what was decided."""
+    await anna.open(await approval_link(pool, "the first that asks"))
+    await anna.press(anna.page.get_by_role("button", name="Approve"))
+    await anna.sees("Approved by")
+    await anna.check()
+
+
+async def test_what_is_looked_for_is_found(anna: Visitor) -> None:
+    """Tasks, messages and history are searched by their forms."""
+    for path, field, words, button, found in (
+        ("/tasks", "Title, customer, person or task number", "mow", "Search", "Mow"),
+        ("/messages", "Task or customer", "gutters", "Search", "the failed one"),
+    ):
+        await anna.open(path)
+        await anna.write(field, words)
+        await anna.press(anna.page.get_by_role("button", name=button))
+        await expect(anna.card(found).first).to_be_visible()
+    await anna.open("/audit")
+    await anna.choose("Person", "anna")
+    await anna.press(anna.page.get_by_role("button", name="Show"))
+    await anna.sees("paused")
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+async def test_signing_in_and_out(browser: Browser, office: Site, look: Look) -> None:
+    """By name and password, after a wrong one, and by the admin token."""
+    async with visiting(browser, office, look, None) as visitor:
+        await visitor.open("/")
+        for password in ("guessed", PASSWORDS["anna"]):
+            await visitor.write("Name", "anna")
+            await visitor.write("Password", password)
+            await visitor.press(visitor.page.get_by_role("button", name="Sign in"))
+        await visitor.sees("items need attention")
+        await visitor.press(visitor.page.get_by_role("button", name="Sign out"))
+        await visitor.unfold(visitor.page.get_by_text("Use the admin token"))
+        await visitor.write("Admin token", TOKEN)
+        await visitor.press(visitor.page.get_by_role("button", name="Sign in").last)
+        await visitor.sees("items need attention")
+
+
+async def test_the_navigation_leads_everywhere(anna: Visitor) -> None:
+    """Section by section, with one link each."""
+    await anna.open("/")
+    for words in ("Coming up", "Messages", "Tasks", "Rules", "Silences", "Connections", "Today"):
+        await anna.press(anna.page.get_by_role("navigation").first.get_by_text(words))
+        await expect(anna.page.locator("nav [aria-current=page]")).to_have_text(words)
