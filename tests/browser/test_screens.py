@@ -22,6 +22,7 @@ DETAILS = (
     "/tasks/london/none",
     "/rules/job-done",
     "/silences?rule=job-done",
+    "/start",
     "/webhooks",
     "/webhooks/1",
     "/webhooks/3",
