@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from service.clock import Clock
-from service.domain.model import Task
+from service.domain.model import State, Task
 from service.domain.storms import StormScope
 from service.domain.system_actions import CREATE, WRITES
 from service.outbox import (
@@ -164,7 +164,8 @@ async def _lock_due(connection: Connection, due: _Due) -> list[asyncpg.Record]:
                due.account, due.task, due.rule, due.event, due.reason, due.asked_for,
                due.created_at, due.expires_at, due.once_key, due.shadow,
                due.approves, due.approver, due.approve_by, due.approved_by,
-               due.storm, due.muted_by, due.visit, due.announced, due.even_if_told,
+               due.state, due.hold, due.storm, due.muted_by,
+               due.visit, due.announced, due.even_if_told,
                due.unread_since, due.flood, due.step, due.tells_of, due.send_at, due.at_once,
                asked.key::text AS approves_key, {silences.IN_FORCE},
                {rule_overrides.OF_RULE},
@@ -223,9 +224,15 @@ def _candidate(row: asyncpg.Record) -> Candidate:
         flood=None if is_let_go or row["flood"] is None else StormScope.from_key(row["flood"]),
         visit=None if row["visit"] is None else Visit(row["visit"], row["announced"]),
         even_if_told=row["even_if_told"],
-        unread=None if row["unread_since"] is None else row["reason"],
+        waited=row["reason"] if _was_kept_waiting(row) else None,
         at_once=row["at_once"],
     )
+
+
+def _was_kept_waiting(row: asyncpg.Record) -> bool:
+    """Whether its reason says what kept it: an account that cannot be read, a hold or a storm."""
+    is_held_back = row["hold"] is not None or row["storm"] is not None
+    return row["unread_since"] is not None or (is_held_back and row["state"] == State.HELD)
 
 
 def _told(row: asyncpg.Record) -> Task | None:

@@ -37,7 +37,7 @@ class Candidate:
       to the operator, or was requested by a person
     - `reaches_customer`: it reaches the customer of its task, or of several
     - `flood`: the group in which the storm guard counts it; None if no storm may hold it
-    - `unread`: why its account could not be asked about it
+    - `waited`: what has kept it waiting: a hold, a storm, or an account that could not be asked
     - `at_once`: a person wants it sent now, outside its rule's hours too
     """
 
@@ -58,7 +58,7 @@ class Candidate:
     flood: StormScope | None = None
     visit: Visit | None = None
     even_if_told: bool = False
-    unread: str | None = None
+    waited: str | None = None
     at_once: bool = False
 
     @property
@@ -152,7 +152,7 @@ def _is_too_late(one: Candidate, facts: GateFacts) -> Stop | None:
         said = f"too late: it had to be sent by {_utc(one.expires_at)}"
     else:
         return None
-    return Stop(State.EXPIRED, said if one.unread is None else f"{said}; {one.unread}")
+    return Stop(State.EXPIRED, said if one.waited is None else f"{said}; {one.waited}")
 
 
 def _is_switched_off(one: Candidate, facts: GateFacts) -> Stop | None:

@@ -133,18 +133,23 @@ async def preview(pool: Pool, silence: Silence, now: datetime) -> Preview:
                 continue
             if not row["is_pending"]:
                 past.append(row["created_at"])
-            elif _falls_into(silence, row["next_attempt_at"], now):
+            elif _falls_into(silence, row, now):
                 pending.append((row["next_attempt_at"] or silence.ends_at, row["id"]))
     first = tuple(number for _, number in sorted(pending)[:SHOWN])
     week = sum(moment >= now - WEEK for moment in past)
     return Preview(len(pending), len(past), week, first)
 
 
-def _falls_into(silence: Silence, due: datetime | None, now: datetime) -> bool:
-    """Whether a delivery may be sent while it lasts. What waits for a person is due at any time."""
-    if due is None:
+def _falls_into(silence: Silence, row: asyncpg.Record, now: datetime) -> bool:
+    """Whether a delivery may be sent while it lasts.
+
+    What waits for a person may be sent at any time up to the one at which it ends by itself.
+    """
+    last = row["next_attempt_at"]
+    if last is None:
         return True
-    return max(due, now) >= silence.created_at and due < silence.ends_at
+    first = now if row["is_up_to_a_person"] else last
+    return bool(max(last, now) >= silence.created_at and first < silence.ends_at)
 
 
 async def _told_of(
@@ -154,7 +159,9 @@ async def _told_of(
     query = """
         SELECT deliveries.id, rule, channel, target, deliveries.account, deliveries.task,
                CASE WHEN $4 THEN before END AS before, CASE WHEN $4 THEN after END AS after,
-               state IN ('planned', 'held') AS is_pending, next_attempt_at, created_at
+               state IN ('planned', 'held') AS is_pending, next_attempt_at, created_at,
+               state = 'held' AND (hold IS NOT NULL OR storm IS NOT NULL
+                 OR approver IS NOT NULL AND approved_by IS NULL) AS is_up_to_a_person
         FROM deliveries JOIN events ON events.id = event
         WHERE (deliveries.created_at >= $1 OR state IN ('planned', 'held'))
           AND updates IS NULL AND approves IS NULL

@@ -107,7 +107,7 @@ async def test_what_is_not_true_any_more_does_not_go_out(taskbell: Corridor) -> 
 
 
 async def test_what_is_too_late_expires_in_a_hold(taskbell: Corridor) -> None:
-    """Its time is not extended."""
+    """Its time is not extended, and its reason still says what it waited for."""
     await hold(taskbell, 9)
     await taskbell.webhook(taskbell.visit())
     await taskbell.tick(minutes=31)
@@ -117,6 +117,7 @@ async def test_what_is_too_late_expires_in_a_hold(taskbell: Corridor) -> None:
     [late] = await taskbell.deliveries("later")
     assert late["state"] == "expired"
     assert late["reason"].startswith("too late: it had to be sent by")
+    assert "; customer messages are on hold until" in late["reason"]
 
 
 async def test_a_hold_between_the_claim_and_the_sending_still_holds(taskbell: Corridor) -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from service.clock import VirtualClock
 from service.domain.actors import Actor
+from service.domain.holds import Hold
 from service.domain.silences import Silence
-from service.outbox import operator_actions, silences
+from service.outbox import approvals, holds, operator_actions, silences
 from service.outbox.silences import NoSuchSilence, Preview
 from service.store import Pool
 from tests.harness.corridor import Corridor, corridor
@@ -186,6 +187,32 @@ async def test_a_preview_counts_what_waits_and_what_went_out(
         assert await silences.preview(pool, tomorrow, now) == Preview(0, 2, 2, ())
         in_a_while = now + timedelta(days=8)
         assert (await silences.preview(pool, long, in_a_while)).last_week == 0
+
+
+ASKING = """
+- { id: new, when: task.created, then: [{ notify: "customer:details", approve: "slack:#office" }] }
+"""
+
+
+async def test_a_preview_counts_what_may_be_approved_or_released_meanwhile(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Its end, a day from now, is not its moment: a person may let it go at any time before."""
+    async with corridor(folder, pool, clock, ASKING) as taskbell:
+        await taskbell.begin()
+        await taskbell.webhook(taskbell.visit())
+        [waiting, _] = await taskbell.deliveries("new")
+        now = clock.now()
+        later = Silence(0, now + HOUR, now + 2 * HOUR, "", rule="new")
+        assert await silences.preview(pool, later, now) == Preview(1, 0, 0, (waiting["id"],))
+        for_days = Silence(0, now + 48 * HOUR, now + 72 * HOUR, "", rule="new")
+        assert (await silences.preview(pool, for_days, now)).pending == 0
+
+        await approvals.approve(pool, clock, waiting["id"], by=Actor("Bo"))
+        assert (await silences.preview(pool, later, now)).pending == 0
+        await holds.begin(pool, Hold(0, now, now + 9 * HOUR, "snow", "Ann"), by=Actor("Ann"))
+        await taskbell.deliver()
+        assert (await silences.preview(pool, later, now)).pending == 1
 
 
 async def test_a_silence_counts_what_it_has_hidden(

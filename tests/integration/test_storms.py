@@ -182,6 +182,9 @@ async def test_held_messages_expire_and_are_withdrawn(
         await taskbell.deliver(LANE)
         assert await customers(taskbell) == ["expired"] * 6
         assert taskbell.told == []
+        [said] = {one["reason"] for one in await taskbell.deliveries() if one["target"] == "details"}
+        assert said.startswith("too late: it had to be sent by ")
+        assert said.endswith("; on hold, too many at once: 6 customer messages in 10 minutes (limit 5)")
 
 
 async def test_of_two_workers_neither_lets_too_many_go(taskbell: Corridor) -> None:

@@ -188,7 +188,7 @@ def test_a_rule_on_trial_since_then_would_have_sent_it(facts: GateFacts) -> None
 
 def test_nobody_has_approved_it_in_time(facts: GateFacts) -> None:
     """The reason names who was asked, and why it could not be asked about before."""
-    due = candidate(approver="#boss", approve_by=NOON, unread="held: its account is away")
+    due = candidate(approver="#boss", approve_by=NOON, waited="held: its account is away")
     reason = "not approved in time: #boss had until 2026-03-06 12:00 UTC to answer"
     assert said([due], facts) == {1: (State.EXPIRED, f"{reason}; held: its account is away")}
 
