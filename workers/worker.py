@@ -19,7 +19,7 @@ from service import doorbell, metrics
 from service.clock import Clock
 from service.domain.overrides import Override
 from service.doorbell import Bell
-from service.maintenance import clock_repair, prune
+from service.maintenance import clock_repair, empty_storms, prune
 from service.outbox import attempts, removal
 from service.settings import Settings
 from service.store import DATABASE_GONE, Pool, accounts, lookups
@@ -136,6 +136,7 @@ class Worker:
         for account in waiting:
             self.ring(doorbell.INGEST, account)
         self._ring_lanes(lanes)
+        await empty_storms.end(self._pool, now)
 
     async def is_outdated(self) -> bool:
         """Whether a person has switched a rule since this worker was started."""

@@ -15,6 +15,7 @@ from service.rules.triggers import CLOCK_KINDS
 from service.rules.verdict import Plan
 
 ON_THE_WAY = "on_the_way"
+DETAILS = "details"
 
 NO_LONGER_NEEDED = "no longer needed, as the rule says for this task now (`until`)"
 
@@ -201,7 +202,7 @@ def objection(
         return cancelled("the task was deleted")
     if (refusal := recipients.customer_refusal(task, grounds.channel, grounds.target)) is not None:
         return Rejection(State.SKIPPED, refusal)
-    if (field := _has_come(grounds, now, zone)) is not None:
+    if (field := _has_come(grounds, now, zone) or _is_over(grounds, task, now)) is not None:
         return Rejection(State.EXPIRED, f"too late: the task's {field} has passed")
     said = _by_state(grounds, task, rules, zone)
     if said is None and not grounds.is_asked_for:
@@ -219,6 +220,21 @@ def _has_come(grounds: MessageBasis, now: datetime, zone: ZoneInfo) -> str | Non
         return None
     announced = announced_by(grounds.event.alarm, grounds.event.task, zone)
     return announced[0] if announced is not None and due_at < announced[1] <= now else None
+
+
+def _is_over(grounds: MessageBasis, task: Task, now: datetime) -> str | None:
+    """The last date of a visit, if it has passed since a rule wanted to tell its plan.
+
+    Only where the system words the message: nobody needs the details of a visit that is over.
+    """
+    is_of_plan = grounds.event.kind in _PLANS and grounds.channel == "customer"
+    if not is_of_plan or grounds.target != DETAILS or grounds.is_asked_for:
+        return None
+    name = "end" if task.end else "due" if task.due else "start"
+    last: datetime | None = getattr(task, name)
+    if last is None or (name == "start" and task.start_is_day):
+        return None
+    return name if grounds.decided_at < last <= now else None
 
 
 def rests_on(grounds: MessageBasis, rules: Ruleset) -> frozenset[str]:

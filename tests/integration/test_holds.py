@@ -120,6 +120,25 @@ async def test_what_is_too_late_expires_in_a_hold(taskbell: Corridor) -> None:
     assert "; customer messages are on hold until" in late["reason"]
 
 
+async def test_the_details_of_a_visit_that_is_over_are_told_to_nobody(taskbell: Corridor) -> None:
+    """The hold outlasts the visit; of one that is still going on the customer hears."""
+    start = taskbell.clock.now() + HOUR
+    over = taskbell.visit(scheduled_at=start, ends_at=start + HOUR)
+    going_on = taskbell.visit(scheduled_at=start, ends_at=start + 4 * HOUR)
+    number = await hold(taskbell, 9)
+    await taskbell.webhook([over, going_on])
+    await taskbell.deliver()
+    await taskbell.tick(hours=3)
+    await release(taskbell, number)
+    await taskbell.deliver()
+    ends = [
+        (one["state"], one["reason"])
+        for one in await taskbell.deliveries("new")
+        if one["channel"] == "customer"
+    ]
+    assert ends == [("expired", "too late: the task's end has passed"), ("sent", None)]
+
+
 async def test_a_hold_between_the_claim_and_the_sending_still_holds(taskbell: Corridor) -> None:
     """The gates are asked again after the system was: the attempt does not count."""
     await taskbell.webhook(taskbell.visit())

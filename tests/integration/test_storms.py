@@ -11,6 +11,7 @@ import pytest
 from service.clock import VirtualClock
 from service.config.operator import Operator
 from service.domain.actors import Actor
+from service.domain.overrides import Mode
 from service.domain.storms import Lately, StormGuard, StormScope, usual, usual_of
 from service.outbox import approvals, gates, operator_actions, storms
 from service.outbox.gates import Candidate
@@ -18,10 +19,12 @@ from service.outbox.storms import NoStorm
 from service.processes.embedded import EmbeddedValkey
 from service.rules import Ruleset
 from service.sandbox.kickserv import customer
+from service.settings import read_settings
 from service.simulator.memory.events import MemoryEvents
 from service.simulator.memory.outbox import MemoryOutbox
 from service.store import Pool
 from tests.harness.corridor import Corridor, begun, corridor
+from tests.harness.running import free_port
 from tests.harness.site import serving
 from workers import wiring
 from workers.alerts import Alerts
@@ -182,9 +185,56 @@ async def test_held_messages_expire_and_are_withdrawn(
         await taskbell.deliver(LANE)
         assert await customers(taskbell) == ["expired"] * 6
         assert taskbell.told == []
-        [said] = {one["reason"] for one in await taskbell.deliveries() if one["target"] == "details"}
+        [said] = {
+            one["reason"] for one in await taskbell.deliveries() if one["target"] == "details"
+        }
         assert said.startswith("too late: it had to be sent by ")
-        assert said.endswith("; on hold, too many at once: 6 customer messages in 10 minutes (limit 5)")
+        assert said.endswith(
+            "; on hold, too many at once: 6 customer messages in 10 minutes (limit 5)"
+        )
+
+
+OTHERS = """
+- { id: new, when: task.created, then: [{ notify: customer:details }] }
+- { id: done, when: task.completed, then: [{ notify: customer:on_the_way }] }
+storm: { messages: 5, within: 10m }
+"""
+
+
+async def sweep(taskbell: Corridor, database_url: str) -> None:
+    """A worker process looks after what was left behind."""
+    environ = {"DATABASE_URL": database_url, "REDIS_URL": f"redis://127.0.0.1:{free_port()}"}
+    settings, clock = read_settings(environ), taskbell.clock
+    async with wiring.open_worker(settings, taskbell.config, clock) as running:
+        await running.sweep()
+
+
+async def test_a_storm_ends_with_its_last_message(
+    pool: Pool, clock: VirtualClock, folder: Path, database_url: str
+) -> None:
+    """Ann switches the rule off, and all of it is cancelled: others of the account go out again.
+
+    While one message is left, it goes on; and the next flood is another storm.
+    """
+    async with begun(folder, pool, clock, OTHERS) as taskbell:
+        visits = [taskbell.visit() for _ in range(6)]
+        await taskbell.webhook(visits)
+        await taskbell.deliver()
+        await sweep(taskbell, database_url)
+        assert [one["held"] for one in await storms.read(pool)] == [6]
+        await taskbell.switch("new", Mode.OFF)
+        await sweep(taskbell, database_url)
+        assert await storms.read(pool) == []
+
+        clock.advance(timedelta(hours=2))
+        await taskbell.restart(OTHERS)
+        first, *others = [taskbell.sandbox.kickserv.finish(str(one["id"])) for one in visits]
+        await taskbell.webhook(first)
+        await taskbell.deliver()
+        assert taskbell.told == ["on_the_way"]
+        await taskbell.webhook(others)
+        await taskbell.deliver()
+        assert [one["held"] for one in await storms.read(pool)] == [5]
 
 
 async def test_of_two_workers_neither_lets_too_many_go(taskbell: Corridor) -> None:
