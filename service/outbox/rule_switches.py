@@ -20,18 +20,20 @@ class NoOverride(TaskbellError):
 async def switch(pool: Pool, rule: str, written: Mode | None, done: Switch) -> None:
     """Switch a rule, whose mode in the file is `written` (None: it is not in the file).
 
-    Its messages that are not sent yet end, if it planned them in another mode; if it is off, its
-    waits and digests end as well. Not affected are updates of messages that were sent, and what a
+    Its messages that are not sent yet end, if it planned them in another mode; if it is off, or was
+    on trial and is not any more, its waits and digests end as well. Not affected are updates of messages that were sent, and what a
     person asked for. Raises NoOverride if it is to follow the file and does already.
     """
     async with pool.acquire() as connection, connection.transaction():
-        if done.mode is None and rule not in await rule_overrides.read(connection):
+        override = (await rule_overrides.read(connection)).get(rule)
+        if done.mode is None and override is None:
             raise NoOverride(f"the rule {rule} follows the configuration already")
         await rule_overrides.add(connection, rule, done)
         await changes.record(connection, done.by, Action.RULE_SWITCHED, rule, done.at, done.said)
+        before = written if override is None else override.mode
         mode = done.mode or written or Mode.OFF
         await _end_messages(connection, rule, mode, done)
-        if mode is Mode.OFF:
+        if mode is Mode.OFF or (before is Mode.TRIAL and mode is Mode.ON):
             await _end_waits(connection, rule, done)
 
 

@@ -243,6 +243,24 @@ async def test_its_waits_and_digests_end(taskbell: Corridor, rule: str) -> None:
     assert found.says == "the rule was switched off by Ann (too loud)"
 
 
+@pytest.mark.parametrize("rule", ["calm", "digest"])
+async def test_what_it_waited_for_and_collected_on_trial_is_not_sent(
+    taskbell: Corridor, rule: str
+) -> None:
+    """Nobody was to hear of it; what happens from now on is waited for and collected anew."""
+    number = await make(taskbell)
+    await switched(taskbell, rule, Mode.TRIAL)
+    taskbell.clock.advance(timedelta(minutes=1))
+    await taskbell.webhook(taskbell.sandbox.kickserv.change(number, name="Fix the roof"))
+    await switched(taskbell, rule, Mode.ON)
+    assert (await decided(taskbell, rule))[-1] == ("given_up", "the rule was switched on by Ann")
+    await taskbell.tick(hours=1)
+    assert await taskbell.states(rule) == []
+    await taskbell.webhook(taskbell.sandbox.kickserv.change(number, name="Fix the fence"))
+    await taskbell.tick(hours=1)
+    assert await taskbell.states(rule) == ["planned"]
+
+
 async def test_to_follow_the_file_is_to_switch_as_well(taskbell: Corridor) -> None:
     """The file says off: what was planned while the rule was on is not sent."""
     await switched(taskbell, "resting", Mode.ON)
