@@ -21,8 +21,9 @@ async def switch(pool: Pool, rule: str, written: Mode | None, done: Switch) -> N
     """Switch a rule, whose mode in the file is `written` (None: it is not in the file).
 
     Its messages that are not sent yet end, if it planned them in another mode; if it is off, or was
-    on trial and is not any more, its waits and digests end as well. Not affected are updates of messages that were sent, and what a
-    person asked for. Raises NoOverride if it is to follow the file and does already.
+    on trial and is not any more, its waits and digests end as well. Not affected are updates of
+    messages that were sent, and what a person asked for. Raises NoOverride if it is to follow the
+    file and does already.
     """
     async with pool.acquire() as connection, connection.transaction():
         override = (await rule_overrides.read(connection)).get(rule)

@@ -230,10 +230,13 @@ def _is_over(grounds: MessageBasis, task: Task, now: datetime) -> str | None:
     is_of_plan = grounds.event.kind in _PLANS and grounds.channel == "customer"
     if not is_of_plan or grounds.target != DETAILS or grounds.is_asked_for:
         return None
-    name = "end" if task.end else "due" if task.due else "start"
-    last: datetime | None = getattr(task, name)
-    if last is None or (name == "start" and task.start_is_day):
+    dates = {name: getattr(task, name) for name in _DATES}
+    if task.start_is_day:
+        del dates["start"]
+    known = [(date, name) for name, date in dates.items() if date is not None]
+    if not known:
         return None
+    last, name = max(known)
     return name if grounds.decided_at < last <= now else None
 
 

@@ -49,13 +49,13 @@ async def test_a_hold_holds_nothing_for_colleagues(storage: Storage) -> None:
 
 
 async def test_what_is_too_late_by_then_expires_at_its_time(storage: Storage) -> None:
-    """A hold makes nothing go out late."""
+    """A hold makes nothing go out late, and the reason still tells of it."""
     await storage.hold(HOLD)
     await place(storage, expires_at=START + HOUR)
     await storage.send(START)
     await storage.send(START + HOUR)
     assert await states(storage) == [
-        (State.EXPIRED, "too late: it had to be sent by 2026-03-06 13:00 UTC")
+        (State.EXPIRED, f"too late: it had to be sent by 2026-03-06 13:00 UTC; {SAID}")
     ]
 
 

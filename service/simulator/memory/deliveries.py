@@ -7,7 +7,7 @@ from service.domain.model import Event, State
 from service.domain.storms import StormScope
 from service.domain.system_actions import WRITES
 from service.outbox import DeliveryRequest
-from service.outbox.gates import Candidate
+from service.outbox.gates import Candidate, Stop
 from service.outbox.undoing import UNDONE
 from service.rules.recipients import reaches_customer
 from service.rules.revision import MessageBasis
@@ -31,6 +31,7 @@ class Delivery:
     - `is_past_storm`: a person released it from a storm
     - `is_approved`: a person approved it
     - `at_once`: a person wants it sent now, outside its rule's hours too
+    - `is_held_back`: a hold or a storm has it wait
     - `stored`: the id of its row in the database, if it was taken over from there
 
     All times are UTC.
@@ -49,6 +50,7 @@ class Delivery:
     approves: int | None = None
     is_exempt: bool = False
     is_past_storm: bool = False
+    is_held_back: bool = False
     is_approved: bool = False
     at_once: bool = False
     stored: int | None = None
@@ -56,6 +58,12 @@ class Delivery:
     @property
     def key(self) -> Key:
         return self.request.event.account, self.request.event.task_id
+
+    def hold(self, stop: Stop) -> None:
+        """Have it wait, unless its task changes."""
+        self.state, self.reason = State.HELD, stop.reason
+        self.is_held_back = stop.hold is not None or stop.storm is not None
+        self.request = self.request.ending_with_task()
 
     @property
     def flood(self) -> StormScope | None:
@@ -86,6 +94,7 @@ class Delivery:
             visit=self.visit,
             even_if_told=plan.even_if_told,
             at_once=self.at_once,
+            waited=self.reason if self.is_held_back and self.state is State.HELD else None,
         )
 
     @property

@@ -235,7 +235,7 @@ class MemoryOutbox:
         if stop.state is State.PLANNED:
             self._plan_again(one, stop.again_at)
         elif stop.state is State.HELD:
-            self._hold(one, stop.reason, stop.again_at)
+            self._hold(one, stop)
         else:
             self._end(one, stop.state, stop.reason, now)
 
@@ -283,10 +283,9 @@ class MemoryOutbox:
             taken.append(self.deliveries[heappop(self._due)[1] - 1])
         return taken
 
-    def _hold(self, one: Delivery, reason: str | None, until: datetime | None) -> None:
-        one.state, one.reason = State.HELD, reason
-        one.request = one.request.ending_with_task()
-        self._plan_again(one, until)
+    def _hold(self, one: Delivery, stop: Stop) -> None:
+        one.hold(stop)
+        self._plan_again(one, stop.again_at)
         self._log.append(replace(one))
 
     def _plan_again(self, one: Delivery, due: datetime | None) -> None:
