@@ -201,6 +201,9 @@ def _unreadable(file: str, text: str, error: MarkedYAMLError) -> ConfigError:
     if (found := _stray_before(lines, line)) is not None:
         number, odd = found
         return _refusal(file, lines, (number, odd.offset), odd.message, odd.hint)
+    if (comment := _comment_before(lines, line)) is not None:
+        number, column, hint = comment
+        return _refusal(file, lines, (number, column), _HIDDEN_END, hint)
     source = lines[line] if lines else ""
     if "\t" in source[: mark.column + 1]:
         place = (line, mark.column)
@@ -220,6 +223,19 @@ def _stray_before(lines: Sequence[str], line: int) -> tuple[int, StrayCharacter]
     return None
 
 
+def _comment_before(lines: Sequence[str], line: int) -> tuple[int, int, str] | None:
+    """A comment in place of a value that hides a closing bracket; in these lines too."""
+    for number in range(min(line, len(lines) - 1), max(line - _LINES_BEFORE, 0) - 1, -1):
+        for found in _IN_PLACE.finditer(lines[number]):
+            before, after = lines[number][: found.start(1)], lines[number][found.end(1) :]
+            is_quoted = before.count('"') % 2 or before.count("'") % 2
+            if not is_quoted and set("[{") & set(before) and set("]}") & set(after):
+                return number, found.start(1), f'write it in quotes, as "{found[1]}"'
+    return None
+
+
+_HIDDEN_END = "# starts a comment, which hides the closing bracket"
+_IN_PLACE = re.compile(r"[:,\[{]\s+(#[^\s,\]}]+)")
 _FIRST_NAME = re.compile(r"\s+(- +)*[\w.-]+")
 _QUOTED = re.compile(r""".*:\s+("[^"]*"|'[^']*')\s+""")
 
