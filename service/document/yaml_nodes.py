@@ -202,8 +202,10 @@ def _unreadable(file: str, text: str, error: MarkedYAMLError) -> ConfigError:
         number, odd = found
         return _refusal(file, lines, (number, odd.offset), odd.message, odd.hint)
     if (comment := _comment_before(lines, line)) is not None:
-        number, column, hint = comment
-        return _refusal(file, lines, (number, column), _HIDDEN_END, hint)
+        number, column, quoted = comment
+        return _refusal(
+            file, lines, (number, column), _HIDDEN_END, f"write it in quotes, as {quoted}"
+        )
     source = lines[line] if lines else ""
     if "\t" in source[: mark.column + 1]:
         place = (line, mark.column)
@@ -230,7 +232,7 @@ def _comment_before(lines: Sequence[str], line: int) -> tuple[int, int, str] | N
             before, after = lines[number][: found.start(1)], lines[number][found.end(1) :]
             is_quoted = before.count('"') % 2 or before.count("'") % 2
             if not is_quoted and set("[{") & set(before) and set("]}") & set(after):
-                return number, found.start(1), f'write it in quotes, as "{found[1]}"'
+                return number, found.start(1), f'"{found[1]}"'
     return None
 
 
