@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import orjson
 
+from service.domain.model import Cause
 from service.sandbox.system import TaskSystem
 from service.sources import Source
 from tests.harness.office import shown
@@ -37,7 +38,8 @@ class Chronicle:
         if task_id not in self.system.tasks:
             return None
         raw = self.source.trim(self.system.whole(task_id))
-        return shown(orjson.loads(self.source.parse(raw).to_json()))
+        seen = self.source.observe(raw, self.system.clock.now(), Cause.POLL)
+        return shown(orjson.loads(seen.task.to_json())) if seen.task else None
 
     def between(self, task_id: str, begin: datetime, end: datetime) -> list[Any]:
         """Everything that a task was in that time."""

@@ -148,7 +148,9 @@ class Office:
         self.sent[task_id].append(whole)
 
     def _parsed(self, raw: Raw) -> Any:
-        return shown(orjson.loads(self.source.parse(self.source.trim(raw)).to_json()))
+        now = self.taskbell.clock.now()
+        seen = self.source.observe(self.source.trim(raw), now, Cause.POLL)
+        return shown(orjson.loads(seen.task.to_json())) if seen.task else None
 
     async def do(self, step: Step) -> None:
         """One step, in which the process may die; what was under way then is lost."""

@@ -86,7 +86,7 @@ async def test_the_approver_is_told_what_would_be_sent_to_whom(taskbell: Corrido
 
 async def test_what_is_approved_goes_once(taskbell: Corridor) -> None:
     """It says who has approved it; a second word comes too late."""
-    await move(taskbell)
+    await move(taskbell, hours=72, ends_at=taskbell.clock.now() + 73 * HOUR)
     [held, _] = await taskbell.deliveries()
     await approvals.approve(taskbell.pool, taskbell.clock, held["id"], by=Actor("Ann"))
     with pytest.raises(NotPossible, match="was already approved by Ann"):

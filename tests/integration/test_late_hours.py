@@ -20,6 +20,8 @@ from tests.harness.receivers import Answer
 
 NEW_YORK = ZoneInfo("America/New_York")
 HOUR = timedelta(hours=1)
+SMITH = {"id": 3, "name": "Smith"}
+TUESDAY = datetime(2026, 3, 10, 15, tzinfo=UTC)
 UNTIL_MONDAY = "outside office hours: waiting until Mon 9 Mar 2026, 08:00"
 BROKEN = Answer(status=503)
 
@@ -43,7 +45,9 @@ async def friday(
         clock.set(local(16, 58))
         for one in fails:
             taskbell.accounting.reply(one)
-        await taskbell.webhook(taskbell.visit(customer={"id": 3, "name": "Smith"}))
+        await taskbell.webhook(
+            taskbell.visit(scheduled_at=TUESDAY, ends_at=TUESDAY + HOUR, customer=SMITH)
+        )
         yield taskbell
 
 
@@ -140,7 +144,8 @@ async def test_what_a_storm_lets_go_at_night_waits(
     """And no other storm rises in the morning of what has been let go."""
     rules = f"{new(then='[{ notify: customer:details }]')}\nstorm: {{ messages: 1, within: 1h }}"
     async with friday(pool, clock, folder, rules) as taskbell:
-        await taskbell.webhook([taskbell.visit(), taskbell.visit()])
+        later = {"scheduled_at": TUESDAY, "ends_at": TUESDAY + HOUR}
+        await taskbell.webhook([taskbell.visit(**later), taskbell.visit(**later)])
         await taskbell.deliver()
         clock.set(local(22))
         [storm] = await storms.open_in(pool, "field")
