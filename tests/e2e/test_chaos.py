@@ -414,7 +414,7 @@ async def scene(folder: Path, seed: int) -> AsyncIterator[Scene]:
         )
         taskbell = await stack.enter_async_context(installed(folder, configuration))
         chronicles = {
-            name: Chronicle(system, connect(name, clock, client, address, name=name))
+            name: Chronicle(system, connect(name, clock, client, f"{address}/{name}", name=name))
             for name, system in sandbox.systems.items()
         }
         post = Post(taskbell.url, _dice(seed))
