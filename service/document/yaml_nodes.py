@@ -202,10 +202,7 @@ def _unreadable(file: str, text: str, error: MarkedYAMLError) -> ConfigError:
         number, odd = found
         return _refusal(file, lines, (number, odd.offset), odd.message, odd.hint)
     if (comment := _comment_before(lines, line)) is not None:
-        number, column, quoted = comment
-        return _refusal(
-            file, lines, (number, column), _HIDDEN_END, f"write it in quotes, as {quoted}"
-        )
+        return _refusal(file, lines, comment, _HIDDEN_END, "write the value in quotes")
     source = lines[line] if lines else ""
     if "\t" in source[: mark.column + 1]:
         place = (line, mark.column)
@@ -225,14 +222,14 @@ def _stray_before(lines: Sequence[str], line: int) -> tuple[int, StrayCharacter]
     return None
 
 
-def _comment_before(lines: Sequence[str], line: int) -> tuple[int, int, str] | None:
-    """A comment in place of a value that hides a closing bracket; in these lines too."""
+def _comment_before(lines: Sequence[str], line: int) -> tuple[int, int] | None:
+    """Where a comment in place of a value hides a closing bracket; in two lines before too."""
     for number in range(min(line, len(lines) - 1), max(line - _LINES_BEFORE, 0) - 1, -1):
         for found in _IN_PLACE.finditer(lines[number]):
             before, after = lines[number][: found.start(1)], lines[number][found.end(1) :]
             is_quoted = before.count('"') % 2 or before.count("'") % 2
             if not is_quoted and set("[{") & set(before) and set("]}") & set(after):
-                return number, found.start(1), f'"{found[1]}"'
+                return number, found.start(1)
     return None
 
 
