@@ -234,7 +234,7 @@ def _comment_before(lines: Sequence[str], line: int) -> tuple[int, int] | None:
 
 
 _HIDDEN_END = "# starts a comment, which hides the closing bracket"
-_IN_PLACE = re.compile(r"[:,\[{]\s+(#[^\s,\]}]+)")
+_IN_PLACE = re.compile(r"(?:[:,]\s+|[\[{]\s*)(#[^\s,\]}]+)")
 _FIRST_NAME = re.compile(r"\s+(- +)*[\w.-]+")
 _QUOTED = re.compile(r""".*:\s+("[^"]*"|'[^']*')\s+""")
 
