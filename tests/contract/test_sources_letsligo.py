@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.clock import VirtualClock
-from service.domain.model import Customer
+from service.domain.model import Cause, Customer
 from service.errors import SourceBroken, SourceUnauthorized
 from service.http import open_client
 from service.sandbox.faults import Fault, FaultKind
@@ -59,6 +59,17 @@ def test_the_documented_list_is_read(rig: Rig) -> None:
         assert (task.title, task.type, task.done) == ("Appeler pour suivi", "call", False)
         assert task.due == datetime(2025, 3, 20, 10, tzinfo=UTC)
         assert task.customer == Customer(id="123e4567-e89b-12d3-a456-426614174000")
+
+
+@pytest.mark.parametrize("odd", [True, {"data": {"id": 7}}, [{"id": 7}], "/api/people/7"])
+def test_a_contact_in_an_unknown_form_is_not_nobody(rig: Rig, odd: Any) -> None:
+    """It leaves the customer as they were; if there is none, the system says so."""
+    for contact, unread in ((odd, ["contact"]), (None, []), ([], [])):
+        raw = rig.source.trim({"id": "T-1", "contact": contact})
+        seen = rig.source.observe(raw, rig.clock.now(), Cause.FETCH)
+        assert list(seen.unread) == unread
+        assert ("customer" in seen.untold) == (contact is odd)
+        assert digest(rig, raw)
 
 
 def test_the_documented_task_has_what_its_list_leaves_out(rig: Rig) -> None:

@@ -36,6 +36,7 @@ _FORMS = {
     "taskKind": a_text("fields"),
     "payload": an_object("fields"),
     "description": a_text("description"),
+    "contact": Form(lambda value: not value or _contact(value) is not None, ("customer",)),
 }
 
 
@@ -60,7 +61,8 @@ class LetsLigoReader(TaskReader):
     def trim(self, raw: Raw) -> Raw:
         # API Platform leaves out what is null, or does not: the same to us.
         kept = {name: raw[name] for name in _FULL if raw.get(name) is not None}
-        return {"id": self.identify(raw), **kept, "contact": _contact(raw.get("contact"))}
+        said = raw.get("contact") or None
+        return {"id": self.identify(raw), **kept, "contact": _contact(said) or said}
 
     def list_view(self, raw: Raw) -> Raw:
         shown = {name: raw[name] for name in ("id", *self._shown) if name in raw}
