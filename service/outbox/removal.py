@@ -161,7 +161,7 @@ async def _end_silences(connection: Connection, accounts: list[str], now: dateti
             || '; ended: account ' || account || ' is no longer in the configuration'
         FROM accounts
         WHERE account = name AND name = ANY ($1) AND ends_at > $2
-          AND silences.created_at <= coalesce(watched_until, 'infinity')
+          AND made_at <= coalesce(watched_until, 'infinity')
         """,
         accounts,
         now,

@@ -56,17 +56,17 @@ async def add(pool: Pool, silence: Silence, by: Actor, now: datetime | None = No
         number: int = await connection.fetchval(
             """
             INSERT INTO silences (rule, person, customer, project, account, created_at, ends_at,
-                reason, created_by)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id
+                reason, created_by, made_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id
             """,
             *scopes.values(),
             silence.created_at,
             silence.ends_at,
             silence.reason,
             by.name,
+            at := now or silence.created_at,
         )
         detail = f"{described(scopes)}: {silence.reason}"
-        at = now or silence.created_at
         await changes.record(connection, by, Action.SILENCE_ADDED, number, at, detail)
     return number
 

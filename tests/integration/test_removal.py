@@ -133,15 +133,18 @@ async def test_what_a_person_wants_all_the_same_is_given_up_again(taskbell: Corr
     assert (await ends(taskbell, "chase"))[0] == ("cancelled", CHANNEL_GONE)
 
 
-async def silence(taskbell: Corridor, **scopes: str) -> int:
+async def silence(taskbell: Corridor, begins_in: int = 0, **scopes: str) -> int:
+    """Ann makes a silence that begins in so many days and lasts nine."""
     now = taskbell.clock.now()
-    wanted = Silence(0, now, now + timedelta(days=9), "stocktaking", **scopes)
-    return await silences.add(taskbell.pool, wanted, Actor("Ann"))
+    begin = now + timedelta(days=begins_in)
+    wanted = Silence(0, begin, begin + timedelta(days=9), "stocktaking", **scopes)
+    return await silences.add(taskbell.pool, wanted, Actor("Ann"), now)
 
 
 async def test_silences_of_an_account_that_was_taken_out(taskbell: Corridor) -> None:
     """They end and say why; others stay, and so does one for an account that is to come back."""
     ended = [await silence(taskbell, account="field", rule=name) for name in ("told", "late")]
+    ended.append(await silence(taskbell, begins_in=3, account="field"))
     others = [
         await silence(taskbell, rule="told"),
         await silence(taskbell, account="sales"),
