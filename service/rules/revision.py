@@ -164,10 +164,10 @@ def _otherwise(grounds: MessageBasis, told: Task, task: Task, zone: ZoneInfo) ->
     moved = next((date for date in _DATES if has_moved(told, task, date, zone)), None)
     if moved is not None:
         return f"the task's {moved} has changed"
-    return "the customer's address has changed" if _is_elsewhere(grounds, told, task) else None
+    return "the customer's address has changed" if is_elsewhere(grounds, told, task) else None
 
 
-def _is_elsewhere(grounds: MessageBasis, then: Task, task: Task) -> bool:
+def is_elsewhere(grounds: MessageBasis, then: Task, task: Task) -> bool:
     """Whether the message would have reached the customer then, and would not now."""
     channel, target = grounds.channel, grounds.target
     reached = recipients.reaches_customer(then, channel, target)
@@ -292,7 +292,7 @@ def _by_completion(grounds: MessageBasis, task: Task, rules: Ruleset) -> str | N
 def _is_for_another(grounds: MessageBasis, then: Task, task: Task) -> bool:
     """Whether it has another customer; a customer without an id is compared by address."""
     if then.customer is None or then.customer.id is None:
-        return _is_elsewhere(grounds, then, task)
+        return is_elsewhere(grounds, then, task)
     return task.customer is None or task.customer.id != then.customer.id
 
 

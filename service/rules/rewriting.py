@@ -18,12 +18,13 @@ from service.rules.digests import listed
 from service.rules.language.date_format import shown
 from service.rules.language.scope import Scope
 from service.rules.language.templates import RenderError
-from service.rules.revision import MessageBasis, RevisedMessage, cancelled
+from service.rules.revision import MessageBasis, RevisedMessage, cancelled, is_elsewhere
 from service.rules.rule import Rule
 from service.rules.verdict import FAILURE, Plan
 from service.telemetry.visible import visible
 
-_Texts: TypeAlias = tuple[str, str | None]
+_Message: TypeAlias = tuple[str, str | None, str]
+"""Its text, its subject and its receiver's address."""
 
 _CHANGES = frozenset({Kind.RESCHEDULED, Kind.REASSIGNED, Kind.CHANGED})
 _UP_TO_DATE = "the text was brought up to date"
@@ -45,7 +46,8 @@ def rewriting(
     """The new text of a message about a single task as it is now; None if it is sent as planned.
 
     It is not sent if the change that it tells of was undone, or if its text cannot be written anew.
-    A person who approved it with the old text is asked again.
+    If the customer's address has changed, another message goes there instead. A person who approved
+    it with the old text is asked again.
     """
     if task is None or grounds.tells_of is not None or grounds.channel == "customer":
         return None
@@ -61,8 +63,12 @@ def rewriting(
         return None
     fields = rules.fields_told(grounds.rule, grounds.step, grounds.once_key)
     changes = listed(list(_changes(grounds.event.task, task, fields, zone)))
-    if grounds.is_approved and plan.state is not State.PLANNED:
+    said = None
+    if plan.target != grounds.target:
+        said = "the customer's address has changed, and a new message goes there"
+    elif grounds.is_approved and plan.state is not State.PLANNED:
         said = "it was approved with a text that is out of date, so approval is asked for again"
+    if said is not None:
         return RevisedMessage(cancelled(_with(said, changes)), anew=plan)
     return NewText(plan.text, plan.subject, _with(_UP_TO_DATE, changes))
 
@@ -92,21 +98,22 @@ def _is_about(one: Event, told: Event) -> bool:
 def _outdated(
     grounds: MessageBasis, event: Event, rule: Rule | None, now: datetime, zone: ZoneInfo
 ) -> Plan | None:
-    """The message as it would be planned `now`, if its task makes its text another one.
+    """The message as it would be planned `now`, if its task makes it another one.
 
     Whether it does is found out for the time of the decision: a text may also show the time. Raises
     RenderError.
     """
-    fresh = _texts(_planned(grounds, event, rule, grounds.decided_at, zone))
-    if fresh == (grounds.text, grounds.subject) or not _is_news(grounds, fresh, rule, zone):
+    fresh = _message(_planned(grounds, event, rule, grounds.decided_at, zone))
+    told = grounds.text, grounds.subject, grounds.target
+    if fresh == told or not _is_news(grounds, fresh, rule, zone):
         return None
     if _speaks_of_failure(fresh):
         raise RenderError("it also says why another message failed")
     return _planned(grounds, event, rule, now, zone)
 
 
-def _is_news(grounds: MessageBasis, fresh: _Texts, rule: Rule | None, zone: ZoneInfo) -> bool:
-    """Whether a text differs because of the task, and not only because its rule was edited.
+def _is_news(grounds: MessageBasis, fresh: _Message, rule: Rule | None, zone: ZoneInfo) -> bool:
+    """Whether a message differs because of the task, and not only because its rule was edited.
 
     What a rule has planned after a wait, or an earlier attempt has written, is not known any more.
     """
@@ -114,13 +121,13 @@ def _is_news(grounds: MessageBasis, fresh: _Texts, rule: Rule | None, zone: Zone
     if is_unknown and not _speaks_of_failure(fresh):
         return True
     try:
-        return fresh != _texts(_planned(grounds, grounds.event, rule, grounds.decided_at, zone))
+        return fresh != _message(_planned(grounds, grounds.event, rule, grounds.decided_at, zone))
     except RenderError:
         return True
 
 
-def _speaks_of_failure(texts: _Texts) -> bool:
-    return any(FAILURE in (text or "") for text in texts)
+def _speaks_of_failure(message: _Message) -> bool:
+    return any(FAILURE in (text or "") for text in message)
 
 
 def _planned(
@@ -132,18 +139,23 @@ def _planned(
     plan = rule.planning.anew(grounds.step, grounds.once_key, grounds.expires_at, scope)
     if plan is None or plan.channel != grounds.channel:
         raise RenderError("the rule no longer has this step")
+    if plan.state is State.SKIPPED:  # they have no address any more
+        return plan
     if not plan.reaches_customer:  # perhaps it is another step by now
         raise RenderError(f"the rule would send it to {plan.receiver}, which is no customer of it")
     return plan
 
 
-def _texts(plan: Plan) -> _Texts:
-    return plan.text, plan.subject
+def _message(plan: Plan) -> _Message:
+    return plan.text, plan.subject, plan.target
 
 
 def _unwritable(grounds: MessageBasis, task: Task, why: str) -> RevisedMessage | None:
     """The objection to a message that cannot be written anew; None if its task is as it was."""
-    changed = next((name for one in diff(grounds.event.task, task) for name in one.changed), None)
+    then = grounds.event.task
+    changed = next((name for one in diff(then, task) for name in one.changed), None)
+    if changed is None and is_elsewhere(grounds, then, task):
+        changed = "customer's address"
     if changed is None:
         return None
     said = f"the task's {changed} has changed, and the text could not be brought up to date: {why}"

@@ -132,6 +132,70 @@ async def test_what_nobody_announced_is_told_as_well(taskbell: Corridor) -> None
     assert told(taskbell) == [f"Booked for {on_day(taskbell, 5)}"]
 
 
+@pytest.mark.parametrize("is_announced", [True, False])
+async def test_a_message_follows_the_customer_to_a_new_address(
+    taskbell: Corridor, *, is_announced: bool
+) -> None:
+    """The address changes during the wait: one message goes out, and to the new one."""
+    task_id = await book(taskbell)
+    moved_away = {**IDA, "email": "ida@new.test"}
+    changed = taskbell.sandbox.kickserv.change(task_id, customer=moved_away)
+    if is_announced:
+        await taskbell.webhook(changed)
+    await pass_on(taskbell, hours=1)
+    await pass_on(taskbell, minutes=1)
+    assert len(told(taskbell)) == 1
+    [old, new] = await taskbell.deliveries()
+    assert (old["state"], old["target"]) == ("cancelled", "ida@customer.test")
+    assert old["reason"].startswith(
+        "cancelled: the customer's address has changed, and a new message goes there"
+    )
+    assert (new["state"], new["target"]) == ("sent", "ida@new.test")
+
+
+async def test_a_message_to_an_address_that_was_taken_away_is_not_sent(taskbell: Corridor) -> None:
+    """The customer has none by then: nobody gets the message, and the record says why."""
+    task_id = await book(taskbell)
+    taskbell.sandbox.kickserv.change(task_id, customer={**IDA, "email": None})
+    await pass_on(taskbell, hours=1)
+    await pass_on(taskbell, minutes=1)
+    assert told(taskbell) == []
+    [(old, _), (new, why)] = await ends(taskbell)
+    assert (old, new) == ("cancelled", "skipped")
+    assert why is not None
+    assert "task.customer.email" in why
+
+
+async def test_nothing_goes_to_an_old_address_if_its_rule_is_gone(taskbell: Corridor) -> None:
+    """The rule that would know the new address was removed: the message ends, and says why."""
+    task_id = await book(taskbell)
+    taskbell.sandbox.kickserv.change(task_id, customer={**IDA, "email": "ida@new.test"})
+    await taskbell.restart(BOOKED.replace("booked", "other"))
+    await pass_on(taskbell, hours=1)
+    assert told(taskbell) == []
+    [(state, why)] = await ends(taskbell)
+    assert state == "cancelled"
+    assert why is not None
+    assert "the task's customer's address has changed" in why
+
+
+async def test_an_approved_message_to_an_old_address_is_approved_again(
+    taskbell: Corridor,
+) -> None:
+    """The approver has said yes to the old address; the new one is for them to decide on."""
+    await taskbell.restart(APPROVED)
+    task_id = await book(taskbell)
+    await taskbell.deliver()
+    taskbell.sandbox.kickserv.change(task_id, customer={**IDA, "email": "ida@new.test"})
+    [held, _] = await taskbell.deliveries()
+    await approvals.approve(taskbell.pool, taskbell.clock, held["id"], by=Actor("Bo"))
+    await pass_on(taskbell, minutes=1)
+    assert told(taskbell) == []
+    assert [
+        (one["state"], one["target"]) for one in await taskbell.deliveries() if one["approver"]
+    ] == [("cancelled", "ida@customer.test"), ("held", "ida@new.test")]
+
+
 async def test_a_change_that_the_text_does_not_show_changes_nothing(taskbell: Corridor) -> None:
     """It has another title: what was planned is sent, and there is nothing to say of it."""
     task_id = await book(taskbell)
