@@ -97,7 +97,8 @@ async def assemble(
 async def open_engine(pool: Pool, config: Config, clock: Clock) -> Engine:
     """The engine; registers the accounts, the rules and the alarms in the database."""
     zones = config.zones
-    decider = Decider(config.rules, zones, ways(config.kinds))
+    off = await rule_overrides.off_periods(pool)
+    decider = Decider(config.rules, zones, ways(config.kinds), off)
     names = {name: account.system for name, account in config.accounts.items()}
     await accounts.register(pool, names, clock.now())
     await clock_repair.correct(pool, clock.now())

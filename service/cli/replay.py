@@ -17,6 +17,7 @@ from service.settings import read_settings
 from service.simulator.batches import batches
 from service.simulator.replay import Replay, Replayed
 from service.store import Connection, Pool, history
+from service.store.operators import rule_overrides
 
 app = typer.Typer()
 
@@ -59,6 +60,7 @@ async def _replay(
         await history.decisions(connection, since, until),
         await history.placed_before(connection, since),
         await silences.still_on(connection, since),
+        await rule_overrides.off_periods(connection),
     )
     total = await history.count(connection, since, until)
     with counting("replaying", total) as progress:

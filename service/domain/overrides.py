@@ -1,10 +1,15 @@
 """Overrides: a person switches a rule on, to trial or off, whatever the configuration says."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any, Self, TypeAlias
+
+OffPeriods: TypeAlias = Mapping[str, Sequence[tuple[datetime, datetime]]]
+"""When each rule was switched off by a person, and is not any more: beginnings and ends (UTC)."""
+NEVER_OFF: OffPeriods = MappingProxyType({})
 
 
 class Mode(StrEnum):

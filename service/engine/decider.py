@@ -11,6 +11,7 @@ from service.domain.alarms import OVERDUE, Alarm
 from service.domain.digests import Digest, DigestRebuild, Join
 from service.domain.durations import in_words
 from service.domain.model import Event, Observation
+from service.domain.overrides import NEVER_OFF, OffPeriods
 from service.domain.schedules import LATE, Slot, lateness
 from service.domain.storms import StormScope
 from service.domain.system_actions import BUILT_IN
@@ -19,6 +20,7 @@ from service.engine.for_waits import ForWaits
 from service.engine.limits import within_limits
 from service.engine.loop_guard import without_loops
 from service.engine.net_change import NetChange
+from service.engine.off_periods import unless_off
 from service.engine.transaction import Transaction
 from service.outbox import DeliveryRequest, Lanes, gates, system_lane
 from service.rules import Ruleset
@@ -36,7 +38,8 @@ _SAID = frozenset({Outcome.MATCHED, Outcome.GATHERED, Outcome.FAILED, Outcome.MI
 class Decider:
     """Evaluates the active rules for events and carries out their verdicts.
 
-    `zones` has the time zone of each account, `ways` the channels that rules can use, by name.
+    `zones` has the time zone of each account, `ways` the channels that rules can use, by name,
+    `off` when people had switched rules off.
     Methods that return lanes return those in which a delivery is due now.
     """
 
@@ -45,8 +48,10 @@ class Decider:
         rules: Ruleset,
         zones: Mapping[str, ZoneInfo],
         ways: Mapping[str, type[Channel]],
+        off: OffPeriods = NEVER_OFF,
     ) -> None:
         self._rules = rules
+        self._off = off
         self._zones = zones
         self._ways = ways
         self.version = rules.version
@@ -178,6 +183,7 @@ class Decider:
         if is_missed:
             reason = f"too late: the scheduled time was more than {in_words(LATE)} ago"
             verdicts = [(event, one.too_late(event.id, reason)) for event, one in verdicts]
+        verdicts = [(event, unless_off(event, one, self._off)) for event, one in verdicts]
         if chosen is not None:
             matched = Outcome.MISSED if is_missed else Outcome.MATCHED
             outcome = matched if chosen.tasks else Outcome.NOT_MATCHED
@@ -191,7 +197,8 @@ class Decider:
         fired: set[str] = set()
         verdicts = []
         for event in group:
-            for verdict in self._rules.decide(event, now, self._zones[event.account]):
+            for decided in self._rules.decide(event, now, self._zones[event.account]):
+                verdict = unless_off(event, decided, self._off)
                 if verdict.rule not in fired:
                     verdicts.append((event, verdict))
                 if verdict.outcome in _FIRED:

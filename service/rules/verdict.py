@@ -115,8 +115,12 @@ class Verdict:
     def too_late(self, event: int, reason: str) -> "Verdict":
         """The same verdict for an event that is too late: its messages have expired.
 
-        They were not sent, so they do not count for `once_per`.
+        They were not sent, so they do not count for `once_per`. It starts no wait and joins no
+        digest.
         """
+        said = f"{self.reason}; {reason}"
+        if self.outcome in {Outcome.SETTLING, Outcome.GATHERED}:
+            return Verdict(self.rule, Outcome.MISSED, said, group=self.group)
         if self.outcome is not Outcome.MATCHED:
             return self
         plans = tuple(
@@ -130,5 +134,4 @@ class Verdict:
             )
             for plan in self.plans
         )
-        said = f"{self.reason}; {reason}"
         return replace(self, outcome=Outcome.MISSED, reason=said, plans=plans)

@@ -16,6 +16,7 @@ from service.channels import Channel
 from service.clock import VirtualClock
 from service.domain.diff import SILENT
 from service.domain.model import Cause, Event, Kind, Task
+from service.domain.overrides import NEVER_OFF, OffPeriods
 from service.domain.schedules import Schedule, Slot
 from service.domain.silences import Silence
 from service.engine import Engine
@@ -60,10 +61,12 @@ class Replay:
         recorded: Sequence[PastDecision],
         placed: Iterable[tuple[Identity, bool]],
         silenced: Sequence[Silence],
+        off: OffPeriods = NEVER_OFF,
     ) -> None:
         """`placed` are deliveries that were planned before, and are not planned again.
 
-        Messages in `silenced` were not sent, and do not count.
+        Messages in `silenced` were not sent, and do not count. `off` is when people had switched
+        rules off.
         """
         self._clock = VirtualClock(datetime.min.replace(tzinfo=UTC))
         self._endings = deque(endings(recorded))
@@ -73,7 +76,7 @@ class Replay:
         self._zones = zones
         self._recorded = recorded
         self._slots = {one.decision.event: one.decision.rule for one in recorded if not one.task}
-        self._deciders = {name: Decider(one, zones, ways) for name, one in rules.items()}
+        self._deciders = {name: Decider(one, zones, ways, off) for name, one in rules.items()}
         self._engines = {
             name: Engine(decider, zones, self._clock) for name, decider in self._deciders.items()
         }

@@ -225,6 +225,42 @@ async def test_a_schedule_that_passed_while_it_was_off_is_not_made_up_for(
     assert await taskbell.states("daily") == ["planned"]
 
 
+@pytest.mark.parametrize("mode", [Mode.ON, None])
+async def test_alarms_of_that_time_do_not_ring_later_either_if_no_worker_ran(
+    taskbell: Corridor, mode: Mode | None
+) -> None:
+    """They are recorded as too late; what came before is told late, and what was moved since."""
+    now = taskbell.clock.now()
+    before, meanwhile, moved = [
+        taskbell.visit(scheduled_at=now - timedelta(hours=2), ends_at=now + timedelta(hours=hours))
+        for hours in (-0.9, -0.5, 9)
+    ]
+    for visit in (before, meanwhile, moved):
+        await taskbell.webhook(visit)
+    taskbell.clock.advance(timedelta(minutes=20))
+    for rule in ("late", "daily"):
+        await taskbell.switch(rule, Mode.OFF)
+    taskbell.clock.advance(timedelta(minutes=40))
+    for rule in ("late", "daily"):
+        await taskbell.switch(rule, mode)
+    await taskbell.restart(RULES)
+    there = taskbell.sandbox.kickserv.change(str(moved["id"]), ends_at=now - timedelta(hours=0.5))
+    await taskbell.webhook(there)
+    await taskbell.tick(minutes=1)
+    rows = await taskbell.deliveries("late")
+    assert {(one["task"], one["state"]) for one in rows} == {
+        (str(before["id"]), "planned"),
+        (str(meanwhile["id"]), "expired"),
+        (str(moved["id"]), "planned"),
+    }
+    [(_, why)] = [one for one in await decided(taskbell, "late") if one[0] == "missed"]
+    off_then = "the rule was switched off then, until 2026-03-06 13:01 UTC"
+    assert why.endswith(off_then)
+    assert await ends(taskbell, "daily") == [("expired", off_then)]
+    found = await replayed(taskbell)
+    assert (found.missing, found.new) == ([], [])
+
+
 @pytest.mark.parametrize("rule", ["calm", "digest"])
 async def test_its_waits_and_digests_end(taskbell: Corridor, rule: str) -> None:
     """They leave a decision that says why, and nothing comes of them when the rule is on again."""
@@ -339,6 +375,7 @@ async def replayed(taskbell: Corridor) -> Replayed:
             await history.decisions(connection, since, now),
             [],
             [],
+            await rule_overrides.off_periods(connection),
         )
         recorded = batches(history.events(connection, since, now))
         return await replay.run(history.tasks_at(connection, since), recorded, lambda _: None)

@@ -8,7 +8,7 @@ import asyncpg
 import orjson
 
 from service.domain.actors import Actor
-from service.domain.overrides import Mode, Override, described
+from service.domain.overrides import Mode, OffPeriods, Override, described
 from service.store import Connection, Pool
 
 # The mode of a switch by which a rule follows the configuration again.
@@ -53,6 +53,22 @@ def in_force(rows: Sequence[asyncpg.Record]) -> dict[str, Override]:
     return {
         rule: Override.from_json(raw) for rule, raw in last.items() if raw["mode"] != AS_IN_FILE
     }
+
+
+async def off_periods(connection: Pool | Connection) -> OffPeriods:
+    """The periods that are over in which people had switched rules off, by rule."""
+    rows = await connection.fetch(
+        """
+        SELECT rule, at, ended_at
+        FROM (SELECT rule, mode, at, lead(at) OVER (PARTITION BY rule ORDER BY id) AS ended_at
+              FROM rule_overrides) AS switches
+        WHERE mode = 'off' AND ended_at IS NOT NULL
+        """
+    )
+    periods: dict[str, list[tuple[datetime, datetime]]] = {}
+    for row in rows:
+        periods.setdefault(row["rule"], []).append((row["at"], row["ended_at"]))
+    return periods
 
 
 async def add(connection: Connection, rule: str, switch: Switch) -> None:
