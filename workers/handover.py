@@ -9,6 +9,7 @@ import structlog
 
 from service.clock import Clock
 from service.config import Config
+from service.doorbell import Doorbell
 from service.settings import Settings
 from service.store import DATABASE_GONE
 from workers.arq_jobs import listen
@@ -61,6 +62,7 @@ class Handover:
             busy = [
                 asyncio.create_task(go_round(worker, partial(self.relieve, config))),
                 asyncio.create_task(listen(worker, self._settings)),
+                asyncio.create_task(tell_pages(worker, self._settings)),
             ]
             try:
                 yield
@@ -104,6 +106,21 @@ async def go_round(worker: Worker, renew: Callable[[], Awaitable[None]]) -> None
         rounds.create_task(_every(5, worker.tell_operator))
         rounds.create_task(_every(15, worker.renew))
         rounds.create_task(_every(60, worker.prune))
+
+
+async def tell_pages(worker: Worker, settings: Settings) -> None:
+    """Tell open pages, once a second at most, that this worker has done something.
+
+    Ends by being cancelled.
+    """
+    bell = Doorbell(settings.redis)
+    try:
+        while True:
+            if worker.take_news():
+                bell.note_change()
+            await asyncio.sleep(1)
+    finally:
+        await bell.close()
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

@@ -81,6 +81,7 @@ class Worker:
         self._drains: dict[Bell, WorkLoop] = {}
         self._draining: set[asyncio.Task[None]] = set()
         self._polling: set[asyncio.Task[None]] = set()
+        self._has_news = False
         self._add(self._clock_batch, doorbell.CLOCK)
         for account in ingests:
             self._add(self._ingest_batch(account), doorbell.INGEST, account)
@@ -114,6 +115,11 @@ class Worker:
         """Wake up the work loop of this name; an unknown name is not an error."""
         if (drain := self._drains.get(bell)) is not None:
             drain.ring()
+
+    def take_news(self) -> bool:
+        """Whether it has done anything since this was last asked."""
+        found, self._has_news = self._has_news, False
+        return found
 
     async def tick(self) -> None:
         """Each second: wake up the timers, the polls that are due, and work that is due by now."""
@@ -163,7 +169,13 @@ class Worker:
         await prune.prune(self._pool, self._settings, self._clock.now())
 
     def _add(self, batch: Callable[[], Awaitable[bool]], *bell: str) -> None:
-        self._drains[bell] = WorkLoop(":".join(bell), batch)
+        async def noted() -> bool:
+            found = await batch()
+            # A lane is woken up when a message was sent, and may have nothing more to send.
+            self._has_news |= found or bell[0] == doorbell.DELIVER
+            return found
+
+        self._drains[bell] = WorkLoop(":".join(bell), noted)
 
     def _ring_lanes(self, lanes: Iterable[str]) -> None:
         for lane in lanes:
@@ -210,6 +222,7 @@ class Worker:
                 async for lanes in poll.run(state):
                     self._ring_lanes(lanes)
             self.ring(doorbell.LOOKUP, state.name)
+            self._has_news = True
         except DATABASE_GONE as error:
             log.warning("poll.waits_for_the_database", account=state.name, error=str(error))
         except Exception as error:  # the edge of the worker: the account is polled again

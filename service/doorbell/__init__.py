@@ -1,12 +1,13 @@
-"""The doorbell: arq jobs that wake up workers. A job only says "there is work".
+"""The doorbell: arq jobs that wake up workers, and a count of changes that open pages follow.
 
-It carries no data. Redis may lose it, deliver it late or twice; the sweep finds work for which no
-job arrived. Facts about arq that this module relies on: an id that is queued or running is refused,
-so jobs have none; one waiting job is as good as two, so wake-ups within `_PAUSE` of each other are
-merged.
+A job only says "there is work". It carries no data. Redis may lose it, deliver it late or twice;
+the sweep finds work for which no job arrived. Facts about arq that this module relies on: an id
+that is queued or running is refused, so jobs have none; one waiting job is as good as two, so
+wake-ups within `_PAUSE` of each other are merged.
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import orjson
@@ -22,6 +23,7 @@ from service.settings.redis_address import connections
 log = structlog.get_logger()
 
 QUEUE = "taskbell:queue"
+CHANGES = "taskbell:changes"
 INGEST, LOOKUP, DELIVER, CLOCK = "ingest", "lookup", "deliver", "clock"
 
 _PAUSE = 0.01  # seconds between two wake-ups of the same kind by one process
@@ -67,6 +69,7 @@ class Doorbell:
         self._redis = _connecting(url)
         self._ringing: dict[Bell, asyncio.Task[None]] = {}
         self._again: set[Bell] = set()
+        self._noting: asyncio.Task[None] | None = None
         self._unheard = RedisProblemLog("doorbell.unheard")
 
     def ring(self, *bell: str) -> None:
@@ -75,6 +78,18 @@ class Doorbell:
             self._again.add(bell)
         else:
             self._ringing[bell] = asyncio.create_task(self._ring(bell))
+
+    def note_change(self) -> None:
+        """Tell the pages that are open that something has changed; returns at once, never fails."""
+        if self._noting is None or self._noting.done():
+            self._noting = asyncio.create_task(self._note_change())
+
+    async def changes(self) -> int | None:
+        """A number that differs when something has changed; None without Redis."""
+        try:
+            return int(await self._redis.get(CHANGES) or 0)
+        except (RedisError, OSError):
+            return None
 
     async def trouble(self) -> Trouble | None:
         """Why Redis accepts no wake-ups; None if it does."""
@@ -92,10 +107,16 @@ class Doorbell:
             return False
 
     async def close(self) -> None:
-        for task in self._ringing.values():
+        open_tasks = [*self._ringing.values(), *([self._noting] if self._noting else [])]
+        for task in open_tasks:
             task.cancel()
-        await asyncio.gather(*self._ringing.values(), return_exceptions=True)
+        await asyncio.gather(*open_tasks, return_exceptions=True)
         await self._redis.aclose(close_connection_pool=True)
+
+    async def _note_change(self) -> None:
+        # Not an error: without Redis the pages read themselves again every few seconds.
+        with suppress(RedisError, OSError):
+            await self._redis.incr(CHANGES)
 
     async def _ring(self, bell: Bell) -> None:
         try:

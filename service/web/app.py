@@ -27,6 +27,7 @@ from service.web.buttons import Buttons
 from service.web.connection_buttons import ConnectionButtons
 from service.web.health import Health
 from service.web.limits.concurrency_limit import ConcurrencyLimit
+from service.web.live_updates import ChangeNotifier, LiveUpdates
 from service.web.office import Office
 from service.web.pages import Pages
 from service.web.problems import HANDLERS
@@ -45,6 +46,7 @@ def build(
     keeper: ReceiptKeeper,
     board: MetricsExporter,
     guard: Guard,
+    live: LiveUpdates,
     faults: Sequence[Diagnostic] = (),
 ) -> Starlette:
     """Build the application; the caller owns its resources, and closes them later.
@@ -74,18 +76,23 @@ def build(
         *Health(pool, doorbell, clock, guard, board, keeper, len(faults)).routes(),
         *Api(pool, clock, guard, actions, config, root).routes(),
         *ApprovalPage(pool, clock, guard, actions, config, links, pages).routes(),
+        *live.routes(guard),
         *_pages(office),
     ]
-    return _application(routes, root)
+    return _application(routes, root, doorbell)
 
 
-def _application(routes: Sequence[BaseRoute], root: str) -> Starlette:
+def _application(routes: Sequence[BaseRoute], root: str, doorbell: Doorbell) -> Starlette:
     """These routes below the path `root`, with limits and problem documents around them."""
     behind = [Middleware(PathInFront, root)] if root else []
     app = Starlette(
         routes=routes,
         exception_handlers=HANDLERS,
-        middleware=[*behind, Middleware(ConcurrencyLimit)],
+        middleware=[
+            *behind,
+            Middleware(ConcurrencyLimit),
+            Middleware(ChangeNotifier, doorbell),
+        ],
     )
     # A sender that is redirected has not delivered.
     app.router.redirect_slashes = False

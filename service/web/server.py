@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from socket import socket
 
 import uvicorn
 from starlette.applications import Starlette
@@ -29,6 +30,7 @@ from service.telemetry import tracing
 from service.web.app import build
 from service.web.auth import Guard
 from service.web.limits.connection_limiter import ConnectionLimiter
+from service.web.live_updates import LiveUpdates
 from service.web.protocol import Connection
 
 # More connections would only queue in the database. The door has its own: whatever the pages wait
@@ -43,8 +45,9 @@ class AppSwitch:
     It is built by `made`, again for each configuration and whenever a person has switched a rule.
     """
 
-    def __init__(self, made: Callable[..., Starlette], config: Config) -> None:
+    def __init__(self, made: Callable[..., Starlette], config: Config, live: LiveUpdates) -> None:
         self._made = made
+        self._live = live
         self._config = config
         self._faults: Sequence[Diagnostic] = ()
         self._overrides: Mapping[str, Override] = {}
@@ -73,6 +76,7 @@ class AppSwitch:
     def _build(self) -> None:
         config = self._config.switched(self._overrides)
         self.app = self._made(config=config, faults=self._faults)
+        self._live.change()
 
 
 async def serve(settings: Settings, line: ParentPipe | None) -> None:
@@ -89,7 +93,7 @@ async def serve(settings: Settings, line: ParentPipe | None) -> None:
         await store.connect(settings.database, size=_OF_THE_DOOR) as own,
     ):
         keeper, board = ReceiptKeeper(own, partial(doorbell.ring, INGEST)), MetricsExporter(pool)
-        clock = SystemClock()
+        clock, live = SystemClock(), LiveUpdates(doorbell)
         await board.look(clock.now())
         made = partial(
             build,
@@ -100,14 +104,15 @@ async def serve(settings: Settings, line: ParentPipe | None) -> None:
             keeper=keeper,
             board=board,
             guard=Guard(settings, pool, clock),
+            live=live,
         )
-        front = AppSwitch(made, config)
+        front = AppSwitch(made, config, live)
         gc_tuning.look_seldom()
         following = [
             asyncio.create_task(front.follow_files(readings)),
             asyncio.create_task(front.follow_overrides(pool)),
         ]
-        await serving(tracing.around(front), settings.host, settings.port).serve()
+        await serving(tracing.around(front), live, settings.host, settings.port).serve()
         for task in following:
             task.cancel()
         await board.close()
@@ -116,10 +121,14 @@ async def serve(settings: Settings, line: ParentPipe | None) -> None:
 
 
 class Server(uvicorn.Server):
-    """The HTTP server, which closes connections whose clients take too long."""
+    """The HTTP server, which closes connections whose clients take too long.
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    When it stops, the live updates end first: it waits for all responses.
+    """
+
+    def __init__(self, config: uvicorn.Config, live: LiveUpdates) -> None:
         super().__init__(config)
+        self._live = live
         self.server_state: ConnectionLimiter = ConnectionLimiter()
 
     async def on_tick(self, counter: int) -> bool:
@@ -128,8 +137,14 @@ class Server(uvicorn.Server):
             guest.end_if_overdue(now)
         return await super().on_tick(counter)
 
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        await self._live.close()
+        await super().shutdown(sockets)
 
-def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Server:
+
+def serving(
+    app: ASGIApp, live: LiveUpdates, host: str = "127.0.0.1", port: int = 0
+) -> uvicorn.Server:
     """The HTTP server around the application."""
     return Server(
         uvicorn.Config(
@@ -142,5 +157,6 @@ def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Ser
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=5,
-        )
+        ),
+        live,
     )

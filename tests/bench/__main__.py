@@ -11,7 +11,7 @@ from rich.table import Table
 
 from service.settings import Settings
 from service.telemetry import log
-from tests.bench import clock, figures, history, neighbours, nodered, rules, scan, sync
+from tests.bench import clock, figures, history, neighbours, nodered, rules, scan, streams, sync
 from tests.bench.figures import Figure
 
 MEASUREMENTS = {
@@ -25,6 +25,7 @@ MEASUREMENTS = {
     "backtest": history.backtesting,
     "clock": clock.clock,
     "idle": figures.idle,
+    "streams": streams.streams,
     "nodered": nodered.throughput,
 }
 

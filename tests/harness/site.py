@@ -24,6 +24,7 @@ from service.store import Pool, accounts
 from service.store.receipts import ReceiptKeeper
 from service.web.app import build
 from service.web.auth import Guard
+from service.web.live_updates import LiveUpdates
 from service.web.server import serving as server_of
 
 HEX_SECRET, STANDARD_SECRET = "hunter2hunter2hunter2", "whsec_bmV3IHNlY3JldCwgbmV3IHNlY3JldA=="
@@ -142,7 +143,7 @@ async def serving(
     await accounts.register(pool, systems, clock.now())
     doorbell = Doorbell(redis_url)
     keeper = ReceiptKeeper(pool, partial(doorbell.ring, INGEST))
-    board = MetricsExporter(pool, patience=0.5)
+    board, live = MetricsExporter(pool, patience=0.5), LiveUpdates(doorbell)
     app = build(
         settings=settings,
         config=config,
@@ -152,13 +153,14 @@ async def serving(
         keeper=keeper,
         board=board,
         guard=Guard(settings, pool, clock),
+        live=live,
         faults=faults,
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         # As asyncio does with sockets of its own; else each answer's second half waits for 40 ms.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         port = listener.getsockname()[1]
-        server = server_of(app)
+        server = server_of(app, live)
         running = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:

@@ -10,6 +10,8 @@ import pytest
 
 from service.clock import VirtualClock
 from service.config import Config
+from service.doorbell import Doorbell
+from service.processes.embedded import EmbeddedValkey
 from service.settings import read_settings
 from service.store import Pool
 from tests.harness.corridor import Corridor, configured, corridor
@@ -64,6 +66,31 @@ async def test_who_is_relieved_decides_nothing_any_more(
         await taskbell.receive(taskbell.visit())
         await eventually(partial(is_told, taskbell, count))
     assert await rules(taskbell) == ["old", "new", "new"]
+
+
+async def test_what_a_worker_does_is_told_to_open_pages(
+    taskbell: Corridor, clock: VirtualClock, database_url: str, valkey: EmbeddedValkey
+) -> None:
+    """Each time something is done; and nothing is told while nothing is done."""
+    environ = {"DATABASE_URL": database_url, "REDIS_URL": valkey.url}
+    roster, bell = Handover(read_settings(environ), clock), Doorbell(valkey.url)
+    await roster.relieve(taskbell.config)
+    await asyncio.sleep(1.5)
+    try:
+        for _ in range(2):
+            before = await bell.changes()
+            await asyncio.sleep(1.5)
+            assert await bell.changes() == before
+            await taskbell.receive(taskbell.visit())
+            await eventually(partial(is_changed, bell, before))
+            await asyncio.sleep(1.5)
+    finally:
+        await roster.close()
+        await bell.close()
+
+
+async def is_changed(bell: Doorbell, before: int | None) -> bool:
+    return await bell.changes() != before
 
 
 def is_told(taskbell: Corridor, times: int) -> bool:

@@ -14,11 +14,13 @@ from service.diagnostics import Diagnostic
 from service.domain.actors import Actor
 from service.domain.model import Kind, State
 from service.domain.overrides import Mode
+from service.doorbell import Doorbell
 from service.outbox import rule_switches
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
 from service.store.operators import rule_overrides
 from service.store.operators.rule_overrides import Switch
+from service.web.live_updates import LiveUpdates
 from service.web.server import AppSwitch
 from tests.harness.history import plan, record
 from tests.harness.site import Site, configured, serving
@@ -175,9 +177,10 @@ async def test_a_stranger_cannot_switch(
 
 
 async def test_a_web_process_notices_a_switch_by_itself(
-    tmp_path: Path, pool: Pool, clock: VirtualClock
+    tmp_path: Path, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
 ) -> None:
     """Whatever its screens work out, such as what comes next, goes by the rules in force."""
+    bell = Doorbell(valkey.url)
     built: list[Sequence[str]] = []
 
     def made(*, config: Config, faults: Sequence[Diagnostic] = ()) -> Starlette:
@@ -185,7 +188,7 @@ async def test_a_web_process_notices_a_switch_by_itself(
         built.append(sorted(config.rules.ids))
         return Starlette()
 
-    front = AppSwitch(made, configured(tmp_path, MORE))
+    front = AppSwitch(made, configured(tmp_path, MORE), LiveUpdates(bell))
     following = asyncio.create_task(front.follow_overrides(pool))
     done = Switch(Mode.OFF, Actor("Ann"), clock.now())
     await rule_switches.switch(pool, "job-done", Mode.ON, done)
@@ -195,4 +198,5 @@ async def test_a_web_process_notices_a_switch_by_itself(
     )
     await eventually(lambda: built[-1] == ["resting", "tried"])
     following.cancel()
+    await bell.close()
     assert built[0] == ["job-done", "tried"]

@@ -9,11 +9,14 @@ from service.web.problems import Problem, come_again, respond
 
 # More would only queue for the database, and slow requests are possible without a token.
 MOST_AT_ONCE = 100
-_NEVER_TURNED_AWAY = ("/hooks/", "/healthz", "/readyz")
+_NEVER_TURNED_AWAY = ("/hooks/", "/healthz", "/readyz", "/live")
 
 
 class ConcurrencyLimit:
-    """Wraps the application. Webhooks and health checks are always admitted."""
+    """Wraps the application. Webhooks and health checks are always admitted.
+
+    Live updates have a limit of their own: they last for as long as a page is open.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,5 +1,7 @@
-// Brings the page up to date in place, unless somebody is about to press a button.
-const EVERY = 5000;
+// Brings the page up to date in place when Taskbell says that something has changed, unless somebody
+// is about to press a button.
+const AT_MOST_EVERY = 2000, TRY_AGAIN = 5000, EVERY = 60000;
+const LIVE = new URL("../live", document.currentScript.src);
 
 // Whether there is something in the page that would be lost: a form, a selection, what was opened.
 function isInUse() {
@@ -10,7 +12,6 @@ function isInUse() {
 }
 
 async function refresh() {
-  if (!document.getElementById("overview") || document.hidden || isInUse()) return;
   const query = new URLSearchParams(location.search);
   query.delete("too_late");
   const answer = await fetch(`${location.pathname}?${query}`, { redirect: "manual" });
@@ -19,7 +20,37 @@ async function refresh() {
   if (!answer.ok) throw new Error(answer.statusText);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   document.getElementById("overview").replaceWith(page.getElementById("overview"));
-  document.getElementById("stale").hidden = true;
 }
 
-setInterval(() => refresh().catch(() => { document.getElementById("stale").hidden = false; }), EVERY);
+let timer = null;
+
+function refreshIn(milliseconds) {
+  timer ??= setTimeout(attempt, milliseconds);
+}
+
+async function attempt() {
+  timer = null;
+  if (document.hidden || isInUse()) return refreshIn(AT_MOST_EVERY);
+  try {
+    await refresh();
+    document.getElementById("stale").hidden = true;
+  } catch {
+    document.getElementById("stale").hidden = false;
+    refreshIn(TRY_AGAIN);
+  }
+}
+
+function follow() {
+  const live = new EventSource(LIVE);
+  live.onmessage = () => refreshIn(AT_MOST_EVERY);
+  // The browser connects again by itself, unless Taskbell has refused.
+  live.onerror = () => {
+    refreshIn(TRY_AGAIN);
+    if (live.readyState === EventSource.CLOSED) setTimeout(follow, EVERY);
+  };
+}
+
+if (document.getElementById("overview")) {
+  follow();
+  setInterval(() => refreshIn(0), EVERY);
+}
