@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from starlette.routing import Route
 
@@ -78,9 +79,17 @@ async def answers(web: Site, **headers: str) -> dict[tuple[str, str], Any]:
     """What every route answers to this."""
     asked = {"accept": "application/json", **headers}
     return {
-        (method, path): await web.client.request(method, filled(path), headers=asked)
+        (method, path): await answer_of(web, method, filled(path), asked)
         for method, path in doors(web)
     }
+
+
+async def answer_of(web: Site, method: str, path: str, headers: dict[str, str]) -> httpx.Response:
+    """What is answered; of a stream that does not end, only how it begins."""
+    async with web.client.stream(method, path, headers=headers) as answer:
+        if not answer.headers.get("content-type", "").startswith("text/event-stream"):
+            await answer.aread()
+    return answer
 
 
 def is_refused(answer: Any) -> bool:
