@@ -6,6 +6,7 @@ folder's permissions are changed for that: the data folder is passed as an open 
 inaccessible programs are copied.
 """
 
+import fcntl
 import os
 import pwd
 import shutil
@@ -32,6 +33,8 @@ _ENTER = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
 
 UNPRIVILEGED = "pgserver"
 """The name of the user that PostgreSQL runs as where root starts it."""
+# Locked while a user is made. Every system has this folder, and nobody replaces it.
+_TURN = Path("/etc")
 _USERADD = ("useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin")
 
 
@@ -59,7 +62,7 @@ class Programs:
                 [str(self.folder / name), "-D", place, *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
-                stderr=log,
+                stderr=subprocess.STDOUT,
                 cwd="/",
                 # No secret of ours, and nothing that means something to PostgreSQL, such as PGPORT.
                 env={"PATH": os.environ.get("PATH", os.defpath)},
@@ -80,7 +83,7 @@ def find_programs() -> Programs:
     if os.geteuid() != 0:
         _demand_name()
         return Programs(folder, os.geteuid(), os.getegid())
-    user = _unprivileged()
+    user = user_named(UNPRIVILEGED)
     return Programs(_within_reach(folder), user.pw_uid, user.pw_gid)
 
 
@@ -103,19 +106,23 @@ def _demand_name() -> None:
         ) from error
 
 
-def _unprivileged() -> pwd.struct_passwd:
-    try:
-        return pwd.getpwnam(UNPRIVILEGED)
-    except KeyError:
-        return _new_user()
+def user_named(name: str) -> pwd.struct_passwd:
+    """The user of this name, who is made if there is none; raises NoUserForPostgres.
 
-
-def _new_user() -> pwd.struct_passwd:
-    with suppress(OSError):
-        # Another Taskbell may make it in this moment; what counts is that it is there.
-        subprocess.run([*_USERADD, UNPRIVILEGED], check=False, capture_output=True)  # noqa: S603
+    Several Taskbells may start at once, and several `useradd` at once can lose a user again that
+    one of them has just made. So each waits for its turn.
+    """
+    turn = os.open(_TURN, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        return pwd.getpwnam(UNPRIVILEGED)
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        with suppress(KeyError):
+            return pwd.getpwnam(name)
+        with suppress(OSError):
+            subprocess.run([*_USERADD, name], check=False, capture_output=True)  # noqa: S603
+    finally:
+        os.close(turn)
+    try:
+        return pwd.getpwnam(name)
     except KeyError as error:
         raise NoUserForPostgres(
             "PostgreSQL does not run as root, and no user could be made for it: start Taskbell as"

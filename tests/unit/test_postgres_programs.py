@@ -1,14 +1,19 @@
 """Root's PostgreSQL runs as a user without rights, who needs programs that he can reach."""
 
+import pwd
+import subprocess
+import time
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
 from service.processes import postgres_programs
-from service.processes.postgres_programs import find_programs
+from service.processes.postgres_programs import find_programs, user_named
 from tests.harness.other_users import STRANGER, done_by, only_root, user_id
 
 pytestmark = only_root
+NEW_USER = "taskbell-test"
 PROGRAM = "#!/bin/sh\necho it runs\n"
 
 
@@ -42,6 +47,25 @@ def test_programs_out_of_reach_are_copied_once(wheel: Path) -> None:
     assert (programs.folder / "postgres").stat().st_mtime_ns == made
     [copy] = programs.folder.parents[3].iterdir()
     assert all(one.stat().st_uid == 0 for one in copy.rglob("*"))
+
+
+def test_several_that_start_at_once_make_one_user() -> None:
+    """On a new machine: whoever has been given the user finds it there from then on."""
+    try:
+        with get_context("forkserver").Pool(4) as starting:
+            found = starting.map(given_user, range(4), chunksize=1)
+    finally:
+        subprocess.run(["userdel", NEW_USER], check=True)
+    assert len(set(found)) == 1
+
+
+def given_user(_: int) -> int:
+    """The user's number, after a moment in which it has to stay known."""
+    user = user_named(NEW_USER).pw_uid
+    for _ in range(100):
+        assert pwd.getpwuid(user).pw_name == NEW_USER
+        time.sleep(0.005)
+    return user
 
 
 def test_programs_within_reach_are_used_where_they_are(wheel: Path) -> None:
