@@ -41,7 +41,7 @@ def list_events(
     wanted = {name: value for name, value in asked.items() if value is not None}
 
     async def read(pool: Pool) -> list[api_lists.Row]:
-        return (await api_lists.read_page(pool, api_lists.EVENTS, wanted, limit)).rows
+        return await api_lists.read_rows(pool, api_lists.EVENTS, wanted, limit)
 
     rows = with_pool(read)
     shown = rows if as_json else [_in_words(row) for row in rows]

@@ -11,7 +11,18 @@ from rich.table import Table
 
 from service.settings import Settings
 from service.telemetry import log
-from tests.bench import clock, figures, history, neighbours, nodered, rules, scan, streams, sync
+from tests.bench import (
+    clock,
+    figures,
+    growth,
+    history,
+    neighbours,
+    nodered,
+    rules,
+    scan,
+    streams,
+    sync,
+)
 from tests.bench.figures import Figure
 
 MEASUREMENTS = {
@@ -26,8 +37,11 @@ MEASUREMENTS = {
     "clock": clock.clock,
     "idle": figures.idle,
     "streams": streams.streams,
+    "growth": growth.growth,
     "nodered": nodered.throughput,
 }
+# Measured only by their names: most of an hour.
+LONG = {"growth-full": growth.growth_full}
 
 
 def main() -> None:
@@ -39,7 +53,7 @@ def main() -> None:
     try:
         with tempfile.TemporaryDirectory() as folder:
             for name in chosen:
-                lines += uvloop.run(MEASUREMENTS[name](Path(folder) / name))
+                lines += uvloop.run({**MEASUREMENTS, **LONG}[name](Path(folder) / name))
     finally:
         show(lines)  # also where one fails: what was measured before it took minutes
     sys.exit(any(line.holds is False for line in lines))

@@ -18,6 +18,7 @@ from service.outbox import silences
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
 from service.store.decisions import keep_rules
+from service.store.views import api_lists
 from service.web.api import LARGEST_PAGE
 from tests.harness.history import know, know_of_none, plan, record
 from tests.harness.site import Answer, Site, site
@@ -123,6 +124,51 @@ async def test_pages_go_on_where_the_last_one_ended(
         if (cursor := page["next"]) is None:
             break
     assert seen == [event.id for event in reversed(happened)]
+
+
+async def test_a_page_ends_where_the_time_for_it_is_over(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """One deleted task among many changes: each page looks through a part, and none is left out."""
+    await know(pool, task(), at=clock.now())
+    old = await record(pool, task(), Kind.DELETED, at=clock.now())
+    await pool.execute(
+        """
+        INSERT INTO events (id, account, task, kind, at, cause)
+        SELECT nextval('event_ids'), 'london', 'T1', 'changed', $1, 'poll'
+        FROM generate_series(1, 25000)
+        """,
+        clock.now(),
+    )
+    found, pages, mark = list[int](), 0, None
+    while True:
+        page = await api_lists.read_page(
+            pool, api_lists.EVENTS, {"kind": "deleted"}, 50, mark, patience=0
+        )
+        found += [row["id"] for row in page.rows]
+        pages, mark = pages + 1, page.next
+        if mark is None:
+            break
+    assert (found, pages) == ([old.id], 3)
+    rows = await api_lists.read_rows(pool, api_lists.EVENTS, {"kind": "deleted"}, 50)
+    assert [row["id"] for row in rows] == [old.id]
+    assert (await get(web, "/events", kind="deleted"))["data"][0]["id"] == old.id
+
+
+async def test_a_list_of_one_task_has_all_of_it(web: Site, pool: Pool, clock: VirtualClock) -> None:
+    """With or without its account; pending messages and those that have ended; no other task's."""
+    await know(pool, task(), task(account="field"), task("T2"), at=clock.now())
+    made = [
+        (task(), State.PLANNED),
+        (task(account="field"), State.SENT),
+        (task("T2"), State.SENT),
+    ]
+    for one, state in made:
+        await plan(pool, await record(pool, one, Kind.CREATED, at=clock.now()), state)
+    for named, wanted in (({}, 2), ({"account": "field"}, 1), ({"account": "sales"}, 0)):
+        for name in ("events", "deliveries"):
+            page = await get(web, f"/{name}", task="T1", **named)
+            assert [one["task"] for one in page["data"]] == ["T1"] * wanted
 
 
 async def test_pages_of_tasks_cross_accounts(web: Site, pool: Pool, clock: VirtualClock) -> None:

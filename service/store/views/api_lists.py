@@ -1,6 +1,12 @@
-"""Lists for reading: observations, decisions and deliveries, in pages, newest first."""
+"""Lists for reading: observations, decisions and deliveries, in pages, newest first.
 
-from collections.abc import Mapping, Sequence
+A filter that no index answers is checked row by row, in windows of the list, until the page is full
+or the time for it is over: so a page takes no longer, however few rows match among millions.
+"""
+
+import asyncio
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import accumulate
@@ -19,53 +25,72 @@ Row: TypeAlias = dict[str, Any]
 Mark: TypeAlias = tuple[str | int, ...]
 """Where a page ends: the key of its last row."""
 
+_WINDOW = 10_000  # rows
+_PATIENCE = 0.05  # seconds
+_NAMES = "ARRAY(SELECT name FROM accounts)"
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
     """One kind of row. `filters` are conditions with {} for the value, by the filter's name.
 
-    `key` orders the rows and is unique, its columns with their types. `choices` are the possible
-    values of a filter; `hides` is a condition that applies unless a state is requested.
+    `key` orders the rows of the `table` and is unique, its columns with their types. `indexed` are
+    the filters that an index answers. `choices` are the possible values of a filter; `hides` is a
+    condition that applies unless a state is requested.
     """
 
+    table: str
     select: str
     key: Mapping[str, type[int] | type[str]]
     filters: Mapping[str, str]
+    indexed: frozenset[str] = frozenset({"task", "since"})
     choices: Mapping[str, frozenset[str]] = field(default_factory=dict)
     descending: bool = True
     hides: str = "true"
 
+    def is_checked_by_row(self, filters: Iterable[str]) -> bool:
+        """Whether many rows may have to be read to find a few that match."""
+        return self.indexed.isdisjoint(filters) and (any(filters) or self.hides != "true")
+
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """Some rows, and the mark after which the next ones begin; None if these are the last."""
+    """Some rows, and the mark after which the next ones begin; None if these are the last.
+
+    There may be fewer rows than asked for, or none, although others follow.
+    """
 
     rows: list[Row]
     next: Mark | None
 
 
+_EVENTS_OF_TASK = f"""
+    ARRAY(SELECT events.id FROM events WHERE account = ANY ({_NAMES}) AND task = {{}})
+"""
+
 TASKS = Listing(
+    "tasks",
     "SELECT account, id, snapshot FROM tasks",
     key={"account": str, "id": str},
     descending=False,
     filters={
         "account": "account = {}",
-        "task": "id = {}",
-        "state": """CASE WHEN snapshot IS NULL THEN 'unknown'
-                         WHEN deleted_at IS NOT NULL THEN 'deleted'
-                         WHEN (snapshot->>'done')::boolean THEN 'done' ELSE 'open' END = {}""",
+        "task": f"account = ANY ({_NAMES}) AND id = {{}}",
+        "state": "CASE standing WHEN 'archived' THEN 'open' ELSE standing END = {}",
         "since": "observed_at >= {}",
     },
+    indexed=frozenset({"task"}),
     choices={"state": frozenset({"open", "done", "deleted"})},
     hides="snapshot IS NOT NULL AND deleted_at IS NULL",
 )
 
 EVENTS = Listing(
+    "events",
     "SELECT id, account, task, kind, at, cause, before, after FROM events",
     key={"id": int},
     filters={
         "account": "account = {}",
-        "task": "task = {}",
+        "task": f"id = ANY ({_EVENTS_OF_TASK})",
         "kind": "kind = {}",
         "since": "at >= {}",
     },
@@ -73,6 +98,7 @@ EVENTS = Listing(
 )
 
 DECISIONS = Listing(
+    "decisions",
     """
     SELECT decisions.id, event, rule, decisions.rules_version, outcome, reason
     FROM decisions LEFT JOIN events ON events.id = event
@@ -80,7 +106,7 @@ DECISIONS = Listing(
     key={"decisions.id": int},
     filters={
         "account": "account = {}",
-        "task": "task = {}",
+        "task": f"event = ANY ({_EVENTS_OF_TASK})",
         "kind": "kind = {}",
         "rule": "rule = {}",
         "since": "decisions.at >= {}",
@@ -89,6 +115,7 @@ DECISIONS = Listing(
 )
 
 DELIVERIES = Listing(
+    "deliveries",
     f"""
     SELECT id, account, task, event, rule, channel, target, state, {REASON} AS reason, attempts,
            text, created_at, next_attempt_at, settled_at
@@ -97,7 +124,14 @@ DELIVERIES = Listing(
     key={"id": int},
     filters={
         "account": "account = {}",
-        "task": "task = {}",
+        "task": f"""
+            id = ANY (ARRAY(
+                SELECT id FROM deliveries WHERE account = ANY ({_NAMES}) AND task = {{0}}
+                  AND state IN ('planned', 'held', 'sending')
+                UNION ALL
+                SELECT id FROM deliveries WHERE account = ANY ({_NAMES}) AND task = {{0}}
+                  AND state NOT IN ('planned', 'held', 'sending')))
+        """,
         "kind": "EXISTS (SELECT FROM events WHERE events.id = event AND kind = {})",
         "rule": "rule = {}",
         "channel": "channel = {}",
@@ -108,12 +142,15 @@ DELIVERIES = Listing(
 )
 
 ATTEMPTS = Listing(
+    "attempts",
     "SELECT number, began_at, took_ms, outcome, status, error FROM attempts",
     key={"number": int},
     filters={"delivery": "delivery = {}"},
+    indexed=frozenset({"delivery"}),
 )
 
 RECEIPTS = Listing(
+    "receipts",
     """
     SELECT id, account, state, reason, repeats, octet_length(body) AS size, received_at, settled_at,
            acknowledged_at
@@ -125,6 +162,7 @@ RECEIPTS = Listing(
 )
 
 STORMS = Listing(
+    "storms",
     """
     SELECT id, account, rule, receiver, reason, began_at, ended_at, ended_by,
            (SELECT count(*) FROM deliveries WHERE storm = storms.id AND state = 'held') AS held
@@ -135,6 +173,7 @@ STORMS = Listing(
 )
 
 SILENCES = Listing(
+    "silences",
     """
     SELECT id, rule, person, customer, project, account, created_at, ends_at, reason, created_by
     FROM silences
@@ -144,6 +183,7 @@ SILENCES = Listing(
 )
 
 CHANGES = Listing(
+    "changes",
     "SELECT id, at, by, from_address, action, subject, detail FROM changes",
     key={"id": int},
     filters={"by": "by = {}", "action": "action = {}", "since": "at >= {}"},
@@ -196,12 +236,59 @@ async def read_page(
     limit: int,
     after: Mark | None = None,
     largest: int | None = None,
+    patience: float = _PATIENCE,
 ) -> ListPage:
-    """The next `limit` rows that match every filter in `values`.
+    """The next `limit` rows that match every filter in `values`, looked for in `patience` seconds.
 
     With `largest` the page ends before its texts exceed that length together, but has at least one
     row.
     """
+    time, rows, end = asyncio.get_running_loop().time, list[asyncpg.Record](), after
+    ends_at = time() + patience
+    while True:
+        began, begin, end = time(), end, await _window_end(pool, listing, values, end)
+        rows += await _matching(pool, listing, values, begin, end, limit + 1 - len(rows))
+        is_over = time() + (time() - began) >= ends_at  # after another window as long as this one
+        if len(rows) > limit or end is None or is_over:
+            break
+    shown = rows[:limit] if largest is None else _fitting(rows[:limit], largest)
+    return ListPage(
+        [_shape(row) for row in shown],
+        _mark(listing, shown[-1]) if len(rows) > len(shown) else end,
+    )
+
+
+async def read_rows(
+    pool: Pool, listing: Listing, values: Mapping[str, Any], limit: int
+) -> list[Row]:
+    """The first `limit` rows that match, however long it takes to find them."""
+    return (await read_page(pool, listing, values, limit, patience=math.inf)).rows
+
+
+async def _window_end(
+    pool: Pool, listing: Listing, values: Mapping[str, Any], after: Mark | None
+) -> Mark | None:
+    """The last row of the next window; None if the window is the rest of the list."""
+    if not listing.is_checked_by_row(values):
+        return None
+    beyond = "true" if after is None else _beyond(listing, 0)
+    row = await pool.fetchrow(
+        f"SELECT {', '.join(listing.key)} FROM {listing.table} WHERE {beyond}"
+        f" ORDER BY {_order(listing)} OFFSET {_WINDOW - 1} LIMIT 1",
+        *(after or ()),
+    )
+    return None if row is None else tuple(row)
+
+
+async def _matching(
+    pool: Pool,
+    listing: Listing,
+    values: Mapping[str, Any],
+    after: Mark | None,
+    end: Mark | None,
+    limit: int,
+) -> list[asyncpg.Record]:
+    """The rows that match after one mark, up to and including another one."""
     conditions = [listing.filters[name].format(f"${n}") for n, name in enumerate(values, 1)]
     arguments = list(values.values())
     if "state" not in values:
@@ -209,16 +296,13 @@ async def read_page(
     if after is not None:
         conditions.append(_beyond(listing, len(arguments)))
         arguments += after
-    order = ", ".join(f"{column} {_direction(listing)}" for column in listing.key)
-    rows = await pool.fetch(
+    if end is not None:
+        conditions.append(_up_to(listing, len(arguments)))
+        arguments += end
+    return await pool.fetch(
         f"{listing.select} WHERE {' AND '.join(conditions or ['true'])}"
-        f" ORDER BY {order} LIMIT {limit + 1}",
+        f" ORDER BY {_order(listing)} LIMIT {limit}",
         *arguments,
-    )
-    shown = rows[:limit] if largest is None else _fitting(rows[:limit], largest)
-    return ListPage(
-        [_shape(row) for row in shown],
-        _mark(listing, shown[-1]) if len(rows) > len(shown) else None,
     )
 
 
@@ -266,13 +350,21 @@ async def read_accounts(pool: Pool, now: datetime, names: Sequence[str] | None =
 
 
 def _beyond(listing: Listing, taken: int) -> str:
-    columns = ", ".join(listing.key)
+    return _compared(listing, "<" if listing.descending else ">", taken)
+
+
+def _up_to(listing: Listing, taken: int) -> str:
+    return _compared(listing, ">=" if listing.descending else "<=", taken)
+
+
+def _compared(listing: Listing, operator: str, taken: int) -> str:
     places = ", ".join(f"${taken + n}" for n, _ in enumerate(listing.key, 1))
-    return f"({columns}) {'<' if listing.descending else '>'} ({places})"
+    return f"({', '.join(listing.key)}) {operator} ({places})"
 
 
-def _direction(listing: Listing) -> str:
-    return "DESC" if listing.descending else "ASC"
+def _order(listing: Listing) -> str:
+    direction = "DESC" if listing.descending else "ASC"
+    return ", ".join(f"{column} {direction}" for column in listing.key)
 
 
 def _mark(listing: Listing, row: asyncpg.Record) -> Mark:

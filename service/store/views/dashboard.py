@@ -8,13 +8,14 @@ from service.store import Pool
 from service.store.deliveries import IN_STORM, ON_HOLD, TAKEN_BACK
 
 _LONGEST = 2_000
+_ENDED_AT = "coalesce(acknowledged_at, settled_at, created_at)"
 # No more of a text than a page has room for.
 _DELIVERY = f"""
     SELECT deliveries.id, deliveries.task, deliveries.account, rule, channel, target, state,
            {TAKEN_BACK} AS taken_back, left(reason, {_LONGEST}) AS reason, attempts,
            left(text, {_LONGEST}) AS text, left(subject, {_LONGEST}) AS subject, created_at,
            next_attempt_at,
-           coalesce(acknowledged_at, settled_at, created_at) AS ended_at,
+           {_ENDED_AT} AS ended_at,
            withdraw_on <> '{{}}' AND updates IS NULL AS may_be_withdrawn,
            {ON_HOLD} AS on_hold,
            tells_of IS NOT NULL AS is_customer_digest,
@@ -76,11 +77,14 @@ async def lately(pool: Pool, limit: int) -> list[asyncpg.Record]:
     """
     return await pool.fetch(
         f"""
-        SELECT * FROM (
-            {_DELIVERY} WHERE state IN ('sent', 'skipped', 'cancelled', 'expired', 'sending')
-                OR acknowledged_at IS NOT NULL
-            ORDER BY deliveries.id DESC LIMIT $1 * 20) AS last
-        ORDER BY ended_at DESC, id DESC LIMIT $1
+        {_DELIVERY} WHERE deliveries.id = ANY (ARRAY(
+            SELECT id FROM (
+                SELECT id, {_ENDED_AT} AS ended_at FROM deliveries
+                WHERE state IN ('sent', 'skipped', 'cancelled', 'expired', 'sending')
+                   OR acknowledged_at IS NOT NULL
+                ORDER BY id DESC LIMIT $1 * 20) AS last
+            ORDER BY ended_at DESC, id DESC LIMIT $1))
+        ORDER BY ended_at DESC, deliveries.id DESC
         """,
         limit,
     )

@@ -16,6 +16,7 @@ from service.store.views.api_lists import Listing, Mark
 STANDINGS = ("open", "done", "archived", "deleted")
 
 TASKS = Listing(
+    "tasks",
     "SELECT account, id, standing, observed_at, snapshot FROM tasks",
     key={"observed_at": int, "id": str, "account": str},
     filters={"q": "words @@ {}", "account": "account = {}", "state": "standing = {}"},
@@ -23,6 +24,12 @@ TASKS = Listing(
 )
 """Its filters and cursor; `observed_at` is in microseconds since 1970."""
 
+# By themselves the plans read all words or all tasks to find a few of them.
+_ONE_BY_ONE = """
+    SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)
+"""
+_ALL_AT_ONCE = "SELECT set_config('enable_hashjoin', 'on', true)"
+_RARE = 5_000  # so many tasks with the words are looked up one by one
 _LOOKED_THROUGH = 2_000  # of the tasks last observed, before the index of words is used
 _LOOKED_THROUGH_IN_PARTS = 24_000
 _MOST_WORDS, _LONGEST_WORD = 10, 100
@@ -72,6 +79,7 @@ async def find(pool: Pool, query: TaskQuery, limit: int) -> TaskPage:
         return TaskPage((), None)
     mark = None if query.after is None else _moment(query.after)
     async with pool.acquire() as connection, connection.transaction(readonly=True):
+        await connection.execute(_ONE_BY_ONE)
         accounts = await _accounts(connection, query.account)
         search = _Search(connection, accounts, _standings(query.standing), words, mark)
         keys = await search.keys(limit + 1)
@@ -168,6 +176,8 @@ class _Search:
             beyond = "(observed_at, id, tasks.account) < ($4, $5, $6)"
         # With less memory the bitmap of a common word is lossy: all rows of its pages are checked.
         await self.connection.execute("SET LOCAL work_mem = '32MB'")
+        if not await self._is_rare():
+            await self.connection.execute(_ALL_AT_ONCE)
         return await self.connection.fetch(
             f"""
             SELECT tasks.account, id, observed_at FROM (
@@ -179,6 +189,17 @@ class _Search:
             """,
             *arguments,
         )
+
+    async def _is_rare(self) -> bool:
+        """Whether few tasks have the words."""
+        count: int = await self.connection.fetchval(
+            f"""
+            SELECT count(*) FROM (SELECT FROM task_words WHERE words @@ to_tsquery('simple', $1)
+                                  LIMIT {_RARE + 1}) AS found
+            """,
+            self.words,
+        )
+        return count <= _RARE
 
 
 async def _tasks(connection: Connection, keys: Sequence[asyncpg.Record]) -> list[FoundTask]:

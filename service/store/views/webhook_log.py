@@ -24,6 +24,7 @@ _COLUMNS = f"""
 """
 # What it can be asked for, as `service.web.parameters` reads it.
 LOG = Listing(
+    "receipts",
     f"SELECT {_COLUMNS} FROM receipts",
     key={"id": int},
     filters={"account": "account = {}", "state": "state = {}"},
