@@ -6,7 +6,7 @@ or the time for it is over: so a page takes no longer, however few rows match am
 
 import asyncio
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import accumulate
@@ -35,7 +35,7 @@ class Listing:
     """One kind of row. `filters` are conditions with {} for the value, by the filter's name.
 
     `key` orders the rows of the `table` and is unique, its columns with their types. `indexed` are
-    the filters that an index answers. `choices` are the possible values of a filter; `hides` is a
+    the filters that an index answers, `rare` values of others that one finds. `choices` are the possible values of a filter; `hides` is a
     condition that applies unless a state is requested.
     """
 
@@ -44,13 +44,18 @@ class Listing:
     key: Mapping[str, type[int] | type[str]]
     filters: Mapping[str, str]
     indexed: frozenset[str] = frozenset({"task", "since"})
+    rare: Mapping[str, frozenset[str]] = field(default_factory=dict)
     choices: Mapping[str, frozenset[str]] = field(default_factory=dict)
     descending: bool = True
     hides: str = "true"
 
-    def is_checked_by_row(self, filters: Iterable[str]) -> bool:
-        """Whether many rows may have to be read to find a few that match."""
-        return self.indexed.isdisjoint(filters) and (any(filters) or self.hides != "true")
+    def is_checked_by_row(self, values: Mapping[str, Any]) -> bool:
+        """Whether many rows may have to be read to find a few that match these filters."""
+        if any(
+            name in self.indexed or one in self.rare.get(name, ()) for name, one in values.items()
+        ):
+            return False
+        return bool(values) or self.hides != "true"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,7 @@ DELIVERIES = Listing(
         "state": "state = {}",
         "since": "created_at >= {}",
     },
+    rare={"state": frozenset(State) - {State.SENT}},
     choices={"kind": frozenset(Kind), "state": frozenset(State)},
 )
 
