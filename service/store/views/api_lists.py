@@ -35,8 +35,8 @@ class Listing:
     """One kind of row. `filters` are conditions with {} for the value, by the filter's name.
 
     `key` orders the rows of the `table` and is unique, its columns with their types. `indexed` are
-    the filters that an index answers, `rare` values of others that one finds. `choices` are the possible values of a filter; `hides` is a
-    condition that applies unless a state is requested.
+    the filters that an index answers, `rare` the values of others that one finds. `choices` are the
+    possible values of a filter; `hides` is a condition that applies unless a state is requested.
     """
 
     table: str
@@ -69,6 +69,8 @@ class ListPage:
     next: Mark | None
 
 
+# Looked up for each row: a join could read all events.
+_OF_EVENT = "(SELECT {} FROM events WHERE events.id = event)"
 _EVENTS_OF_TASK = f"""
     ARRAY(SELECT events.id FROM events WHERE account = ANY ({_NAMES}) AND task = {{}})
 """
@@ -104,17 +106,14 @@ EVENTS = Listing(
 
 DECISIONS = Listing(
     "decisions",
-    """
-    SELECT decisions.id, event, rule, decisions.rules_version, outcome, reason
-    FROM decisions LEFT JOIN events ON events.id = event
-    """,
-    key={"decisions.id": int},
+    "SELECT id, event, rule, rules_version, outcome, reason FROM decisions",
+    key={"id": int},
     filters={
-        "account": "account = {}",
+        "account": f"{_OF_EVENT.format('account')} = {{}}",
         "task": f"event = ANY ({_EVENTS_OF_TASK})",
-        "kind": "kind = {}",
+        "kind": f"{_OF_EVENT.format('kind')} = {{}}",
         "rule": "rule = {}",
-        "since": "decisions.at >= {}",
+        "since": "at >= {}",
     },
     choices={"kind": frozenset(Kind)},
 )
@@ -137,7 +136,7 @@ DELIVERIES = Listing(
                 SELECT id FROM deliveries WHERE account = ANY ({_NAMES}) AND task = {{0}}
                   AND state NOT IN ('planned', 'held', 'sending')))
         """,
-        "kind": "EXISTS (SELECT FROM events WHERE events.id = event AND kind = {})",
+        "kind": f"{_OF_EVENT.format('kind')} = {{}}",
         "rule": "rule = {}",
         "channel": "channel = {}",
         "state": "state = {}",
