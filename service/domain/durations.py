@@ -63,12 +63,12 @@ def parse_duration(value: Any) -> Duration:
         return value
     if not isinstance(value, str):
         raise _refusal(
-            f"{value} has no unit" if _is_number(value) else "this is not a length of time"
+            f"{value} has no unit" if _is_number(value) else "this is not a duration"
         )
     written = _WRITTEN.fullmatch(value.strip())
     unit = _NAMES.get(written[3].lower()) if written else None
     if written is None or unit is None:
-        raise _refusal(f'"{value[:40]}" is not a length of time')
+        raise _refusal(f'"{value[:40]}" is not a duration')
     amount = int(written[1])
     if _UNITS[unit] * amount > _LONGEST:
         raise _refusal(f"{value} is longer than ten years")

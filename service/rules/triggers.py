@@ -202,7 +202,7 @@ def _fields(name: str, argument: Any) -> frozenset[str]:
 def _alarm(name: str, argument: Any) -> Trigger:
     kind, field, direction = CLOCK[name]
     if argument is None and direction == _BEFORE:
-        raise refused(f"{name} needs a length of time", f"write {{ {name}: 1h }}")
+        raise refused(f"{name} needs a duration", f"write {{ {name}: 1h }}")
     length = timedelta(0) if argument is None else _length(argument, name)
     return Trigger(frozenset({kind}), alarm=Alarm(kind, field, direction * length))
 

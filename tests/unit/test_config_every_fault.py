@@ -40,7 +40,7 @@ FILES = {
             "15:14: once_per must be text, a number or a date, not a list",
             "15:34: once_per must be an expression, not the number 3",
             "16:14: there is no account feild",
-            '17:18: "2x" is not a length of time',
+            '17:18: "2x" is not a duration',
             "17:34: slack needs a target",
             "17:41: unknown key: txt",
         ],
@@ -55,9 +55,9 @@ FILES = {
 """,
         [
             "14:3: unknown key: wehn",
-            '15:20: "2x" is not a length of time',
+            '15:20: "2x" is not a duration',
             "15:29: 3 has no unit",
-            '16:12: "soon" is not a length of time',
+            '16:12: "soon" is not a duration',
             "17:38: text must be text, not the number 3",
             "17:53: notify must be text, not the number 3",
             "17:63: {{ is not closed by }}",
@@ -72,7 +72,7 @@ FILES = {
   then: [{{ wait: 2 business hours }}, {{ notify: customer:details }}]
 """,
         [
-            '14:25: "2x" is not a length of time',
+            '14:25: "2x" is not a duration',
             "15:17: unknown opening hours: offcie",
             '15:34: outside must be hold, skip or ignore, not "hodl"',
             "16:18: a task has no titel",
@@ -114,10 +114,10 @@ FILES = {
 """,
         [
             "16:29: title must be text, not the number 3",
-            '16:37: "soon" is not a length of time',
+            '16:37: "soon" is not a duration',
             '16:53: priority must be one of low, normal, high, highest, not "urgent"',
             "17:7: title is missing",
-            '17:27: "later" is not a length of time',
+            '17:27: "later" is not a duration',
             "18:32: priority must be text, not the number 3",
             "19:20: there is nothing to change",
         ],
@@ -162,7 +162,7 @@ rules:
             "7:3: set either token or webhook_url",
             "7:25: unknown key: retries",
             '8:17: there is no kind "emial"',
-            '8:33: timeout: "***" is not a length of time',
+            '8:33: timeout: "***" is not a duration',
         ],
     ),
     "parts that are no groups of names": (

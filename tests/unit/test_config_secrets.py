@@ -140,12 +140,12 @@ def test_an_address_that_was_put_in(tmp_path: Path) -> None:
     file = tmp_path / "t.yaml"
     file.write_text(text, encoding="utf-8")
     said = "".join(map(str, check(file, {"URL": "http://u:p@s3cr3t.test"})))
-    assert '"${URL}" is not a length of time' in said
+    assert '"${URL}" is not a duration' in said
     assert "s3cr3t" not in said
 
 
 def test_what_cannot_be_a_secret_is_shown(tmp_path: Path) -> None:
-    """A misspelt system, a number, a length of time and a slug are shown in their line."""
+    """A misspelt system, a number, a duration and a slug are shown in their line."""
     text = "version: 1\naccounts:\n  a: { system: kikserv, poll: 5, per_minute: 0, slug: acme }\n"
     said = told(text, tmp_path)
     assert "{ system: kikserv, poll: 5, per_minute: 0, slug: acme }" in said
@@ -217,10 +217,10 @@ def answered(text: str, folder: Path) -> str:
             '{ id: a, when: task.completed, if: task.tags == "job" }',
             'task.tags is a list and "job"',
         ),
-        ("{ id: job, when: { task.overdue: business } }", '"business" is not a length of time'),
+        ("{ id: job, when: { task.overdue: business } }", '"business" is not a duration'),
         ("{ id: b1, when: task.completed, settle: soon }", "write for example 30m, 2h or 1 day"),
         ("{ id: 2business, when: task.exampel }", "there is no event task.exampel"),
-        ("{ id: e, when: task.completed, expires: example }", '"example" is not a length'),
+        ("{ id: e, when: task.completed, expires: example }", '"example" is not a duration'),
         ('{ id: t, when: task.completed, enabled: "text" }', 'shadow, not "text"'),
         ('{ id: "a b!", when: task.completed }', "cannot be the id"),
     ],
@@ -238,8 +238,8 @@ def test_a_secret_hides_nothing_of_a_rule(rule: str, said: str, tmp_path: Path) 
     ("account", "said"),
     [
         ("poll: example.com", "write for example 30m, 2h or 1 day"),
-        ('poll: "${HOOK}"', 'poll: "${HOOK}" is not a length of time'),
-        ('poll: "https://a-whole-number.must.be.test"', 'poll: "***" is not a length of time'),
+        ('poll: "${HOOK}"', 'poll: "${HOOK}" is not a duration'),
+        ('poll: "https://a-whole-number.must.be.test"', 'poll: "***" is not a duration'),
         ("per_minute: a-whole-number", 'per_minute must be a whole number, not "***"'),
         ('base_url: "https//address.that.begins"', "must be an address that begins with https://"),
         ('base_url: "ftp://${HOOK}"', "must be an address that begins with https:// or http://"),

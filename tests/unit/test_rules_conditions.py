@@ -187,7 +187,7 @@ FAILING = {
     "9223372036854775807 + size(task.title) > 0": "a number or a date becomes too large",
     "int(task.title) > 3": "a text that it reads is not a number",
     "timestamp(task.title) > now": "a text that it reads is not a date",
-    "duration(task.title) > duration('1h')": "a text that it reads is not a length of time",
+    "duration(task.title) > duration('1h')": "a text that it reads is not a duration",
     "now.getHours(task.title) == 3": "a text that it reads is not a time zone",
     "dyn(task.title) > 3": "a value that it reads has the wrong kind",
     "optional.none().value() == 3": "a value that it needs is not set",

@@ -53,25 +53,25 @@ def test_plain_lengths(text: str, seconds: int) -> None:
     ],
 )
 def test_lengths_in_words(text: str, words: str) -> None:
-    """A reason tells a length of time by the largest unit in which it is a whole number."""
+    """A reason tells a duration by the largest unit in which it is a whole number."""
     assert in_words(parse_length(text)) == words
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("5 parsecs", '"5 parsecs" is not a length of time'),
-        ("-1h", '"-1h" is not a length of time'),
+        ("5 parsecs", '"5 parsecs" is not a duration'),
+        ("-1h", '"-1h" is not a duration'),
         ("999999d", "999999d is longer than ten years"),
         (
             "1 business minute",
             "there are business hours and business days, but no business minutes",
         ),
-        ("", '"" is not a length of time'),
+        ("", '"" is not a duration'),
     ],
 )
 def test_lengths_that_are_none(text: str, words: str) -> None:
-    """What cannot be a length of time is refused in words."""
+    """What cannot be a duration is refused in words."""
     with pytest.raises(ValueError, match=words):
         parse_duration(text)
 

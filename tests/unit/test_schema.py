@@ -60,7 +60,7 @@ def test_a_valid_file_may_be_warned_of() -> None:
 
 @pytest.mark.parametrize("text", ["30m", "1 day", "2 weeks", "4h"])
 def test_lengths_of_time(text: str) -> None:
-    """The schema takes each of the spellings of a length of time."""
+    """The schema takes each of the spellings of a duration."""
     rule = f"{{ id: r, when: task.created, expires: {text}, then: [{{ wait: 1 business day }}] }}"
     assert said(f"version: 1\nrules: [{rule}]\n") == []
 

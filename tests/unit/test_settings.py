@@ -10,7 +10,7 @@ from service.settings import read_settings
 
 
 def test_how_long_things_are_kept_is_set_by_noun() -> None:
-    """A length of time each; what is not set has a default."""
+    """A duration each; what is not set has a default."""
     settings = read_settings({"TASKBELL_KEEP_RECEIPTS": "3 days", "TASKBELL_KEEP_EVENTS": "104w"})
     assert settings.taskbell_keep_receipts == timedelta(days=3)
     assert settings.taskbell_keep_events == timedelta(days=728)
@@ -32,7 +32,7 @@ def test_all_faults_are_told_at_once() -> None:
     said = str(caught.value)
     assert "HOST: 0.0.0.0 can be reached by others" in said
     assert 'PORT must be a whole number, not "eighty"' in said
-    assert 'TASKBELL_KEEP_RECEIPTS: "14" is not a length of time; write for example' in said
+    assert 'TASKBELL_KEEP_RECEIPTS: "14" is not a duration; write for example' in said
     assert "TASKBELL_KEEP_DECISIONS: must be one day or more" in said
     assert "TASKBELL_KEEP_EVENTS: must be at least 500 days" in said
 

@@ -26,7 +26,7 @@ UNSURE = {
     "one of several conditions": "if: ['!task.done', task.due < now]",
     "once_per": "once_per: [task.id, date(task.due)]",
     "group": "group: { by: date(task.due), wait: 1h }",
-    "a length of time": 'if: now - task.due > duration("1h")',
+    "a duration": 'if: now - task.due > duration("1h")',
 }
 
 

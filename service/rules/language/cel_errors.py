@@ -47,7 +47,7 @@ _KINDS = {
     "bool": "true or false",
     "null_type": "nothing",
     "timestamp": "a date",
-    "duration": "a length of time",
+    "duration": "a duration",
     "list": "a list",
     "map": "a group of named values",
     "struct": "a group of named values",

@@ -14,7 +14,7 @@ _SAYINGS = (
     ),
     (r"cannot convert string to (?:int|uint|double)", "a text that it reads is not a number"),
     (r"String to Timestamp", "a text that it reads is not a date"),
-    (r"String to Duration", "a text that it reads is not a length of time"),
+    (r"String to Duration", "a text that it reads is not a duration"),
     (r"Invalid timezone", "a text that it reads is not a time zone"),
     (r"No matching overloads? found", "a value that it reads has the wrong kind"),
     (r"budget", "it takes too many steps"),

@@ -19,7 +19,7 @@ DEEPEST_LOOP = 2
 _LARGEST_PATTERN = 1_000  # characters, counting what is repeated as often as it is
 _COUNT = re.compile(r"\{(\d+)(?:,(\d*))?\}")
 _WRITTEN = {
-    "duration": ("{} is not a length of time", 'write for example duration("24h")'),
+    "duration": ("{} is not a duration", 'write for example duration("24h")'),
     "timestamp": ("{} is not a date", 'write for example timestamp("2026-05-01T00:00:00Z")'),
 }
 
