@@ -35,7 +35,7 @@ Believes = Annotated[
     ),
 ]
 Waits = Annotated[
-    bool, typer.Option("--wait", help="Wait until it is done, and show the progress.")
+    bool, typer.Option("--wait", help="Wait until the sync is done, and show the progress.")
 ]
 
 

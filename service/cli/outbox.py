@@ -28,7 +28,7 @@ from service.store.views import messages
 from service.store.views.message_search import Search
 
 app = typer.Typer(
-    help="Show deliveries and act on them: each is one message, or one write to a system.",
+    help="Show deliveries and act on them. A delivery is one message, or one write to a system.",
     no_args_is_help=True,
 )
 
@@ -208,7 +208,7 @@ def _retry_one(number: int, *, webhook: bool, as_json: bool) -> None:
 
 @app.command("send-now")
 def send_now(number: Number, *, as_json: AsJson = False) -> None:
-    """Send a delivery now that waits for its time or for opening hours.
+    """Send a waiting delivery now, before its time or outside opening hours.
 
     Everything else is checked as usual: silences, holds, and a customer message against the system.
     """
@@ -228,7 +228,7 @@ def cancel(
 ) -> None:
     """Cancel a pending delivery, or dismiss a failed one.
 
-    A dismissed one stays failed and no longer needs attention. With --webhook: ignore an
+    A dismissed delivery stays failed and no longer needs attention. With --webhook: ignore an
     unreadable webhook.
     """
     clock = SystemClock()

@@ -33,8 +33,8 @@ Files = Annotated[
     typer.Argument(
         exists=True,
         show_default="TASKBELL_CONFIG",
-        help="YAML files, or folders of them. The tests in each run with its own rules; a file"
-        " with only tests uses those of TASKBELL_CONFIG.",
+        help="YAML files, or folders of them. The tests of a file run with the rules of the same"
+        " file; a file with only tests uses the rules of TASKBELL_CONFIG.",
     ),
 ]
 

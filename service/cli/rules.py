@@ -32,7 +32,8 @@ _LONGEST_REASON = 500
 
 Name = Annotated[str, typer.Argument(metavar="RULE", help="The rule's id.")]
 Reason = Annotated[
-    str | None, typer.Option(help="The reason. It is shown with everything that comes of it.")
+    str | None,
+    typer.Option(help="The reason, shown with each decision and message that the switch affects."),
 ]
 
 
@@ -66,7 +67,7 @@ async def _read(pool: Pool) -> tuple[list[dict[str, Any]], dict[str, Override]]:
 
 @app.command()
 def on(rule: Name, reason: Reason = None, *, as_json: AsJson = False) -> None:
-    """Switch a rule on. What happened before is not made up for."""
+    """Switch a rule on. It sends nothing about earlier events."""
     _switch(rule, Mode.ON, reason, as_json=as_json)
 
 

@@ -24,7 +24,7 @@ def sandbox(
     ] = 8025,
     push: Annotated[
         str | None,
-        typer.Option(help="Send Plannr's webhooks to this URL: that of /hooks/{account}."),
+        typer.Option(help="Send Plannr's webhooks to this URL, which ends in /hooks/{account}."),
     ] = None,
     secret: Annotated[
         str,

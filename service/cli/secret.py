@@ -12,7 +12,7 @@ app = typer.Typer()
 def secret(*, as_json: AsJson = False) -> None:
     """Generate a secret for a webhook, with any `verify`, or for TASKBELL_ADMIN_TOKEN.
 
-    Use the whole text.
+    Use the whole output as the secret.
     """
     made = keys.new()
     say(made, {"secret": made}, as_json=as_json)

@@ -18,7 +18,10 @@ from service.settings import read_settings
 app = typer.Typer()
 
 Address = Annotated[
-    str, typer.Argument(metavar="CHANNEL[:TARGET]", help="As in rules, such as slack:#office.")
+    str,
+    typer.Argument(
+        metavar="CHANNEL[:TARGET]", help="The receiver, written as in rules, such as slack:#office."
+    ),
 ]
 Text = Annotated[str, typer.Option(metavar="TEXT", help="The text of the message.")]
 

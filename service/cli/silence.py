@@ -37,7 +37,9 @@ Number = Annotated[
 
 Until = Annotated[
     str,
-    typer.Option(metavar="WHEN", help='A time such as "2026-03-09 08:00", or a length such as 2h.'),
+    typer.Option(
+        metavar="WHEN", help='A time such as "2026-03-09 08:00", or a duration such as 2h.'
+    ),
 ]
 Reason = Annotated[str, typer.Option(help="The reason. It is shown with every suppressed message.")]
 ByRule = Annotated[str | None, typer.Option(help="Suppress messages from this rule.")]
@@ -146,7 +148,7 @@ def _length(text: str) -> timedelta:
     try:
         return parse_length(text)
     except PydanticCustomError:
-        message = f'"{text}" is neither a time such as "2026-03-09 08:00" nor a length such as 2h'
+        message = f'"{text}" is neither a time such as "2026-03-09 08:00" nor a duration such as 2h'
         raise typer.BadParameter(message, param_hint="--until") from None
 
 
