@@ -62,9 +62,7 @@ def parse_duration(value: Any) -> Duration:
     if isinstance(value, Duration):
         return value
     if not isinstance(value, str):
-        raise _refusal(
-            f"{value} has no unit" if _is_number(value) else "this is not a duration"
-        )
+        raise _refusal(f"{value} has no unit" if _is_number(value) else "this is not a duration")
     written = _WRITTEN.fullmatch(value.strip())
     unit = _NAMES.get(written[3].lower()) if written else None
     if written is None or unit is None:

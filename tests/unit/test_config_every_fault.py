@@ -36,7 +36,7 @@ FILES = {
 """,
         [
             "13:3: when is missing",
-            "14:17: and does not fit here",
+            '14:17: "and" does not fit here',
             "15:14: once_per must be text, a number or a date, not a list",
             "15:34: once_per must be an expression, not the number 3",
             "16:14: there is no account feild",
@@ -94,10 +94,10 @@ FILES = {
         [
             "14:9: there is no event task.nope",
             "15:9: then is empty",
-            "16:7: there are two rules r",
+            "16:7: two rules have the id r",
             "18:20: there is no channel slakc",
             '18:41: on_undo must be update, thread, retract or nothing, not "threads"',
-            "19:7: there are two rules r",
+            "19:7: two rules have the id r",
             '21:12: enabled must be true, false or shadow, not "maybe"',
         ],
     ),
@@ -130,7 +130,7 @@ FILES = {
   then: [{{ notify: "email:{{{{ task.asignee.email | locl }}}}", text: hi }}]
 """,
         [
-            "15:23: and does not fit here",
+            '15:23: "and" does not fit here',
             "16:30: task.asignee.email does not exist, so nothing would be shown",
             "16:51: there is no filter locl",
         ],

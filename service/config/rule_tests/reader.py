@@ -91,7 +91,7 @@ class RuleTestReader:
             if task is None:
                 continue
             if task.id in given:
-                self._fault((*path, position, "id"), f"there are two tasks {task.id}")
+                self._fault((*path, position, "id"), f"two tasks have the id {task.id}")
             given[task.id] = task.values(self.zone, self._calendar)
         return given
 

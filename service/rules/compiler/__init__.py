@@ -291,7 +291,7 @@ def _twice(raws: Iterable[Any]) -> Iterable[Issue]:
         if not isinstance(name, str):
             continue
         if name in known:
-            yield Issue(("rules", position, "id"), f"there are two rules {name}")
+            yield Issue(("rules", position, "id"), f"two rules have the id {name}")
         known.add(name)
 
 

@@ -227,10 +227,10 @@ def _syntax(match: re.Match[str], text: str, offset: int) -> tuple[str, str | No
         hint = "a bracket is not closed" if text.count("(") > text.count(")") else None
         return "the expression ends too early", hint
     if text[:offset].rstrip().endswith(_NOT):
-        return "not does not fit here", "write !"
+        return '"not" does not fit here', "write !"
     word = rest.split()[0]
     if (length := _LENGTH_HERE.search(f"{text[:offset]}{word}")) is not None:
-        return f"{word} does not fit here", _as_duration(length)
+        return f'"{word}" does not fit here', _as_duration(length)
     hints = {
         "and": "write &&",
         "or": "write ||",
@@ -239,7 +239,7 @@ def _syntax(match: re.Match[str], text: str, offset: int) -> tuple[str, str | No
     }
     if word[0] in "\"'":
         return "a quotation mark is not closed", None
-    return f"{word} does not fit here", hints.get(word.lower())
+    return f'"{word}" does not fit here', hints.get(word.lower())
 
 
 _FIELD = r"undefined field '(.+?)' not found in struct '(.+?)'"
