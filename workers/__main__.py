@@ -32,8 +32,8 @@ async def work(settings: Settings, line: ParentPipe | None) -> None:
 
     The configuration comes by `line`; without one, from its files.
     """
-    roster = Handover(settings, SystemClock())
-    working = asyncio.create_task(_follow(roster, settings, line))
+    handover = Handover(settings, SystemClock())
+    working = asyncio.create_task(_follow(handover, settings, line))
     told = asyncio.create_task(_told_to_stop())
     try:
         await asyncio.wait({working, told}, return_when=asyncio.FIRST_COMPLETED)
@@ -41,27 +41,27 @@ async def work(settings: Settings, line: ParentPipe | None) -> None:
         with suppress(asyncio.CancelledError):
             await working
     finally:
-        await roster.close()
+        await handover.close()
 
 
-async def _follow(roster: Handover, settings: Settings, line: ParentPipe | None) -> None:
+async def _follow(handover: Handover, settings: Settings, line: ParentPipe | None) -> None:
     """Run a worker for each configuration as it comes; an error in the first one is raised."""
     readings = follow(line, settings.taskbell_config, os.environ)
-    await roster.relieve((await anext(readings)).demand())
+    await handover.hand_over((await anext(readings)).demand())
     gc_tuning.look_seldom()
     async for reading in readings:
         if reading.config is None:
             continue
         if line is None and settings.listens_closely:
             await report(settings.database, reading.word, SystemClock(), os.environ)
-        await _relieve(roster, reading.config)
+        await _hand_over(handover, reading.config)
 
 
-async def _relieve(roster: Handover, config: Config) -> None:
+async def _hand_over(handover: Handover, config: Config) -> None:
     """Retry until the database is available; meanwhile the previous worker waits for it as well."""
     while True:
         try:
-            return await roster.relieve(config)
+            return await handover.hand_over(config)
         except (DatabaseUnreachable, *DATABASE_GONE) as error:
             logger.warning("worker.waits_for_the_database", error=str(error))
         await asyncio.sleep(_BEFORE_TRYING_AGAIN)

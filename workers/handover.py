@@ -29,40 +29,40 @@ class Handover:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._on_duty = AsyncExitStack()
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._current = AsyncExitStack()
+        self._stopping: set[asyncio.Task[None]] = set()
         self._one_at_a_time = asyncio.Lock()
 
-    async def relieve(self, config: Config) -> None:
+    async def hand_over(self, config: Config) -> None:
         """Start a worker with this configuration, and stop the previous one.
 
         If it cannot start, for instance without a database, the previous one stays.
         """
         async with self._one_at_a_time:
-            fresh = AsyncExitStack()
-            await fresh.enter_async_context(self._at_work(config))
-            before, self._on_duty = self._on_duty, fresh
-            task = asyncio.create_task(_leave(before))
-            self._leaving.add(task)
-            task.add_done_callback(self._leaving.discard)
+            following = AsyncExitStack()
+            await following.enter_async_context(self._running(config))
+            previous, self._current = self._current, following
+            task = asyncio.create_task(_stop(previous))
+            self._stopping.add(task)
+            task.add_done_callback(self._stopping.discard)
 
     async def close(self) -> None:
         """Stop all workers; returns when the results of their deliveries in progress are stored."""
         async with self._one_at_a_time:
-            await self._on_duty.aclose()
-        await asyncio.gather(*self._leaving)
+            await self._current.aclose()
+        await asyncio.gather(*self._stopping)
 
     @asynccontextmanager
-    async def _at_work(self, config: Config) -> AsyncIterator[None]:
+    async def _running(self, config: Config) -> AsyncIterator[None]:
         """A running worker with its periodic tasks and its doorbell.
 
-        It has itself replaced, with the same configuration, when a person switches a rule.
+        When a person switches a rule, it is replaced by a worker with the same configuration.
         """
         async with open_worker(self._settings, config, self._clock) as worker:
             busy = [
-                asyncio.create_task(go_round(worker, partial(self.relieve, config))),
+                asyncio.create_task(go_round(worker, partial(self.hand_over, config))),
                 asyncio.create_task(listen(worker, self._settings)),
-                asyncio.create_task(tell_pages(worker, self._settings)),
+                asyncio.create_task(notify_pages(worker, self._settings)),
             ]
             try:
                 yield
@@ -70,9 +70,9 @@ class Handover:
                 await end(busy)
 
 
-async def _leave(duty: AsyncExitStack) -> None:
+async def _stop(worker_stack: AsyncExitStack) -> None:
     with suppress(*DATABASE_GONE):  # what is left then is taken up by the sweep
-        await duty.aclose()
+        await worker_stack.aclose()
 
 
 async def end(busy: Iterable[asyncio.Task[None]]) -> None:
@@ -103,12 +103,12 @@ async def go_round(worker: Worker, renew: Callable[[], Awaitable[None]]) -> None
         rounds.create_task(_every(1, worker.sweep))
         rounds.create_task(_every(1, follow_overrides))
         rounds.create_task(_every(5, worker.publish))
-        rounds.create_task(_every(5, worker.tell_operator))
+        rounds.create_task(_every(5, worker.send_alerts))
         rounds.create_task(_every(15, worker.renew))
         rounds.create_task(_every(60, worker.prune))
 
 
-async def tell_pages(worker: Worker, settings: Settings) -> None:
+async def notify_pages(worker: Worker, settings: Settings) -> None:
     """Tell open pages, once a second at most, that this worker has done something.
 
     Ends by being cancelled.
@@ -116,7 +116,7 @@ async def tell_pages(worker: Worker, settings: Settings) -> None:
     bell = Doorbell(settings.redis)
     try:
         while True:
-            if worker.take_news():
+            if worker.was_active():
                 bell.note_change()
             await asyncio.sleep(1)
     finally:

@@ -10,7 +10,7 @@ import structlog
 
 from service.clock import Clock
 from service.domain.model import Cause, Kind, Observation, Signal
-from service.domain.recurrence import was_told
+from service.domain.recurrence import was_reported
 from service.engine import Engine
 from service.engine.effects import Effects
 from service.engine.postgres import PostgresTransaction
@@ -223,7 +223,7 @@ class Lookups:
         """Record with the webhooks which changes never became visible, or a deletion."""
         told = (await tasks.look(connection, (lookup.account, lookup.task))).told if left else ()
         for one in left:
-            if one.kind is not Kind.COMPLETED or not was_told(told, one.at):
+            if one.kind is not Kind.COMPLETED or not was_reported(told, one.at):
                 await receipt_queue.note(connection, [one.receipt], missing_reason(one, answer))
         await PostgresAnnouncements(connection).forget(left)
         if answer.raw is None and not left:

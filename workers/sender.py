@@ -49,9 +49,9 @@ class LaneSender:
         rules: Ruleset,
         zones: Mapping[str, ZoneInfo],
         links: ApprovalLinks,
-        last_looks: Mapping[str, FinalCheck],
+        final_checks: Mapping[str, FinalCheck],
     ) -> None:
-        self._last_looks = last_looks
+        self._final_checks = final_checks
         self._links = links
         self._rules = rules
         self._zones = zones
@@ -74,11 +74,11 @@ class LaneSender:
         self._pace = TargetRateLimit(max(paces, default=None))
         self._is_paced = bool(paces)
         self._under_way: Counter[str] = Counter()
-        self._ring: Callable[[], None] = _nobody
+        self._wake_up: Callable[[], None] = _wake_nothing
 
-    def rings(self, ring: Callable[[], None]) -> None:
+    def set_wake_up(self, wake_up: Callable[[], None]) -> None:
         """Set the function that wakes up this lane when a paused target may be sent to again."""
-        self._ring = ring
+        self._wake_up = wake_up
 
     async def batch(self) -> bool:
         """Start to send what is due, as far as there is room; False if nothing was due."""
@@ -140,7 +140,7 @@ class LaneSender:
             del self._under_way[target]
         rest = self._pace.rest(target, self._clock.now())
         if self._is_paced or rest:
-            asyncio.get_running_loop().call_later(rest.total_seconds(), self._ring)
+            asyncio.get_running_loop().call_later(rest.total_seconds(), self._wake_up)
 
     async def _outcome(self, claim: Claim) -> AttemptResult:
         channel = claim.message.channel
@@ -162,7 +162,7 @@ class LaneSender:
             return AttemptResult(
                 claim, State.CANCELLED, "nothing to ask: someone has already decided"
             )
-        return claim if claim.grounds is None else await self._look(claim, claim.grounds)
+        return claim if claim.grounds is None else await self._check(claim, claim.grounds)
 
     async def _attempted(self, claim: Claim) -> AttemptResult:
         began_at = self._clock.now()
@@ -206,21 +206,21 @@ class LaneSender:
         reason = f"{error}; will be tried again"
         return AttemptResult(claim, State.PLANNED, reason, again_at=again_at, is_unsent=True)
 
-    async def _look(self, claim: Claim, grounds: MessageBasis) -> AttemptResult | Claim:
+    async def _check(self, claim: Claim, grounds: MessageBasis) -> AttemptResult | Claim:
         """A customer message that passes the final check, up to date; else its result."""
         account = grounds.event.account
-        last_look = self._last_looks.get(account)
-        if last_look is None:
+        final_check = self._final_checks.get(account)
+        if final_check is None:
             reason = (
                 f"account {account} is no longer in the configuration,"
                 " so Taskbell cannot check the task"
             )
             return AttemptResult(claim, State.CANCELLED, reason, is_unsent=True)
         try:
-            return await last_look.ask(claim, grounds)
+            return await final_check.ask(claim, grounds)
         except Exception as error:  # a defect here must not take the others' answers along
             log.exception("last_look.crashed", delivery=claim.id, account=account)
-            return last_look.hold(claim, grounds, f"internal error: {type(error).__name__}")
+            return final_check.hold(claim, grounds, f"internal error: {type(error).__name__}")
 
     def _linked(self, claim: Claim) -> Claim:
         """A question to an approver, with the link for the answer."""
@@ -232,7 +232,7 @@ class LaneSender:
         return replace(claim, message=replace(claim.message, text=text))
 
 
-def _nobody() -> None:
+def _wake_nothing() -> None:
     """A function that wakes up nothing."""
 
 

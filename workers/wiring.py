@@ -231,7 +231,7 @@ def _lanes(
     of customer messages in any lane use them, too.
     """
     rules, zones = config.rules, config.zones
-    last_looks = {
+    final_checks = {
         name: FinalCheck(pool, engine, source, clock, rules, zones[name])
         for name, source in first.items()
     }
@@ -242,6 +242,6 @@ def _lanes(
         written = ((action, built_in()[action]) for action in WRITES)
         lanes[writes_lane(name)] = {action: way(sources[name]) for action, way in written}
     return [
-        LaneSender(name, ways_out, pool, clock, rules, zones, links, last_looks)
+        LaneSender(name, ways_out, pool, clock, rules, zones, links, final_checks)
         for name, ways_out in lanes.items()
     ]

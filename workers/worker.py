@@ -71,17 +71,17 @@ class Worker:
         self._pool = pool
         self._clock = clock
         self._swept_at = clock.now()
-        self._net = prune.Pruner(pool, clock)
+        self._sweeper = prune.Pruner(pool, clock)
         self._ingests = ingests
         self._clock_round = clock_round
         self._lookups_of = lookups_of
         self._polls = polls
         self._alerts = alerts
         self._lanes = list(lanes)
-        self._drains: dict[Bell, WorkLoop] = {}
-        self._draining: set[asyncio.Task[None]] = set()
+        self._loops: dict[Bell, WorkLoop] = {}
+        self._running: set[asyncio.Task[None]] = set()
         self._polling: set[asyncio.Task[None]] = set()
-        self._has_news = False
+        self._was_active = False
         self._add(self._clock_batch, doorbell.CLOCK)
         for account in ingests:
             self._add(self._ingest_batch(account), doorbell.INGEST, account)
@@ -89,36 +89,36 @@ class Worker:
             self._add(self._lookup_batch(account), doorbell.LOOKUP, account)
         for lane in self._lanes:
             self._add(lane.batch, doorbell.DELIVER, lane.name)
-            lane.rings(partial(self.ring, doorbell.DELIVER, lane.name))
+            lane.set_wake_up(partial(self.ring, doorbell.DELIVER, lane.name))
 
     def start(self) -> None:
         """Start to work; every loop first checks for work that an earlier process left."""
-        for drain in self._drains.values():
-            _begin(drain.run(), self._draining)
-            drain.ring()
+        for loop in self._loops.values():
+            _begin(loop.run(), self._running)
+            loop.ring()
 
     async def stop(self) -> None:
         """Finish claimed deliveries, abort reads, which can be repeated, and start nothing new."""
-        for drain in self._drains.values():
-            drain.stop()
+        for loop in self._loops.values():
+            loop.stop()
         for poll in self._polling:
             poll.cancel()
         finishing: set[asyncio.Task[None]] = set()
         for lane in self._lanes:
             _begin(lane.finish(_TIME_TO_ANSWER), finishing)
-        busy = self._draining | self._polling | finishing
+        busy = self._running | self._polling | finishing
         _, late = await asyncio.wait(busy, timeout=_TIME_TO_FINISH)
         for task in late:
             task.cancel()
 
     def ring(self, *bell: str) -> None:
         """Wake up the work loop of this name; an unknown name is not an error."""
-        if (drain := self._drains.get(bell)) is not None:
-            drain.ring()
+        if (loop := self._loops.get(bell)) is not None:
+            loop.ring()
 
-    def take_news(self) -> bool:
+    def was_active(self) -> bool:
         """Whether it has done anything since this was last asked."""
-        found, self._has_news = self._has_news, False
+        found, self._was_active = self._was_active, False
         return found
 
     async def tick(self) -> None:
@@ -128,7 +128,7 @@ class Worker:
         for state in await accounts.claim_due(self._pool, self._polls, now, LEASE):
             _begin(self._poll(state), self._polling)
         lanes = [lane.name for lane in self._lanes]
-        self._ring_lanes(await attempts.lanes_due(self._pool, lanes, now))
+        self._wake_lanes(await attempts.lanes_due(self._pool, lanes, now))
         for account in await lookups.accounts_due(self._pool, self._lookups_of, now):
             self.ring(doorbell.LOOKUP, account)
 
@@ -138,10 +138,10 @@ class Worker:
         if now < self._swept_at - clock_repair.TOLERANCE:
             await clock_repair.correct(self._pool, now)
         self._swept_at = now
-        waiting, lanes = await self._net.unanswered(self._ingests)
+        waiting, lanes = await self._sweeper.unanswered(self._ingests)
         for account in waiting:
             self.ring(doorbell.INGEST, account)
-        self._ring_lanes(lanes)
+        self._wake_lanes(lanes)
         await empty_storms.end(self._pool, now)
 
     async def is_outdated(self) -> bool:
@@ -152,9 +152,9 @@ class Worker:
         """Every few seconds: publish the metrics of this process."""
         await metrics.publish(self._pool)
 
-    async def tell_operator(self) -> None:
+    async def send_alerts(self) -> None:
         """Every few seconds: alert the operator about accounts that fail or work again."""
-        self._ring_lanes(await self._alerts.batch())
+        self._wake_lanes(await self._alerts.batch())
 
     async def renew(self) -> None:
         """Every few seconds: send the heartbeats of this worker and its configuration."""
@@ -172,12 +172,12 @@ class Worker:
         async def noted() -> bool:
             found = await batch()
             # A lane is woken up when a message was sent, and may have nothing more to send.
-            self._has_news |= found or bell[0] == doorbell.DELIVER
+            self._was_active |= found or bell[0] == doorbell.DELIVER
             return found
 
-        self._drains[bell] = WorkLoop(":".join(bell), noted)
+        self._loops[bell] = WorkLoop(":".join(bell), noted)
 
-    def _ring_lanes(self, lanes: Iterable[str]) -> None:
+    def _wake_lanes(self, lanes: Iterable[str]) -> None:
         for lane in lanes:
             self.ring(doorbell.DELIVER, lane)
 
@@ -186,20 +186,20 @@ class Worker:
             done = await self._ingests[account].batch()
             if done.hinted:
                 self.ring(doorbell.LOOKUP, account)
-            self._ring_lanes(done.lanes)
+            self._wake_lanes(done.lanes)
             return done.count > 0
 
         return batch
 
     async def _clock_batch(self) -> bool:
         count, lanes = await self._clock_round.batch()
-        self._ring_lanes(lanes)
+        self._wake_lanes(lanes)
         return count > 0
 
     def _lookup_batch(self, account: str) -> Callable[[], Awaitable[bool]]:
         async def batch() -> bool:
             count, lanes = await self._lookups_of[account].batch()
-            self._ring_lanes(lanes)
+            self._wake_lanes(lanes)
             return count > 0
 
         return batch
@@ -220,9 +220,9 @@ class Worker:
         try:
             with tracing.span("poll", account=state.name):
                 async for lanes in poll.run(state):
-                    self._ring_lanes(lanes)
+                    self._wake_lanes(lanes)
             self.ring(doorbell.LOOKUP, state.name)
-            self._has_news = True
+            self._was_active = True
         except DATABASE_GONE as error:
             log.warning("poll.waits_for_the_database", account=state.name, error=str(error))
         except Exception as error:  # the edge of the worker: the account is polled again

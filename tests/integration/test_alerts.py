@@ -210,11 +210,11 @@ async def test_a_worker_tells_whom_the_configuration_names(
     await fail(taskbell)
     taskbell.clock.advance(HICCUP)
     async with wiring.open_worker(settings, taskbell.config, taskbell.clock) as running:
-        await running.tell_operator()
+        await running.send_alerts()
     assert await taskbell.deliveries() == []
     config = replace(taskbell.config, operator=Operator("slack", "#dispatch"))
     async with wiring.open_worker(settings, config, taskbell.clock) as running:
-        await running.tell_operator()
+        await running.send_alerts()
     assert [one["target"] for one in await taskbell.deliveries()] == ["#dispatch"]
 
 

@@ -140,10 +140,10 @@ async def test_a_worker_that_cannot_begin_says_why(
     database_url: str, folder: Path, clock: VirtualClock
 ) -> None:
     """Where the tables are there, and can only be read."""
-    roster = Handover(read_settings({"DATABASE_URL": database_url}), clock)
+    handover = Handover(read_settings({"DATABASE_URL": database_url}), clock)
     async with only_reading(database_url):
         with pytest.raises(
             DatabaseUnreachable, match=r"a read-only transaction\. Set DATABASE_URL"
         ):
-            await roster.relieve(configured(folder))
-    await roster.close()
+            await handover.hand_over(configured(folder))
+    await handover.close()

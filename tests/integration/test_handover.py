@@ -33,15 +33,15 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
 
 
 @pytest.fixture
-async def roster(
+async def handover(
     taskbell: Corridor, clock: VirtualClock, database_url: str
 ) -> AsyncIterator[Handover]:
     """With a worker on duty that has the old rules; nobody rings, so it goes round by itself."""
     environ = {"DATABASE_URL": database_url, "REDIS_URL": f"redis://127.0.0.1:{free_port()}"}
-    roster = Handover(read_settings(environ), clock)
-    await roster.relieve(taskbell.config)
-    yield roster
-    await roster.close()
+    handover = Handover(read_settings(environ), clock)
+    await handover.hand_over(taskbell.config)
+    yield handover
+    await handover.close()
 
 
 def renewed(taskbell: Corridor) -> Config:
@@ -55,13 +55,13 @@ async def rules(taskbell: Corridor) -> list[str]:
 
 
 async def test_who_is_relieved_decides_nothing_any_more(
-    taskbell: Corridor, roster: Handover
+    taskbell: Corridor, handover: Handover
 ) -> None:
     """After the change every decision is by the new rules alone."""
     await taskbell.receive(taskbell.visit())
     await eventually(taskbell.is_everything_sent)
-    await roster.relieve(renewed(taskbell))
-    await eventually(lambda: not roster._leaving)
+    await handover.hand_over(renewed(taskbell))
+    await eventually(lambda: not handover._stopping)
     for count in (2, 3):
         await taskbell.receive(taskbell.visit())
         await eventually(partial(is_told, taskbell, count))
@@ -73,8 +73,8 @@ async def test_what_a_worker_does_is_told_to_open_pages(
 ) -> None:
     """Each time something is done; and nothing is told while nothing is done."""
     environ = {"DATABASE_URL": database_url, "REDIS_URL": valkey.url}
-    roster, bell = Handover(read_settings(environ), clock), Doorbell(valkey.url)
-    await roster.relieve(taskbell.config)
+    handover, bell = Handover(read_settings(environ), clock), Doorbell(valkey.url)
+    await handover.hand_over(taskbell.config)
     await asyncio.sleep(1.5)
     try:
         for _ in range(2):
@@ -85,7 +85,7 @@ async def test_what_a_worker_does_is_told_to_open_pages(
             await eventually(partial(is_changed, bell, before))
             await asyncio.sleep(1.5)
     finally:
-        await roster.close()
+        await handover.close()
         await bell.close()
 
 
@@ -98,13 +98,13 @@ def is_told(taskbell: Corridor, times: int) -> bool:
 
 
 async def test_who_is_relieved_finishes_what_is_in_hand(
-    taskbell: Corridor, roster: Handover
+    taskbell: Corridor, handover: Handover
 ) -> None:
     """The new worker works beside it at once; the slow message goes once, and so does the next."""
     taskbell.accounting.reply(Answer(delay=0.6))
     await taskbell.receive(taskbell.visit())
     await eventually(taskbell.is_accounting_told)
-    await roster.relieve(renewed(taskbell))
+    await handover.hand_over(renewed(taskbell))
     await taskbell.receive(taskbell.visit())
     await eventually(partial(is_told, taskbell, 2))
     assert sorted(await taskbell.states()) != ["sent", "sent"]
@@ -113,22 +113,24 @@ async def test_who_is_relieved_finishes_what_is_in_hand(
     assert len(taskbell.accounting.requests) == 2
 
 
-async def test_the_end_waits_for_who_was_relieved(taskbell: Corridor, roster: Handover) -> None:
+async def test_the_end_waits_for_who_was_replaced(taskbell: Corridor, handover: Handover) -> None:
     """A worker that is stopped right after a change settles what the old worker had in hand."""
     taskbell.accounting.reply(Answer(delay=0.6))
     await taskbell.receive(taskbell.visit())
     await eventually(taskbell.is_accounting_told)
-    await roster.relieve(renewed(taskbell))
-    await roster.close()
+    await handover.hand_over(renewed(taskbell))
+    await handover.close()
     [delivery] = await taskbell.deliveries()
     assert (delivery["state"], delivery["attempts"]) == ("sent", 1)
 
 
-async def test_nobody_goes_before_the_next_has_begun(taskbell: Corridor, roster: Handover) -> None:
+async def test_nobody_goes_before_the_next_has_begun(
+    taskbell: Corridor, handover: Handover
+) -> None:
     """The new worker takes its time to begin: meanwhile the old one does its work."""
     async with taskbell.pool.acquire() as connection, connection.transaction():
         await connection.execute("LOCK TABLE rulesets IN SHARE MODE")
-        relieving = asyncio.create_task(roster.relieve(renewed(taskbell)))
+        relieving = asyncio.create_task(handover.hand_over(renewed(taskbell)))
         await eventually(partial(is_held_up, taskbell.pool))
         await taskbell.receive(taskbell.visit())
         await eventually(taskbell.is_everything_sent)

@@ -145,12 +145,12 @@ async def test_a_worker_reads_the_address_as_the_web_does(
     credentials = f"taskbell:{quote(PASSWORD, safe='')}"
     url = f"unix://{credentials}@{quote(str(place / 's.sock'))}?db=3"
     settings = read_settings({"DATABASE_URL": database_url, "REDIS_URL": url})
-    roster, bell = Handover(settings, clock), Doorbell(url)
-    await roster.relieve(configured(folder))
+    handover, bell = Handover(settings, clock), Doorbell(url)
+    await handover.hand_over(configured(folder))
     await eventually(bell.has_worker)
     async with Redis(unix_socket_path=str(place / "s.sock"), db=3) as redis:
         assert await redis.keys("taskbell:*health*")
-    await roster.close()
+    await handover.close()
     await bell.close()
     server.stop()
 

@@ -420,9 +420,9 @@ async def test_two_processes_notice_it_by_themselves(
     environ = {"DATABASE_URL": database_url, "REDIS_URL": f"redis://127.0.0.1:{free_port()}"}
     both = [Handover(read_settings(environ), clock) for _ in range(2)]
     for one in both:
-        await one.relieve(taskbell.config)
+        await one.hand_over(taskbell.config)
     try:
-        first = [one._on_duty for one in both]
+        first = [one._current for one in both]
         await taskbell.switch("tell", Mode.TRIAL)
         await eventually(partial(are_relieved, both, first))
         await taskbell.receive(taskbell.visit())
@@ -436,7 +436,7 @@ async def test_two_processes_notice_it_by_themselves(
 
 
 def are_relieved(both: Sequence[Handover], first: Sequence[object]) -> bool:
-    return all(one._on_duty is not duty for one, duty in zip(both, first, strict=True))
+    return all(one._current is not duty for one, duty in zip(both, first, strict=True))
 
 
 async def is_skipped(taskbell: Corridor) -> bool:
