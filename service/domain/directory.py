@@ -36,7 +36,7 @@ class Directory:
     def filled(self, task: Task) -> Task:
         """The task with the directory's details of its people that their system did not report."""
         if not self.entries:
-            return as_told(task)
+            return as_reported(task)
         people = {name: self._filled(getattr(task, name)) for name in PEOPLE}
         assignees = tuple(self._one_filled(one) for one in task.assignees)
         return _with(task, people, assignees)
@@ -45,7 +45,7 @@ class Directory:
         return None if person is None else self._one_filled(person)
 
     def _one_filled(self, person: Person) -> Person:
-        told = _as_told(person)
+        told = _as_reported(person)
         known = self._entry(told)
         missing = {} if known is None else _missing(told, known)
         return replace(told, **missing, from_directory=tuple(missing)) if missing else told
@@ -75,12 +75,12 @@ class Directory:
 NOBODY = Directory()
 
 
-def as_told(task: Task) -> Task:
+def as_reported(task: Task) -> Task:
     """The task as its system reported it, without details from a directory."""
     if not any(one.from_directory for one in _people(task)):
         return task
-    people = {name: _none_or_told(getattr(task, name)) for name in PEOPLE}
-    return _with(task, people, tuple(_as_told(one) for one in task.assignees))
+    people = {name: _none_or_reported(getattr(task, name)) for name in PEOPLE}
+    return _with(task, people, tuple(_as_reported(one) for one in task.assignees))
 
 
 def _people(task: Task) -> Iterator[Person]:
@@ -95,11 +95,11 @@ def folded(text: str) -> str:
     return text.strip().casefold()
 
 
-def _none_or_told(person: Person | None) -> Person | None:
-    return None if person is None else _as_told(person)
+def _none_or_reported(person: Person | None) -> Person | None:
+    return None if person is None else _as_reported(person)
 
 
-def _as_told(person: Person) -> Person:
+def _as_reported(person: Person) -> Person:
     if not person.from_directory:
         return person
     return replace(person, from_directory=(), **dict.fromkeys(person.from_directory))

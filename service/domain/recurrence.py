@@ -32,7 +32,7 @@ _REMEMBERED = 20
 
 
 @dataclass(frozen=True, slots=True)
-class ToldCompletion:
+class ReportedCompletion:
     """A reported completion: the dates `to` which it moved the task, and when it became known.
 
     It is known once it was both observed and announced.
@@ -73,12 +73,12 @@ class AnnouncedCompletion:
 class ConfirmedCompletions:
     """The result of matching: the tasks that were `done`, as they were then.
 
-    `told` are all completions that are reported by now, `over` the receipts that are no longer
+    `reported` are all completions that are reported by now, `over` the receipts that are no longer
     pending.
     """
 
     done: Sequence[Task] = ()
-    told: Sequence[ToldCompletion] = ()
+    reported: Sequence[ReportedCompletion] = ()
     over: frozenset[int | None] = frozenset()
 
 
@@ -89,10 +89,10 @@ def moved(before: Task | None, after: Task | None, at: datetime) -> Move | None:
     return Move(at, before, after) if _is_later(_dates(before), _dates(after)) else None
 
 
-def hear(
-    said: Sequence[AnnouncedCompletion],
+def confirm_completions(
+    announced: Sequence[AnnouncedCompletion],
     moves: Sequence[Move],
-    told: Sequence[ToldCompletion],
+    reported: Sequence[ReportedCompletion],
     shown: Task,
     shown_at: datetime,
 ) -> ConfirmedCompletions:
@@ -101,24 +101,24 @@ def hear(
     A completion that was reported is not reported again. Its announcement is no longer pending,
     unless it may be about a completion that is not visible yet.
     """
-    done, now_told, over = list[Task](), list(told), set[int | None]()
-    for one in sorted(said, key=lambda each: each.at):
+    done, now_reported, over = list[Task](), list(reported), set[int | None]()
+    for one in sorted(announced, key=lambda each: each.at):
         recent = [move for move in reversed(moves) if move.at >= one.at - WINDOW]
         if one.task is None:
             found = _last(one, recent, _dates(shown), shown_at)
         else:
-            found = _target(one, one.task, recent, now_told)
+            found = _target(one, one.task, recent, now_reported)
         if found is None:
             continue
         to, move = found
-        if move is None or _is_told(move, to, now_told):
+        if move is None or _is_reported(move, to, now_reported):
             if one.task is not None or one.is_repeat:
                 over.add(one.receipt)
             continue
         done.append(replace(move.before, done=True, completed_at=min(one.at, move.at)))
-        now_told.append(ToldCompletion(max(one.at, move.at), to))
+        now_reported.append(ReportedCompletion(max(one.at, move.at), to))
         over.add(one.receipt)
-    return ConfirmedCompletions(done, now_told[-_REMEMBERED:], frozenset(over))
+    return ConfirmedCompletions(done, now_reported[-_REMEMBERED:], frozenset(over))
 
 
 def still_completed(then: Task, now: Task) -> Task | None:
@@ -132,15 +132,15 @@ def still_completed(then: Task, now: Task) -> Task | None:
     return replace(now, done=True, **gone)
 
 
-def was_told(told: Sequence[ToldCompletion], at: datetime) -> bool:
+def was_reported(reported: Sequence[ReportedCompletion], at: datetime) -> bool:
     """Whether a change announced at that time may be a completion that was reported."""
-    return any(one.at >= at - WINDOW for one in told)
+    return any(one.at >= at - WINDOW for one in reported)
 
 
 def is_same_completion(
     before: Task,
     after: Task,
-    told: Sequence[ToldCompletion],
+    reported: Sequence[ReportedCompletion],
     seen_at: datetime,
     *,
     is_announced: bool,
@@ -151,7 +151,7 @@ def is_same_completion(
     reports the time of completion, that decides; otherwise whether it was announced again, and how
     soon it was observed.
     """
-    last = told[-1] if told else None
+    last = reported[-1] if reported else None
     if last is None or last.to != _dates(before):
         return False
     done_at = after.completed_at
@@ -161,7 +161,10 @@ def is_same_completion(
 
 
 def _target(
-    one: AnnouncedCompletion, task: Task, recent: Sequence[Move], told: Sequence[ToldCompletion]
+    one: AnnouncedCompletion,
+    task: Task,
+    recent: Sequence[Move],
+    reported: Sequence[ReportedCompletion],
 ) -> tuple[Dates, Move | None] | None:
     """The dates to which this completion has moved the task, and the move; None if unknown.
 
@@ -172,7 +175,7 @@ def _target(
         for move in recent:
             if dates == move.to or _is_between(dates, move):
                 return dates, move
-        if any(past.to == dates for past in told):
+        if any(past.to == dates for past in reported):
             return dates, None
     return next(((move.to, move) for move in recent if _is_from(one, task, move)), None)
 
@@ -205,9 +208,9 @@ def _is_between(dates: Dates, move: Move) -> bool:
     return _is_later(_dates(move.before), dates) and _is_later(dates, move.to)
 
 
-def _is_told(move: Move, to: Dates, told: Sequence[ToldCompletion]) -> bool:
+def _is_reported(move: Move, to: Dates, reported: Sequence[ReportedCompletion]) -> bool:
     """Whether that completion was reported; if the task was observed as done, it was."""
-    return move.before.done or any(one.to == to and one.at >= move.at for one in told)
+    return move.before.done or any(one.to == to and one.at >= move.at for one in reported)
 
 
 def _dates(task: Task) -> Dates:

@@ -110,7 +110,7 @@ class Engine:
         await tx.lookups.ask(taken.to_reread, Cause.WEBHOOK, now)
         await tx.lookups.ask_again(taken.older, now)
         await self._save(tx, taken.changed, now)
-        await tx.tasks.forget_unseen(_unseen(known, taken.changed))
+        await tx.tasks.forget_placeholders(_placeholders(known, taken.changed))
         after = await self._follow(tx, taken.happened, now)
         return replace(after, unproven=tuple(taken.unproven))
 
@@ -123,15 +123,15 @@ class Engine:
             for signal in signals
             if known[signal.account, signal.task_id].present
         ]
-        await tx.tasks.forget_unseen(_unseen(known, {}))
+        await tx.tasks.forget_placeholders(_placeholders(known, {}))
         return await self._follow(tx, happened, now)
 
     async def fire_alarms(self, tx: Transaction, limit: int) -> tuple[int, Effects]:
         """Fire due alarms, of up to `limit` tasks of each account; returns the number of tasks."""
         now = self._clock.now()
-        awake = await self._awake(tx, now)
+        active = await self._active_accounts(tx, now)
         ids = {
-            name: alarm_set for name, alarm_set in self._alarm_clock.ids.items() if name in awake
+            name: alarm_set for name, alarm_set in self._alarm_clock.ids.items() if name in active
         }
         known = await tx.tasks.lock_due(ids, now, limit)
         if not known:
@@ -168,8 +168,8 @@ class Engine:
         fire now. A new alarm does not fire for a time before the activation.
         """
         now = self._clock.now()
-        awake = await self._awake(tx, now)
-        mine = {name: one for name, one in self._alarm_clock.alarm_sets.items() if name in awake}
+        active = await self._active_accounts(tx, now)
+        mine = {name: one for name, one in self._alarm_clock.alarm_sets.items() if name in active}
         old = await alarm_sets.outdated(tx.connection, mine)
         if old is None:
             return 0, Effects()
@@ -187,15 +187,15 @@ class Engine:
         Rules with `for` decide on the task as it is now, those with `settle` on the net change.
         """
         now = self._clock.now()
-        over = await tx.waits.over(await self._awake(tx, now), now, limit)
+        over = await tx.waits.over(await self._active_accounts(tx, now), now, limit)
         if not over:
             return 0, Effects()
         known = await tx.tasks.lock(over)
         waits = await tx.waits.take(list(known), now)
-        left = [self._left(wait, known[wait.key].present, now) for wait in waits]
+        left = [self._net_change(wait, known[wait.key].present, now) for wait in waits]
         return len(waits), Effects(await self._decider.settle(tx, left, now))
 
-    def _left(self, wait: Wait, current: Task | None, now: datetime) -> NetChange:
+    def _net_change(self, wait: Wait, current: Task | None, now: datetime) -> NetChange:
         if wait.rule in self._decider.lasting:
             return NetChange.lasted(wait, current, now)
         return NetChange.settled(wait, current, now)
@@ -203,7 +203,7 @@ class Engine:
     async def close_digests(self, tx: Transaction, limit: int) -> tuple[int, Effects]:
         """Let rules decide on digests whose collection period is over; returns how many."""
         now = self._clock.now()
-        over = await tx.digests.take(await self._awake(tx, now), now, limit)
+        over = await tx.digests.take(await self._active_accounts(tx, now), now, limit)
         if not over:
             return 0, Effects()
         return len(over), Effects(await self._decider.close(tx, over, now))
@@ -228,8 +228,8 @@ class Engine:
         if not self.schedules:
             return 0, Effects()
         now = self._clock.now()
-        awake = await self._awake(tx, now)
-        slots = {key: one for key, one in self.schedules.items() if key[1] in awake}
+        active = await self._active_accounts(tx, now)
+        slots = {key: one for key, one in self.schedules.items() if key[1] in active}
         slot = await tx.schedules.take(slots, now)
         if slot is None:
             return 0, Effects()
@@ -240,7 +240,7 @@ class Engine:
         lanes = await self._decider.fire(tx, slot.rule, events, chosen, now)
         return 1, Effects.of(lanes, events)
 
-    async def _awake(self, tx: Transaction, now: datetime) -> Collection[str]:
+    async def _active_accounts(self, tx: Transaction, now: datetime) -> Collection[str]:
         """The accounts whose timers may fire: their data is not outdated."""
         return self._zones.keys() - await tx.accounts.stale(self._zones.keys(), now)
 
@@ -276,5 +276,5 @@ class Engine:
         return groups
 
 
-def _unseen(known: Mapping[Key, TaskState], changed: Mapping[Key, TaskState]) -> list[Key]:
+def _placeholders(known: Mapping[Key, TaskState], changed: Mapping[Key, TaskState]) -> list[Key]:
     return [key for key, one in known.items() if one.observed_at is None and key not in changed]

@@ -11,7 +11,7 @@ from service.domain.recurrence import (
     AnnouncedCompletion,
     ConfirmedCompletions,
     Move,
-    hear,
+    confirm_completions,
     moved,
 )
 from service.engine.tracking import shown
@@ -48,7 +48,7 @@ class PendingAnnouncements:
             key = (look.account, look.task_id)
             is_said = Kind.COMPLETED in look.announced or key in waiting
             if is_said and look.task is not None and not look.task.done:
-                said[key] += _said(look, waiting.get(key, ()))
+                said[key] += _announced_completions(look, waiting.get(key, ()))
         moments = [one.at for each in said.values() for one in each]
         if not moments:
             return cls(waiting, {})
@@ -63,17 +63,17 @@ class PendingAnnouncements:
             return look
         return replace(look, announced=look.announced | {one.kind for one in waiting})
 
-    def heard(self, look: Observation, last: TaskState) -> ConfirmedCompletions:
+    def confirmed(self, look: Observation, last: TaskState) -> ConfirmedCompletions:
         """Announced completions of a recurring task that this observation confirms."""
         key = (look.account, look.task_id)
         if look.task is None or look.task.done or key not in self._moves:
             return _NOTHING
-        said = _said(look, self._waiting.get(key, ()))
+        said = _announced_completions(look, self._waiting.get(key, ()))
         moves = self._moves_until(look, last)
-        return hear(said, moves, last.told, look.task, look.observed_at)
+        return confirm_completions(said, moves, last.told, look.task, look.observed_at)
 
     def take(
-        self, look: Observation, last: TaskState, heard: ConfirmedCompletions
+        self, look: Observation, last: TaskState, confirmed: ConfirmedCompletions
     ) -> frozenset[Kind]:
         """Process an observation; returns the changes that it announces and does not show."""
         key = (look.account, look.task_id)
@@ -82,12 +82,12 @@ class PendingAnnouncements:
         seen, waiting = shown(look), self._waiting.get(key, ())
         # What was pushed may be of before; the reading that is under way shows what is.
         proven = frozenset() if look.pushed else seen
-        over = [one for one in waiting if one.kind in proven or _is_over(one, heard)]
+        over = [one for one in waiting if one.kind in proven or _is_over(one, confirmed)]
         self.over += over
         self._waiting[key] = [one for one in waiting if one not in over]
         if key in self._moves:
             self._moves[key] = self._moves_until(look, last)
-        return look.announced - (seen | {Kind.COMPLETED} if None in heard.over else seen)
+        return look.announced - (seen | {Kind.COMPLETED} if None in confirmed.over else seen)
 
     def _moves_until(self, look: Observation, last: TaskState) -> Sequence[Move]:
         """The moves of a task's date up to this observation."""
@@ -96,7 +96,9 @@ class PendingAnnouncements:
         return before if move is None else [*before, move]
 
 
-def _said(look: Observation, waiting: Iterable[Announcement]) -> list[AnnouncedCompletion]:
+def _announced_completions(
+    look: Observation, waiting: Iterable[Announcement]
+) -> list[AnnouncedCompletion]:
     """The announced completions of a task, including one announced by the observation itself."""
     said = [
         AnnouncedCompletion(one.at, one.task, one.is_repeat, one.receipt)
@@ -107,8 +109,8 @@ def _said(look: Observation, waiting: Iterable[Announcement]) -> list[AnnouncedC
     return [*said, AnnouncedCompletion(look.observed_at, look.task)] if is_own else said
 
 
-def _is_over(one: Announcement, heard: ConfirmedCompletions) -> bool:
-    return one.kind is Kind.COMPLETED and one.receipt in heard.over
+def _is_over(one: Announcement, confirmed: ConfirmedCompletions) -> bool:
+    return one.kind is Kind.COMPLETED and one.receipt in confirmed.over
 
 
 def _moves(events: Iterable[Event]) -> list[Move]:

@@ -10,7 +10,7 @@ from service.domain.directory import Directory
 from service.domain.model import Kind, Observation
 from service.engine.announced import PendingAnnouncements
 from service.engine.effects import UnconfirmedChange
-from service.engine.new_events import EventFactory, of_look
+from service.engine.new_events import EventFactory, of_observation
 from service.engine.tracking import (
     counts_from,
     has_version_conflict,
@@ -80,15 +80,15 @@ class Intake:
             own = on_its_day(
                 last, with_known_fields(last, one, self.people), self.zones[one.account]
             )
-            look, heard = announced.of(own), announced.heard(own, last)
+            look, confirmed = announced.of(own), announced.confirmed(own, last)
             state = states[look.account]
             if needs_reread(last, look, state):
                 taken.to_reread.append(key)
                 taken.doubt(place, own, last)
             elif has_version_conflict(last, look):
                 taken.older[key] = counts_from(last, now)
-            elif step := track(last, look, state, self.dates[look.account], now, heard):
+            elif step := track(last, look, state, self.dates[look.account], now, confirmed):
                 taken.changed[key] = step.known
-                taken.happened.append(of_look(look, last, step.transitions, ours.get(key)))
-                taken.expect(place, own, announced.take(own, last, heard))
+                taken.happened.append(of_observation(look, last, step.transitions, ours.get(key)))
+                taken.expect(place, own, announced.take(own, last, confirmed))
         return taken

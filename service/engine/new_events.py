@@ -19,7 +19,7 @@ EventFactory: TypeAlias = Callable[[int], Event]
 """Makes the event, given its id."""
 
 
-def of_look(
+def of_observation(
     look: Observation,
     last: TaskState,
     transitions: Iterable[Transition],

@@ -65,7 +65,7 @@ class TaskRepository(Protocol):
     async def save(self, updates: Sequence[TaskUpdate]) -> None:
         """Store the new states of locked tasks, with their next alarms and alarm sets."""
 
-    async def forget_unseen(self, keys: Sequence[Key]) -> None:
+    async def forget_placeholders(self, keys: Sequence[Key]) -> None:
         """Remove the rows that `lock` inserted for unknown tasks that are not saved."""
 
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from service.domain.alarms import AnnouncedUntil, WatchedDates
 from service.domain.days import Calendar
 from service.domain.diff import Transition, diff
-from service.domain.directory import NOBODY, Directory, as_told
+from service.domain.directory import NOBODY, Directory, as_reported
 from service.domain.model import DAYS, Cause, Kind, Observation, Task
 from service.domain.people import is_same, recognised
 from service.domain.recurrence import ConfirmedCompletions, is_same_completion
@@ -24,7 +24,7 @@ from service.store.tasks import TaskState
 
 # How far its times may be ahead, if they are read in another zone than they were written in.
 _ZONES_DIFFER = timedelta(days=1)
-_NOTHING_HEARD = ConfirmedCompletions()
+_NOTHING_CONFIRMED = ConfirmedCompletions()
 # How long after a change was seen a copy of the system's database may still show what was before.
 _LAG = timedelta(minutes=3)
 
@@ -43,20 +43,20 @@ def track(
     account: AccountState,
     dates: WatchedDates,
     now: datetime,
-    heard: ConfirmedCompletions = _NOTHING_HEARD,
+    confirmed: ConfirmedCompletions = _NOTHING_CONFIRMED,
 ) -> Tracked | None:
     """Process one observation; None if it is stale.
 
     `dates` are the dates that alarms count from. For a task that is imported silently, past alarms
-    count as announced, and so do all alarms that count from a past date. `heard` are completions of
-    a recurring task, which is open again in this observation.
+    count as announced, and so do all alarms that count from a past date. `confirmed` are
+    completions of a recurring task, which is open again in this observation.
     """
     if is_stale(known, seen):
         return None
     before = known.present
     if before is None and seen.task is None:
         return Tracked(_still_gone(known, seen, now), [])
-    done = [Transition(Kind.COMPLETED, ("done",), one) for one in heard.done]
+    done = [Transition(Kind.COMPLETED, ("done",), one) for one in confirmed.done]
     transitions = [*done, *_untold(known, seen, diff(before, seen.task, known.task))]
     if known.task is None:
         transitions = [one for one in transitions if is_news(one.kind, seen, account)]
@@ -73,7 +73,7 @@ def track(
             announced_until=_announced_until(known, seen, dates, now, silent=is_taken_up),
             alarm_set=known.alarm_set,
             unread=seen.unread,
-            told=heard.told or known.told,
+            told=confirmed.reported or known.told,
         ),
         transitions,
     )
@@ -119,7 +119,9 @@ def with_known_fields(
     """
     if seen.task is None:
         return seen
-    task = seen.task if known.task is None else _recognised(as_told(known.task), seen, seen.task)
+    task = (
+        seen.task if known.task is None else _recognised(as_reported(known.task), seen, seen.task)
+    )
     task = people.filled(task)
     return seen if task is seen.task else replace(seen, task=task)
 

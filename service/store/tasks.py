@@ -10,7 +10,7 @@ import orjson
 
 from service.domain.alarms import AnnouncedUntil
 from service.domain.model import JSON_OPTIONS, Task
-from service.domain.recurrence import ToldCompletion
+from service.domain.recurrence import ReportedCompletion
 from service.store import Connection, Pool, column, read_through, task_words
 
 Key: TypeAlias = tuple[str, str]
@@ -44,7 +44,7 @@ class TaskState:
     announced_until: AnnouncedUntil = field(default_factory=dict)
     alarm_set: str | None = None
     unread: Mapping[str, str] = field(default_factory=dict)
-    told: Sequence[ToldCompletion] = ()
+    told: Sequence[ReportedCompletion] = ()
 
     @property
     def present(self) -> Task | None:
@@ -190,7 +190,7 @@ class PostgresTasks:
             column([one.next_alarm for one in updates]),
             column([one.alarm_set for one in updates]),
             column([_json(one.known.unread) if one.known.unread else None for one in updates]),
-            column([_told_json(one.known.told) for one in updates]),
+            column([_reported_json(one.known.told) for one in updates]),
         )
         texts = dict(self._new_texts(updates))
         if texts:
@@ -205,7 +205,7 @@ class PostgresTasks:
                 if text is not None and text != task_words.text_of(before):
                     yield one.key, text
 
-    async def forget_unseen(self, keys: Sequence[Key]) -> None:
+    async def forget_placeholders(self, keys: Sequence[Key]) -> None:
         if not keys:
             return
         await self._connection.execute(
@@ -301,17 +301,17 @@ def _json(value: object) -> str:
     return orjson.dumps(value, option=JSON_OPTIONS).decode()
 
 
-def _told_json(told: Sequence[ToldCompletion]) -> str | None:
+def _reported_json(told: Sequence[ReportedCompletion]) -> str | None:
     if not told:
         return None
     return _json([(one.at, *one.to) for one in told])
 
 
-def _read_told(text: str | None) -> Sequence[ToldCompletion]:
+def _read_reported(text: str | None) -> Sequence[ReportedCompletion]:
     if text is None:
         return ()
     rows = [[at and datetime.fromisoformat(at) for at in row] for row in orjson.loads(text)]
-    return tuple(ToldCompletion(at, (due, start)) for at, due, start in rows)
+    return tuple(ReportedCompletion(at, (due, start)) for at, due, start in rows)
 
 
 def _partly(row: asyncpg.Record, fields: Collection[str]) -> Task:
@@ -337,5 +337,5 @@ def known_from(row: asyncpg.Record) -> TaskState:
         announced_until=announced_until,
         alarm_set=row["watch"],
         unread=orjson.loads(row["unread"]) if row["unread"] else {},
-        told=_read_told(row["told"]),
+        told=_read_reported(row["told"]),
     )

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from service.domain.recurrence import ToldCompletion
+from service.domain.recurrence import ReportedCompletion
 from service.store.tasks import Key, TaskState, TaskUpdate
 from tests.conformance.storages import LONDON, PARIS, WATCH, Storage, key_of
 from tests.harness.tasks import SMITH, START, task
@@ -41,7 +41,7 @@ async def test_what_is_saved_is_known(storage: Storage) -> None:
         fingerprint=b"0123456789abcdef",
         announced_until={"due": START + HOUR},
         unread={"due_date": "soon"},
-        told=(ToldCompletion(START, (START + HOUR, None)),),
+        told=(ReportedCompletion(START, (START + HOUR, None)),),
     )
     key = (LONDON, "T1")
     await storage.tx.tasks.lock([key])
@@ -102,7 +102,7 @@ async def test_what_was_locked_and_never_seen_is_forgotten(storage: Storage) -> 
     await storage.know(task())
     keys = [key_of(task()), NOBODY]
     await storage.tx.tasks.lock(keys)
-    await storage.tx.tasks.forget_unseen(keys)
+    await storage.tx.tasks.forget_placeholders(keys)
     assert (await storage.tx.tasks.lock(keys))[key_of(task())].task == task()
     assert await storage.tx.tasks.present(keys) == {key_of(task()): task()}
 

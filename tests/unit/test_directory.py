@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from service.domain.diff import diff
-from service.domain.directory import Directory, as_told
+from service.domain.directory import Directory, as_reported
 from service.domain.model import Kind, Person, Task
 
 BO = Person(name="Bo Reed", email="bo@x.test")
@@ -41,7 +41,7 @@ def test_whom_an_entry_is_about(told: Person, email: str | None) -> None:
     filled = FIRM.filled(task)
     people = (filled.assignee, *filled.assignees, filled.author)
     assert {one.email for one in people if one} == {email}
-    assert as_told(filled) == task
+    assert as_reported(filled) == task
     assert Directory().filled(filled) == task
 
 
@@ -50,7 +50,7 @@ def test_what_was_filled_in_is_stored_as_such() -> None:
     task = FIRM.filled(Task("T1", "sales", "rolodex", completed_by=Person(id="7")))
     stored = Task.from_json(task.to_json())
     assert stored == task
-    assert as_told(stored).completed_by == Person(id="7")
+    assert as_reported(stored).completed_by == Person(id="7")
 
 
 def test_another_address_in_the_directory_is_no_event() -> None:

@@ -14,11 +14,11 @@ from service.domain.recurrence import (
     AnnouncedCompletion,
     ConfirmedCompletions,
     Move,
-    ToldCompletion,
-    hear,
+    ReportedCompletion,
+    confirm_completions,
     is_same_completion,
     moved,
-    was_told,
+    was_reported,
 )
 from tests.harness.tasks import START, task
 
@@ -37,10 +37,10 @@ def move(before: int, after: int, at: datetime = START) -> Move:
     return found
 
 
-def weeks(heard: ConfirmedCompletions) -> list[int]:
+def weeks(confirmed: ConfirmedCompletions) -> list[int]:
     """Which of the weekly tasks were done."""
-    assert all(one.done for one in heard.done)
-    return [(one.due - START).days // 7 for one in heard.done if one.due is not None]
+    assert all(one.done for one in confirmed.done)
+    return [(one.due - START).days // 7 for one in confirmed.done if one.due is not None]
 
 
 def said(
@@ -70,22 +70,22 @@ def test_each_date_is_moved_to_once(announced: list[int], data: st.DataObject) -
     """Whatever is announced in whatever order, and however the moves were seen: one for each."""
     stops = [1, *sorted(data.draw(st.sets(st.integers(2, 5)))), 6]
     moves = [move(*pair) for pair in pairwise(stops)]
-    told: Sequence[ToldCompletion] = ()
+    reported: Sequence[ReportedCompletion] = ()
     count = 0
     for receipt, week in enumerate(announced):
-        heard = hear([said(week, receipt)], moves, told, due(6), NOW)
-        assert heard.over == {receipt}
-        told, count = heard.told, count + len(heard.done)
+        confirmed = confirm_completions([said(week, receipt)], moves, reported, due(6), NOW)
+        assert confirmed.over == {receipt}
+        reported, count = confirmed.reported, count + len(confirmed.done)
     assert count == len(set(announced))
 
 
 def test_a_webhook_that_shows_the_task_as_it_was_done() -> None:
     """It is about the move from there."""
-    heard = hear(
+    confirmed = confirm_completions(
         [AnnouncedCompletion(START, due(1, done=True))], [move(1, 2), move(2, 3)], (), due(3), NOW
     )
-    assert weeks(heard) == [1]
-    assert [one.to for one in heard.told] == [move(1, 2).to]
+    assert weeks(confirmed) == [1]
+    assert [one.to for one in confirmed.reported] == [move(1, 2).to]
 
 
 def test_a_task_that_was_opened_again_and_put_off() -> None:
@@ -94,59 +94,59 @@ def test_a_task_that_was_opened_again_and_put_off() -> None:
     done = replace(due(1, done=True), updated_at=START)
     late = AnnouncedCompletion(START + 2 * MINUTE, done)
     found = [Move(START + MINUTE, due(1), put_off)]
-    assert weeks(hear([late], found, (), due(2), NOW)) == []
+    assert weeks(confirm_completions([late], found, (), due(2), NOW)) == []
     early = replace(late, at=START)
-    assert weeks(hear([early], found, (), due(2), NOW)) == [1]
+    assert weeks(confirm_completions([early], found, (), due(2), NOW)) == [1]
 
 
 def test_an_id_alone_waits_for_what_the_system_shows() -> None:
     """A task that was put off a minute before may be done, and only shown as open for a while."""
     earlier = [move(1, 2, START - MINUTE)]
     one = AnnouncedCompletion(START)
-    for seconds, told in ((0, []), (19, []), (20, [1])):
+    for seconds, reported in ((0, []), (19, []), (20, [1])):
         at = START + timedelta(seconds=seconds)
-        assert weeks(hear([one], earlier, (), due(2), at)) == told
+        assert weeks(confirm_completions([one], earlier, (), due(2), at)) == reported
     together = [move(1, 2, START - timedelta(seconds=3))]
-    assert weeks(hear([one], together, (), due(2), START)) == [1]
+    assert weeks(confirm_completions([one], together, (), due(2), START)) == [1]
 
 
 def test_an_id_alone_is_about_the_last_move() -> None:
     """And only if the task has stayed there."""
     moves = [move(1, 2), move(2, 3)]
-    assert weeks(hear([said()], moves, (), due(3), NOW)) == [2]
-    assert weeks(hear([said()], moves, (), due(2), NOW)) == []
+    assert weeks(confirm_completions([said()], moves, (), due(3), NOW)) == [2]
+    assert weeks(confirm_completions([said()], moves, (), due(2), NOW)) == []
 
 
 def test_one_move_is_one_completion() -> None:
     """Of two with an id alone the second waits, unless it is known to be a repetition."""
     again = said(receipt=2)
-    heard = hear([again, said()], [move(1, 2)], (), due(2), NOW)
-    assert (weeks(heard), set(heard.over)) == ([1], {1})
+    confirmed = confirm_completions([again, said()], [move(1, 2)], (), due(2), NOW)
+    assert (weeks(confirmed), set(confirmed.over)) == ([1], {1})
     repeated = said(receipt=2, is_repeat=True)
-    heard = hear([repeated], [move(1, 2)], heard.told, due(2), NOW)
-    assert (weeks(heard), set(heard.over)) == ([], {2})
+    confirmed = confirm_completions([repeated], [move(1, 2)], confirmed.reported, due(2), NOW)
+    assert (weeks(confirmed), set(confirmed.over)) == ([], {2})
 
 
 def test_what_moved_more_than_an_hour_before_is_not_meant() -> None:
     """Somebody had put the task off long before it was announced."""
     early = move(1, 2, START - timedelta(hours=2))
     for one in (said(), said(2)):
-        heard = hear([one], [early], (), due(2), NOW)
-        assert (weeks(heard), set(heard.over)) == ([], set())
+        confirmed = confirm_completions([one], [early], (), due(2), NOW)
+        assert (weeks(confirmed), set(confirmed.over)) == ([], set())
 
 
 def test_what_was_seen_done_is_told() -> None:
     """The task was seen to be done, and then open again with a later date."""
     found = moved(due(1, done=True), due(2), START)
     assert found is not None
-    heard = hear([said(2)], [found], (), due(2), NOW)
-    assert (weeks(heard), set(heard.over)) == ([], {1})
+    confirmed = confirm_completions([said(2)], [found], (), due(2), NOW)
+    assert (weeks(confirmed), set(confirmed.over)) == ([], {1})
 
 
 def test_a_date_that_is_reached_again_later() -> None:
     """The date was set back, and moved on again with another completion."""
-    told = [ToldCompletion(START - 5 * MINUTE, move(1, 2).to)]
-    assert weeks(hear([said(2)], [move(1, 2)], told, due(2), NOW)) == [1]
+    reported = [ReportedCompletion(START - 5 * MINUTE, move(1, 2).to)]
+    assert weeks(confirm_completions([said(2)], [move(1, 2)], reported, due(2), NOW)) == [1]
 
 
 @pytest.mark.parametrize(
@@ -156,18 +156,18 @@ def test_a_task_that_is_done_where_it_was_moved_to(
     seconds: int, *, is_announced: bool, same: bool
 ) -> None:
     """Soon it is the same completion, unless it is announced anew; later it is another one."""
-    told = [ToldCompletion(START, move(1, 2).to)]
+    reported = [ReportedCompletion(START, move(1, 2).to)]
     at = START + timedelta(seconds=seconds)
     undated = due(2, done=True)
     dated = task(due=undated.due, done=True, completed_at=at)
     for seen in (undated, dated):
-        assert is_same_completion(due(2), seen, told, at, is_announced=is_announced) is same
-    assert not is_same_completion(due(3), undated, told, START, is_announced=False)
+        assert is_same_completion(due(2), seen, reported, at, is_announced=is_announced) is same
+    assert not is_same_completion(due(3), undated, reported, START, is_announced=False)
 
 
 def test_what_was_told_answers_an_announcement_for_an_hour() -> None:
     """A receipt does not say that nothing came of it."""
-    told = [ToldCompletion(START, move(1, 2).to)]
-    assert was_told(told, START + timedelta(minutes=59))
-    assert not was_told(told, START + timedelta(minutes=61))
-    assert not was_told((), START)
+    reported = [ReportedCompletion(START, move(1, 2).to)]
+    assert was_reported(reported, START + timedelta(minutes=59))
+    assert not was_reported(reported, START + timedelta(minutes=61))
+    assert not was_reported((), START)

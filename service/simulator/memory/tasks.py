@@ -60,7 +60,7 @@ class MemoryTasks:
             if one.next_alarm is not None:
                 heappush(self._alarms, (one.next_alarm, one.key))
 
-    async def forget_unseen(self, keys: Sequence[Key]) -> None:
+    async def forget_placeholders(self, keys: Sequence[Key]) -> None:
         for key in keys:
             if (known := self._known.get(key)) is not None and known.task is None:
                 del self._known[key]
