@@ -120,7 +120,7 @@ class Lookups:
         """Read held tasks at once if the number of missing tasks is no longer unusual."""
         account = self._account
         if await absences.any_held(self._pool, account) and not await self._are_many():
-            await absences.hurry(self._pool, account, self._clock.now())
+            await absences.read_held_now(self._pool, account, self._clock.now())
 
     async def _are_many(self) -> bool:
         account = self._account
@@ -183,7 +183,7 @@ class Lookups:
                 seen |= heard
             pause = retry.ANNOUNCED.after(lookup.looks + 1)
             if left and pause is not None:
-                await lookups.look_again(connection, lookup, self._clock.now() + pause)
+                await lookups.read_again(connection, lookup, self._clock.now() + pause)
             elif await lookups.done(connection, lookup):
                 await self._end(connection, lookup, answer, left)
         return self._engine.after_commit(seen)

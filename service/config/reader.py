@@ -110,15 +110,15 @@ class Reader:
         )
         accounts = {name: _in_zone(one, root.timezone) for name, one in accounts.items()}
         self._problems += [*account_names(root.accounts), *channel_names(root.channels)]
-        self._problems += _open_doors(accounts.values())
-        self._problems += _misgivings(channels.values())
+        self._problems += _unsigned_webhooks(accounts.values())
+        self._problems += _channel_warnings(channels.values())
         people = self._noted(read_people(root.people))
         users = self._noted(read_users(root.users))
         given = given_by(root.people)
         offered = replace(
             reach(root.accounts, root.channels, self._unread, given), has_page=self._has_page
         )
-        self._problems += _seen_twice(offered)
+        self._problems += _duplicate_accounts(offered)
         operator = self._operator(root, offered)
         rules = self._rules(root, written, offered)
         trials = self._trials(root, rules)
@@ -235,7 +235,7 @@ def _calendar(raw: Mapping[str, Any], default: ZoneInfo) -> Calendar:
         return Calendar(default)
 
 
-def _open_doors(accounts: Iterable[Account]) -> Iterable[Issue]:
+def _unsigned_webhooks(accounts: Iterable[Account]) -> Iterable[Issue]:
     for account in accounts:
         if account.webhook is not None and not account.webhook.is_signed:
             message = f"anyone on this machine can send webhooks to /hooks/{account.name}"
@@ -244,14 +244,14 @@ def _open_doors(accounts: Iterable[Account]) -> Iterable[Issue]:
             yield Issue(path, message, hint, severity=Severity.WARNING)
 
 
-def _misgivings(channels: Iterable[ChannelOptions]) -> Iterable[Issue]:
+def _channel_warnings(channels: Iterable[ChannelOptions]) -> Iterable[Issue]:
     """The warnings of channels, with their places in the whole configuration."""
     for channel in channels:
         for one in channel.warnings():
             yield replace(one, path=("channels", channel.name, *one.path))
 
 
-def _seen_twice(offered: Capabilities) -> Iterable[Issue]:
+def _duplicate_accounts(offered: Capabilities) -> Iterable[Issue]:
     """Warnings about accounts that read the same tasks as an earlier one."""
     first: dict[str, str] = {}
     for name in offered.accounts:

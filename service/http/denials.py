@@ -78,7 +78,7 @@ def _is_no(answer: Any, levels: int, *, of_messages: bool = False) -> bool:
     if not isinstance(answer, dict):
         return False
     part = {_plain(name): value for name, value in answer.items()}
-    return _says_no(part, of_messages=of_messages) or any(
+    return _is_denial(part, of_messages=of_messages) or any(
         _is_no(part[name], levels - 1, of_messages=name in _OF_MESSAGES)
         for name in _ENVELOPES & part.keys()
     )
@@ -89,7 +89,7 @@ def _plain(name: Any) -> str:
     return _BETWEEN_WORDS.sub("", str(name)).casefold().removeprefix("is")
 
 
-def _says_no(part: Mapping[str, Any], *, of_messages: bool) -> bool:
+def _is_denial(part: Mapping[str, Any], *, of_messages: bool) -> bool:
     if any(flag(part[name]) is False for name in _ANSWERED & part.keys()):
         return True
     if any(_is_something(part.get(name)) for name in _WRONG):
@@ -97,10 +97,10 @@ def _says_no(part: Mapping[str, Any], *, of_messages: bool) -> bool:
     # What has an id and is no message is the task, and this is how it stands.
     if part.keys() & _IDS and not of_messages:
         return False
-    return _was_told_to_nobody(part) or _names_a_failure(part) or _is_refusal(part)
+    return _reached_nobody(part) or _names_a_failure(part) or _is_refusal(part)
 
 
-def _was_told_to_nobody(part: Mapping[str, Any]) -> bool:
+def _reached_nobody(part: Mapping[str, Any]) -> bool:
     if any(_is_none_of(part[name]) for name in _TOLD & part.keys()):
         return True
     others = (_ANSWERED | _TOLD | _STATES) & part.keys()

@@ -48,7 +48,7 @@ async def settle(pool: Pool, settlements: Sequence[AttemptResult], now: datetime
         await _log(connection, settlements, {row["id"] for row in rows})
         failed = [row["id"] for row in rows if row["state"] == State.FAILED]
         await fallback.plan(connection, failed, now)
-        await lookups.ask_back(connection, _written(settlements), now)
+        await lookups.request_read_back(connection, _written(settlements), now)
 
 
 async def _record(

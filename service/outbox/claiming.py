@@ -212,7 +212,7 @@ def _candidate(row: asyncpg.Record) -> Candidate:
         rule=row["rule"],
         channel=row["channel"],
         target=row["target"],
-        told=partial(_told, row),
+        decided_task=partial(_decided_task, row),
         once_key=row["once_key"],
         expires_at=row["expires_at"],
         approver=row["approver"] if row["approved_by"] is None else None,
@@ -235,7 +235,7 @@ def _was_kept_waiting(row: asyncpg.Record) -> bool:
     return row["unread_since"] is not None or (is_held_back and row["state"] == State.HELD)
 
 
-def _told(row: asyncpg.Record) -> Task | None:
+def _decided_task(row: asyncpg.Record) -> Task | None:
     """The single task that a delivery is about, as it was at its event."""
     return read_task(row["after"] or row["before"]) if row["task"] else None
 
@@ -256,7 +256,7 @@ def _reaches_customer(row: asyncpg.Record) -> bool:
         return False
     if row["tells_of"] is not None or row["channel"] == "customer":
         return True
-    return recipients.reaches_customer(_told(row), row["channel"], row["target"])
+    return recipients.reaches_customer(_decided_task(row), row["channel"], row["target"])
 
 
 def _is_repeated(row: asyncpg.Record) -> bool:

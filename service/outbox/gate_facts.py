@@ -32,7 +32,7 @@ async def read(
     floods = await storms.counted(connection, candidates, rules.storm, now)
     is_for_customers = any(one.reaches_customer for one in candidates)
     on_hold = await holds.still_on(connection, now) if is_for_customers else []
-    telling = await visits.telling(connection, candidates)
+    announcements = await visits.announcements(connection, candidates)
     return GateFacts(
         now=now,
         rules=rules,
@@ -40,9 +40,9 @@ async def read(
         silences=silences,
         present=present.get,
         muting=muting.get,
-        told=telling.told.get,
+        announcement=announcements.last.get,
         floods=floods,
-        being_told=telling.under_way,
+        being_announced=announcements.under_way,
         holds=on_hold,
         overrides=overrides,
     )

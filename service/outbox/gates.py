@@ -21,7 +21,7 @@ from service.rules import Ruleset, mutes, recipients
 from service.rules.planning import is_instead
 from service.rules.revision import NO_LONGER_NEEDED
 from service.rules.rule import trial_only
-from service.rules.visits import Told, Visit
+from service.rules.visits import Visit, VisitAnnouncement
 from service.store.tasks import Key
 
 UNTIL_IS_TRUE = f"cancelled: {NO_LONGER_NEEDED}"
@@ -31,7 +31,7 @@ UNTIL_IS_TRUE = f"cancelled: {NO_LONGER_NEEDED}"
 class Candidate:
     """A delivery that is due. Times are UTC.
 
-    - `told`: returns the single task that it is about, as it was when the rule decided
+    - `decided_task`: returns the single task that it is about, as it was when the rule decided
     - `approver`, `approve_by`: who still has to approve it, and until when
     - `is_exempt`: exempt from most gates, because it updates a message, requests an approval, goes
       to the operator, or was requested by a person
@@ -46,7 +46,7 @@ class Candidate:
     rule: str
     channel: str
     target: str
-    told: Callable[[], Task | None]
+    decided_task: Callable[[], Task | None]
     once_key: str = ""
     expires_at: datetime | None = None
     approver: str | None = None
@@ -62,7 +62,7 @@ class Candidate:
     at_once: bool = False
 
     @property
-    def is_told_once(self) -> bool:
+    def is_sent_once(self) -> bool:
         return self.visit is not None and not self.even_if_told and not self.is_exempt
 
 
@@ -89,9 +89,9 @@ class GateFacts:
     - `present`: a task as it is now
     - `holds`: the holds of customer messages
     - `muting`: the rule and the title of the task that mute a key
-    - `told`: the last message that a customer got about a visit
+    - `announcement`: the last message that a customer got about a visit
     - `floods`: the numbers of messages by storm group
-    - `being_told`: visits about which a message is being sent
+    - `being_announced`: visits about which a message is being sent
     - `overrides`: of rules, by their ids; the `rules` may not know of them yet
     """
 
@@ -101,9 +101,9 @@ class GateFacts:
     silences: Sequence[Silence]
     present: Callable[[Key], Task | None]
     muting: Callable[[str], tuple[str, str] | None]
-    told: Callable[[str], Told | None]
+    announcement: Callable[[str], VisitAnnouncement | None]
     floods: StormCounts
-    being_told: frozenset[str] = frozenset()
+    being_announced: frozenset[str] = frozenset()
     holds: Sequence[Hold] = ()
     overrides: Mapping[str, Override] = field(default_factory=dict)
 
@@ -199,7 +199,7 @@ def _is_silenced(one: Candidate, facts: GateFacts) -> Stop | None:
         return None
     account, _ = one.key
     found = covering(
-        facts.silences, one.rule, one.channel, one.target, account, one.told(), facts.now
+        facts.silences, one.rule, one.channel, one.target, account, one.decided_task(), facts.now
     )
     return None if found is None else Stop(State.SKIPPED, found.refusal, silence=found.id)
 
@@ -209,7 +209,7 @@ def _is_muted(one: Candidate, facts: GateFacts) -> Stop | None:
     return None if muting is None else _skipped(mutes.refusal(*muting))
 
 
-def _has_nobody_to_tell(one: Candidate, facts: GateFacts) -> Stop | None:
+def _has_no_recipient(one: Candidate, facts: GateFacts) -> Stop | None:
     if one.channel != recipients.EMPLOYEE:
         return None
     return _skipped(recipients.employee_refusal(facts.present(one.key), one.channel))
@@ -265,29 +265,29 @@ def _rising(flood: StormScope, count: int, facts: GateFacts) -> str | None:
     return guard.refusal(flood, count, usual)
 
 
-def _tells_what_is_told(candidates: Sequence[Candidate], facts: GateFacts) -> Stops:
+def _repeats_an_announcement(candidates: Sequence[Candidate], facts: GateFacts) -> Stops:
     """Of several messages about the same visit one is sent; the others wait for its result."""
     found: Stops = {}
     first: dict[str, int] = {}
     for one in candidates:
-        if one.visit is not None and not one.is_told_once:
+        if one.visit is not None and not one.is_sent_once:
             first[one.visit.key] = one.id
     for one in candidates:
-        if one.visit is None or not one.is_told_once:
+        if one.visit is None or not one.is_sent_once:
             continue
         is_first = first.setdefault(one.visit.key, one.id) == one.id
-        if not is_first or one.visit.key in facts.being_told:
+        if not is_first or one.visit.key in facts.being_announced:
             found[one.id] = Stop(State.PLANNED, None, facts.now)
-        elif (reason := _told_before(one, one.visit, facts)) is not None:
+        elif (reason := _announced_before(one, one.visit, facts)) is not None:
             found[one.id] = Stop(State.SKIPPED, reason)
     return found
 
 
-def _told_before(one: Candidate, visit: Visit, facts: GateFacts) -> str | None:
-    told = facts.told(visit.key)
-    if told is None or not told.is_of(visit):
+def _announced_before(one: Candidate, visit: Visit, facts: GateFacts) -> str | None:
+    announcement = facts.announcement(visit.key)
+    if announcement is None or not announcement.is_of(visit):
         return None
-    return told.reason(one.target, one.key[0])
+    return announcement.reason(one.target, one.key[0])
 
 
 def _skipped(reason: str | None) -> Stop | None:
@@ -307,8 +307,8 @@ GATES: tuple[Gate, ...] = (
     _is_on_trial,
     _is_silenced,
     _is_muted,
-    _has_nobody_to_tell,
+    _has_no_recipient,
     _is_on_hold,
 )
 GATES_OF_EXCUSED: tuple[Gate, ...] = (_is_too_late, _is_on_trial)
-GATES_OF_SEVERAL: tuple[GateOfSeveral, ...] = (_is_in_a_storm, _tells_what_is_told)
+GATES_OF_SEVERAL: tuple[GateOfSeveral, ...] = (_is_in_a_storm, _repeats_an_announcement)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from service.outbox.gates import Candidate
-from service.rules.visits import Told, Visit
+from service.rules.visits import Visit, VisitAnnouncement
 from service.store import Connection, Pool
 
 # SQL condition for a delivery: another one about the same visit is being sent.
@@ -23,18 +23,20 @@ IS_BEING_TOLD = """
 
 @dataclass(frozen=True, slots=True)
 class VisitAnnouncements:
-    """The last message about each visit (`told`), and visits with a message `under_way`; by key."""
+    """The last message about each visit, and the visits with a message `under_way`; by key."""
 
-    told: Mapping[str, Told]
+    last: Mapping[str, VisitAnnouncement]
     under_way: frozenset[str]
 
 
-async def telling(connection: Connection, candidates: Sequence[Candidate]) -> VisitAnnouncements:
+async def announcements(
+    connection: Connection, candidates: Sequence[Candidate]
+) -> VisitAnnouncements:
     """What customers were already told about the visits of these deliveries.
 
     Until this transaction ends, no other process starts to send a message about these visits.
     """
-    keys = {one.visit.key for one in candidates if one.visit is not None and one.is_told_once}
+    keys = {one.visit.key for one in candidates if one.visit is not None and one.is_sent_once}
     if not keys:
         return VisitAnnouncements({}, frozenset())
     await connection.execute(
@@ -54,7 +56,7 @@ async def telling(connection: Connection, candidates: Sequence[Candidate]) -> Vi
         [one.id for one in candidates],
     )
     return VisitAnnouncements(
-        {row["visit"]: _told(row) for row in rows if not row["is_under_way"]},
+        {row["visit"]: _announcement(row) for row in rows if not row["is_under_way"]},
         frozenset(row["visit"] for row in rows if row["is_under_way"]),
     )
 
@@ -66,7 +68,7 @@ async def note(connection: Connection, delivery: int, visit: Visit) -> None:
     )
 
 
-async def known(connection: Connection) -> dict[str, Told]:
+async def known(connection: Connection) -> dict[str, VisitAnnouncement]:
     """The last message to customers about each visit, by key, for a simulation."""
     rows = await connection.fetch(
         """
@@ -75,10 +77,10 @@ async def known(connection: Connection) -> dict[str, Told]:
         ORDER BY visit, settled_at DESC, id DESC
         """
     )
-    return {row["visit"]: _told(row) for row in rows}
+    return {row["visit"]: _announcement(row) for row in rows}
 
 
-async def known_of(pool: Pool, keys: Iterable[str]) -> dict[str, Told]:
+async def known_by_key(pool: Pool, keys: Iterable[str]) -> dict[str, VisitAnnouncement]:
     """The same, of these visits."""
     rows = await pool.fetch(
         """
@@ -88,8 +90,8 @@ async def known_of(pool: Pool, keys: Iterable[str]) -> dict[str, Told]:
         """,
         list(set(keys)),
     )
-    return {row["visit"]: _told(row) for row in rows}
+    return {row["visit"]: _announcement(row) for row in rows}
 
 
-def _told(row: asyncpg.Record) -> Told:
-    return Told(row["announced"], row["rule"], row["account"])
+def _announcement(row: asyncpg.Record) -> VisitAnnouncement:
+    return VisitAnnouncement(row["announced"], row["rule"], row["account"])

@@ -260,11 +260,11 @@ class Ruleset:
         chosen = rule.for_each.fields if rule.for_each else frozenset[str]()
         return chosen | by_noun(asked).get("task", frozenset())
 
-    def fields_told(self, rule_id: str, step: int, once_key: str) -> frozenset[str]:
+    def fields_in_texts(self, rule_id: str, step: int, once_key: str) -> frozenset[str]:
         """The task fields that the text of this message reads."""
         rule = self._rules.get(rule_id)
         action = None if rule is None else rule.planning.action(step, once_key)
-        return frozenset() if action is None else action.fields_told
+        return frozenset() if action is None else action.fields_in_texts
 
     def refusal_now(
         self, rule_id: str, event: Event, decided_at: datetime, zone: ZoneInfo

@@ -23,7 +23,7 @@ from service.rules.language.templates import RenderError, Template
 from service.rules.steps import DATES, Action, Step, Value
 from service.rules.timing import SendDecision, Timing
 from service.rules.verdict import Plan
-from service.rules.visits import Visit, visit_told
+from service.rules.visits import Visit, announced_visit
 
 # Both are part of one index, of which PostgreSQL holds no entry above 2704 bytes.
 _LONGEST_KEY = 400  # bytes
@@ -160,7 +160,7 @@ class Planning:
     def _visit(self, step: Action, target: str, scope: Scope) -> Visit | None:
         event = scope.event
         tenant, task = self.reach.tenant(event.account), event.after or event.before
-        return visit_told(step.channel, target, tenant, task, scope.now, scope.zone)
+        return announced_visit(step.channel, target, tenant, task, scope.now, scope.zone)
 
     def _refusal(self, step: Action, target: str, scope: Scope) -> str | None:
         if step.target is not None and not target.strip("@#"):

@@ -246,7 +246,7 @@ def rests_on(grounds: MessageBasis, rules: Ruleset) -> frozenset[str]:
     date = (date_of(event.alarm) or "").partition(".")[0]
     asked = frozenset[str]() if grounds.is_asked_for else rules.asks_about(grounds.rule)
     by_kind = {date} if event.kind in CLOCK_KINDS else set(event.changed)
-    told = rules.fields_told(grounds.rule, grounds.step, grounds.once_key)
+    told = rules.fields_in_texts(grounds.rule, grounds.step, grounds.once_key)
     told = frozenset() if grounds.is_of_several else told
     whom = {"customer"} | ({"assignee", "assignees"} if grounds.target == ON_THE_WAY else set())
     return asked | by_kind | told | whom | {"done"}

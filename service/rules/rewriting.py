@@ -61,7 +61,7 @@ def rewriting(
         return _unwritable(grounds, task, str(error))
     if plan is None:
         return None
-    fields = rules.fields_told(grounds.rule, grounds.step, grounds.once_key)
+    fields = rules.fields_in_texts(grounds.rule, grounds.step, grounds.once_key)
     changes = listed(list(_changes(grounds.event.task, task, fields, zone)))
     said = None
     if plan.target != grounds.target:

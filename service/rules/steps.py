@@ -61,7 +61,7 @@ class Action:
         return self.channel == "customer"
 
     @property
-    def fields_told(self) -> frozenset[str]:
+    def fields_in_texts(self) -> frozenset[str]:
         """The fields of the task that its subject and its text read."""
         texts = [one for one in (self.subject, self.text) if one is not None]
         paths = [read.segments for one in texts for read in one.reads]

@@ -14,7 +14,7 @@ import orjson
 
 from service.domain.model import Task
 
-_TOLD_ONCE = frozenset({"on_the_way", "details"})
+_SENT_ONCE = frozenset({"on_the_way", "details"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class VisitAnnouncement:
     """The last announcement of a visit: for which day or time, by which rule, in which account."""
 
     announced: str
@@ -53,7 +53,7 @@ class Told:
         return f"already sent: rule {self.rule}{where} has sent {target} for this visit"
 
 
-def visit_told(
+def announced_visit(
     channel: str, target: str, tenant: str, task: Task | None, now: datetime, zone: ZoneInfo
 ) -> Visit | None:
     """The visit that this message is about; None if it may be sent any number of times.
@@ -61,7 +61,7 @@ def visit_told(
     `tenant` is the owner of the account's data (`Capabilities.tenant`), `zone` the account's. A
     visit without a date is on the day of `now`.
     """
-    if channel != "customer" or target not in _TOLD_ONCE or task is None:
+    if channel != "customer" or target not in _SENT_ONCE or task is None:
         return None
     said = orjson.dumps([target, tenant, task.id, _whom(task)])
     return Visit(blake2b(said, digest_size=16).hexdigest(), _announced(target, task, now, zone))

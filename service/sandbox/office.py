@@ -56,7 +56,7 @@ class Office:
         """The actions, repeated in this order."""
         return (
             self.finish_errand,
-            self.let_errand_slip,
+            self.let_task_become_overdue,
             self.move_visit,
             self.begin_visit,
             self.finish_visit,
@@ -75,7 +75,7 @@ class Office:
         self._plannr.finish(_open_errands(self._plannr)[0])
         self._errand(timedelta(days=1))
 
-    def let_errand_slip(self) -> None:
+    def let_task_become_overdue(self) -> None:
         """Let a task become overdue; there is no webhook, only an alarm."""
         self._errand(timedelta(seconds=4))
 

@@ -15,7 +15,7 @@ from service.domain.alarm_sets import AlarmSet
 from service.domain.silences import Silence
 from service.outbox import Identity, silences, visits
 from service.rules import Ruleset
-from service.rules.visits import Told
+from service.rules.visits import VisitAnnouncement
 from service.simulator import Simulator
 from service.simulator.memory.deliveries import Delivery
 from service.simulator.upcoming import UnderWay, take_over
@@ -68,7 +68,7 @@ class _Known:
     """What of the past speaks against messages that a simulation has planned."""
 
     placed: dict[tuple[Identity, bool], None]
-    told: dict[str, Told]
+    told: dict[str, VisitAnnouncement]
 
     @property
     def size(self) -> int:
@@ -125,7 +125,7 @@ async def _play(
 ) -> Simulator:
     simulator = Simulator(start.rules, setting.zones, setting.ways, now, start.silenced)
     simulator.tx.outbox.remember(known.placed)
-    simulator.tx.outbox.remember_told(known.told)
+    simulator.tx.outbox.remember_announced(known.told)
     await take_over(simulator, start.tasks, start.begun)
     while (moment := simulator.tx.next_moment()) is not None and moment <= start.until:
         if not has_time() or len(simulator.tx.outbox.deliveries) > _MOST_MESSAGES:
@@ -142,5 +142,5 @@ async def _has_learnt(pool: Pool, simulator: Simulator, known: _Known) -> bool:
     planned = [one.request.identity for one in new]
     known.placed |= dict.fromkeys(await history.placed_of(pool, planned))
     visited = [one.visit.key for one in simulator.tx.outbox.deliveries if one.visit is not None]
-    known.told |= await visits.known_of(pool, visited)
+    known.told |= await visits.known_by_key(pool, visited)
     return known.size > before

@@ -33,7 +33,7 @@ from service.store.history import PastDecision
 from service.store.tasks import Key, TaskState, TaskUpdate
 
 _ALL = 1_000_000_000
-_UNTOLD = SILENT - {"id", "account", "system", "done"}
+_UNRECORDED = SILENT - {"id", "account", "system", "done"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +191,12 @@ class Replay:
     def _is_doubtful(self, made: RecordedDecision) -> bool:
         rules = self._rules.get(made.rules_version)
         rule = None if rules is None else rules.get(made.rule)
-        return rule is not None and made.outcome != Outcome.GATHERED and _leans_on_untold(rule)
+        return (
+            rule is not None and made.outcome != Outcome.GATHERED and _depends_on_unrecorded(rule)
+        )
 
 
-def _leans_on_untold(rule: Rule) -> bool:
+def _depends_on_unrecorded(rule: Rule) -> bool:
     """Whether its decisions on several tasks depend on changes that may not be recorded."""
     if rule.for_each is not None:
         return True
@@ -202,7 +204,7 @@ def _leans_on_untold(rule: Rule) -> bool:
         return False
     read = set() if rule.until is None else {field for _, field in rule.until.reads}
     counted_from = rule.trigger.alarm.field if rule.trigger.alarm is not None else ""
-    return not _UNTOLD.isdisjoint({*read, counted_from})
+    return not _UNRECORDED.isdisjoint({*read, counted_from})
 
 
 def _slots(events: Iterable[Event]) -> list[list[Event]]:

@@ -183,7 +183,7 @@ async def any_held(pool: Pool, account: str) -> bool:
     return held
 
 
-async def hurry(connection: Connection | Pool, account: str, now: datetime) -> None:
+async def read_held_now(connection: Connection | Pool, account: str, now: datetime) -> None:
     """Read the held tasks now."""
     await connection.execute(
         """
@@ -224,4 +224,4 @@ async def end(
         back,
         scan,
     )
-    await hurry(connection, account, scan)
+    await read_held_now(connection, account, scan)

@@ -167,7 +167,7 @@ async def ask_for_open_outside(
     )
 
 
-async def ask_back(
+async def request_read_back(
     connection: Connection, written: Mapping[Key, frozenset[str]], now: datetime
 ) -> None:
     """Request a read-back of tasks in which Taskbell has written fields (named as in `Task`)."""
@@ -262,7 +262,7 @@ async def done(connection: Connection, lookup: Lookup) -> bool:
     return struck == "DELETE 1"
 
 
-async def look_again(connection: Connection, lookup: Lookup, until: datetime) -> None:
+async def read_again(connection: Connection, lookup: Lookup, until: datetime) -> None:
     """Read the task again at that time: it does not show yet what was announced."""
     await connection.execute(
         """

@@ -99,7 +99,7 @@ async def postponed(pool: Pool, lookup: Lookup, now: datetime) -> None:
 
 async def looked_at(pool: Pool, lookup: Lookup, now: datetime) -> None:
     async with pool.acquire() as connection:
-        await lookups.look_again(connection, lookup, now + A_MOMENT)
+        await lookups.read_again(connection, lookup, now + A_MOMENT)
 
 
 async def held(pool: Pool, lookup: Lookup, now: datetime) -> None:

@@ -17,7 +17,7 @@ from service.domain.silences import Silence
 from service.domain.storms import StormScope
 from service.outbox import gates
 from service.outbox.gates import Candidate, GateFacts
-from service.rules.visits import Told, Visit
+from service.rules.visits import Visit, VisitAnnouncement
 from tests.harness.rule_files import configured
 from tests.harness.tasks import task
 
@@ -106,11 +106,11 @@ GATES = {
         {"flood": FLOOD},
         {"floods": StormCounts(50)},
     ),
-    "told": Closed(
+    "announcement": Closed(
         State.SKIPPED,
         "already sent: rule first has sent",
         {"visit": VISIT},
-        {"told": {VISIT.key: Told(VISIT.announced, "first", "field")}.get},
+        {"announcement": {VISIT.key: VisitAnnouncement(VISIT.announced, "first", "field")}.get},
     ),
 }
 NAMES = list(GATES)
@@ -126,7 +126,7 @@ def facts(folder: Path) -> GateFacts:
         silences=[],
         present=lambda _: None,
         muting=lambda _: None,
-        told=lambda _: None,
+        announcement=lambda _: None,
         floods=StormCounts(),
     )
 
@@ -215,7 +215,7 @@ def test_of_several_that_tell_the_same_one_goes(facts: GateFacts) -> None:
     due = [candidate(number, visit=VISIT) for number in (1, 2, 3)]
     waits = (State.PLANNED, None)
     assert said(due, facts) == {2: waits, 3: waits}
-    under_way = replace(facts, being_told=frozenset({VISIT.key}))
+    under_way = replace(facts, being_announced=frozenset({VISIT.key}))
     assert said(due, under_way) == {1: waits, 2: waits, 3: waits}
 
 

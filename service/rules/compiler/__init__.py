@@ -58,7 +58,7 @@ class Compiler:
     def rules(self, raws: Sequence[Any]) -> list[Rule]:
         """Every rule that is valid and enabled, in the order of the file."""
         found: list[Placed] = []
-        self.problems += _twice(raws)
+        self.problems += _duplicate_ids(raws)
         for position, raw in enumerate(raws):
             path: Path = ("rules", position)
             shape, problems = salvaged(RuleShape, raw, path, STEPS)
@@ -105,7 +105,7 @@ class Compiler:
             grouping=self._grouping(shape, sure, asked, path),
             mutings=self._mutings(shape, sure, asked, path),
         )
-        self.problems += _blind_spots(gaps, rule, path)
+        self.problems += _parts_without_effect(gaps, rule, path)
         if shape.lasts is not None:
             self._check_lasts(shape, path)
         if rule.settle is not None and not rule.trigger.is_change:
@@ -260,7 +260,7 @@ class Compiler:
         self.problems.append(Issue(path, message, hint))
 
 
-def _blind_spots(gaps: MissingFields, rule: Rule, path: Path) -> Iterable[Issue]:
+def _parts_without_effect(gaps: MissingFields, rule: Rule, path: Path) -> Iterable[Issue]:
     """Warnings about other parts of a rule that have no effect because fields are always empty."""
     if rule.until is not None:
         yield from never_ending_until(gaps, rule.until.asked((*path, "until")))
@@ -283,7 +283,7 @@ def _messages(step: Step) -> int:
     return times * (1 + len(step.on_fail))
 
 
-def _twice(raws: Iterable[Any]) -> Iterable[Issue]:
+def _duplicate_ids(raws: Iterable[Any]) -> Iterable[Issue]:
     """Rules with the id of an earlier one."""
     known: set[str] = set()
     for position, raw in enumerate(raws):

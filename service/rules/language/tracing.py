@@ -52,7 +52,7 @@ class Trace:
 def trace(expression: Expression, scope: Scope) -> Trace:
     """The whole expression and all its parts, evaluated in `scope`."""
     tracer = _Tracer(SpanFinder(expression.text, syntax(expression.text)), scope)
-    return tracer.look(tracer.cutter.whole())
+    return tracer.trace_part(tracer.cutter.whole())
 
 
 def traces(conditions: Sequence[Expression], scope: Scope) -> Iterator[Trace]:
@@ -69,7 +69,7 @@ class _Tracer:
         self.cutter = cutter
         self._scope = scope
 
-    def look(self, piece: Span) -> Trace:
+    def trace_part(self, piece: Span) -> Trace:
         text = self.cutter.text(piece)
         parts = tuple(self._inside(piece))
         try:
@@ -81,36 +81,38 @@ class _Tracer:
 
     def _inside(self, piece: Span) -> Iterator[Trace]:
         if piece.function in _CHAINS:
-            return self._chain(list(self._links(piece, piece.function)), _CHAINS[piece.function])
+            return self._chain(list(self._operands(piece, piece.function)), _CHAINS[piece.function])
         if piece.function == _CHOICE:
             return self._choice(piece)
-        return (self.look(one) for one in self.cutter.inside(piece) if _tells(one.node))
+        return (
+            self.trace_part(one) for one in self.cutter.inside(piece) if _is_informative(one.node)
+        )
 
-    def _links(self, piece: Span, function: str) -> Iterator[Span]:
+    def _operands(self, piece: Span, function: str) -> Iterator[Span]:
         """`a && b && c` has three parts of equal rank, however CEL has paired them."""
         if piece.function != function:
             yield piece
             return
         for one in self.cutter.inside(piece):
-            yield from self._links(one, function)
+            yield from self._operands(one, function)
 
-    def _chain(self, links: list[Span], decisive: bool) -> Iterator[Trace]:  # noqa: FBT001
+    def _chain(self, operands: list[Span], decisive: bool) -> Iterator[Trace]:  # noqa: FBT001
         """One part after the other, up to the first that decides."""
         decided = False
-        for one in links:
+        for one in operands:
             if decided:
                 yield self._skipped(one)
                 continue
-            found = self.look(one)
+            found = self.trace_part(one)
             decided = found.value is decisive
             yield found
 
     def _choice(self, piece: Span) -> Iterator[Trace]:
         condition, then, otherwise = self.cutter.inside(piece)
-        asked = self.look(condition)
+        asked = self.trace_part(condition)
         yield asked
-        yield self.look(then) if asked.value is True else self._skipped(then)
-        yield self.look(otherwise) if asked.value is False else self._skipped(otherwise)
+        yield self.trace_part(then) if asked.value is True else self._skipped(then)
+        yield self.trace_part(otherwise) if asked.value is False else self._skipped(otherwise)
 
     def _skipped(self, piece: Span) -> Trace:
         return Trace(self.cutter.text(piece), TraceStatus.NOT_NEEDED)
@@ -136,7 +138,7 @@ def _is_noun(value: Any) -> bool:
     return isinstance(value, Message)
 
 
-def _tells(node: Any) -> bool:
+def _is_informative(node: Any) -> bool:
     """Whether a part depends on the task, and is not a whole noun, which has too many values."""
     if node_kind(node) == "call" and node.call.function in _OPTIONAL:
         return False

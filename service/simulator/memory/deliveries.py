@@ -81,7 +81,7 @@ class Delivery:
             rule=self.request.rule,
             channel=plan.channel,
             target=plan.target,
-            told=lambda: event.task if event.task_id else None,
+            decided_task=lambda: event.task if event.task_id else None,
             once_key=plan.once_key,
             expires_at=plan.expires_at if self.updates is None else None,
             approver=plan.approver if plan.asks else None,

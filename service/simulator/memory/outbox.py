@@ -18,7 +18,7 @@ from service.outbox.mutes import Mute
 from service.outbox.snapshot import PendingOrder
 from service.rules import Ruleset
 from service.rules.revision import Rejection
-from service.rules.visits import Told
+from service.rules.visits import VisitAnnouncement
 from service.simulator.memory.deliveries import NOT_COUNTED, Delivery
 from service.simulator.memory.events import MemoryEvents
 from service.simulator.memory.fallback import Failing, instead
@@ -45,7 +45,7 @@ class MemoryOutbox:
         self._rewritten: set[int] = set()
         self._storms = MemoryStorms()
         self._muting = MemoryMuting()
-        self._told: dict[str, Told] = {}
+        self._announced: dict[str, VisitAnnouncement] = {}
         self._holds: Sequence[Hold] = ()
 
     @property
@@ -72,9 +72,9 @@ class MemoryOutbox:
         """Load the active mutes."""
         self._muting = MemoryMuting(known)
 
-    def remember_told(self, known: Mapping[str, Told]) -> None:
+    def remember_announced(self, known: Mapping[str, VisitAnnouncement]) -> None:
         """Load what customers were told about visits."""
-        self._told.update(known)
+        self._announced.update(known)
 
     def remember_holds(self, known: Sequence[Hold]) -> None:
         """Load the holds of customer messages."""
@@ -196,16 +196,16 @@ class MemoryOutbox:
             silences=self._silenced,
             present=present,
             muting=self._muting.muting,
-            told=self._told.get,
+            announcement=self._announced.get,
             floods=CountedFloods(self._storms, rules.storm, now),
             holds=self._holds,
             overrides=rules.overrides,
         )
 
-    async def send(self, facts: GateFacts, last_look: MemoryFinalCheck) -> None:
+    async def send(self, facts: GateFacts, final_check: MemoryFinalCheck) -> None:
         """Mark due deliveries as sent, or with the state in which a gate stops them.
 
-        Those that no gate stops get the final check: `last_look` returns the objection, and the
+        Those that no gate stops get the final check: `final_check` returns the objection, and the
         replacement.
         """
         while due := self._take_due(facts.now):
@@ -213,12 +213,12 @@ class MemoryOutbox:
             for one in due:
                 stop = stopped.get(one.id)
                 if stop is None:
-                    await self._send(one, last_look, facts)
+                    await self._send(one, final_check, facts)
                 else:
                     self._stop(one, stop, facts.now)
 
-    async def _send(self, one: Delivery, last_look: MemoryFinalCheck, facts: GateFacts) -> None:
-        now, found = facts.now, last_look.at(one)
+    async def _send(self, one: Delivery, final_check: MemoryFinalCheck, facts: GateFacts) -> None:
+        now, found = facts.now, final_check.at(one)
         if isinstance(found, tuple):
             await self._replace(one, *found, now)
             return
@@ -255,7 +255,9 @@ class MemoryOutbox:
             if task is not None:
                 zone = facts.zones[one.key[0]]
                 visit = visit.as_of(one.request.plan.target, task, now, zone)
-            self._told[visit.key] = Told(visit.announced, one.request.rule, one.key[0])
+            self._announced[visit.key] = VisitAnnouncement(
+                visit.announced, one.request.rule, one.key[0]
+            )
         self._end(one, State.SENT, note, now)
 
     def _failure(self, one: Delivery) -> str | None:

@@ -49,7 +49,7 @@ class MemoryTransaction:
     async def send(self, rules: Ruleset, zones: Mapping[str, ZoneInfo], now: datetime) -> None:
         """Send due deliveries that no gate stops, in these zones of the accounts."""
 
-        def last_look(one: Delivery) -> RevisedMessage | NewText | None:
+        def final_check(one: Delivery) -> RevisedMessage | NewText | None:
             grounds, zone = one.grounds, zones.get(one.key[0])
             if grounds is None or zone is None:
                 return None
@@ -65,7 +65,7 @@ class MemoryTransaction:
             return rules.rebuild_digest(one, now, zones[one.event.account])
 
         facts = self.outbox.facts(rules, zones, self.tasks.current, now)
-        await self.outbox.send(facts, MemoryFinalCheck(last_look, rebuild_digest))
+        await self.outbox.send(facts, MemoryFinalCheck(final_check, rebuild_digest))
 
     def _spoken_of(self, event: Event) -> Task | None:
         """The task of a message as it is now; a recurring one as it was completed."""
