@@ -1,10 +1,11 @@
 """The final check before a message reaches a customer: the current task is read from the system.
 
 The result is processed like any other observation, with all its effects. The message is sent only
-if it is still valid then. If the task cannot be read, nothing is sent.
+if it is valid after that. If the task cannot be read, nothing is sent.
 
-If the task has changed, the text is written anew in the same transaction, and stored: what is sent
-is what is so. What a person approved with the old text is cancelled, and planned anew for approval.
+If the task has changed, the text is rendered again in the same transaction, and stored: the message
+describes the current task. A message that a person approved with the old text is cancelled, and
+planned again for approval.
 
 A digest depends on several tasks. If one has changed, the message is cancelled and replaced by one
 without that task, or with its new state, in the same transaction.

@@ -1,4 +1,7 @@
-"""Reads tasks by id: after thin webhooks, if missing from a scan, and after our own writes."""
+"""Reads tasks by id.
+
+Causes: a webhook that contains only an id, a task that is missing from a scan, an own write.
+"""
 
 import asyncio
 from collections.abc import Sequence

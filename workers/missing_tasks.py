@@ -1,4 +1,4 @@
-"""Detects missing tasks by a complete list, and requests them by their ids."""
+"""Finds tasks that are missing from a complete list, and requests them by their ids."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 from service.sources.account import SHORTEST_POLL, Account
 
-# How long webhooks have to be alone in telling what changes before they are trusted in full, how
-# long after the last one nothing of that is left, and how long a missed change makes polls hurry.
-PROBATION = timedelta(hours=1)
-HURRY = 0.5
+# For how long webhooks must report all changes before they are trusted in full; how long after the
+# last webhook this trust is gone; and for how long a missed change shortens the interval.
+TRUST_PERIOD = timedelta(hours=1)
+SHORTENED = 0.5
 
 
 def pause(
@@ -31,22 +31,22 @@ def pause(
     if not account.has_signed_webhooks:
         return account.poll
     if _have_stopped(now, webhook_at, missed_at):
-        return max(account.poll * HURRY, SHORTEST_POLL)
+        return max(account.poll * SHORTENED, SHORTEST_POLL)
     stretched = account.poll * (1 + (account.stretch - 1) * _trust(now, webhook_at, missed_at))
     until_scan = account.full_scan - (now - scanned_at) if scanned_at else account.poll
     return max(account.poll, min(stretched, until_scan))
 
 
 def _have_stopped(now: datetime, webhook_at: datetime | None, missed_at: datetime | None) -> bool:
-    if missed_at is None or now - missed_at >= PROBATION:
+    if missed_at is None or now - missed_at >= TRUST_PERIOD:
         return False
     return webhook_at is None or webhook_at < missed_at
 
 
 def _trust(now: datetime, webhook_at: datetime | None, missed_at: datetime | None) -> float:
-    """From 0 to 1: the longer ago the last webhook was, and the more recent a miss, the less."""
+    """From 0 to 1: lower if the last webhook is older, and if a change was missed later."""
     if webhook_at is None:
         return 0.0
-    fresh = 1 - (now - webhook_at) / PROBATION
-    proven = 1.0 if missed_at is None else (webhook_at - missed_at) / PROBATION
+    fresh = 1 - (now - webhook_at) / TRUST_PERIOD
+    proven = 1.0 if missed_at is None else (webhook_at - missed_at) / TRUST_PERIOD
     return max(0.0, min(1.0, fresh, proven))

@@ -1,6 +1,6 @@
 """All retry schedules, as plain data, with their reasons.
 
-`after` gives the pause after this number of failures in a row; the first is 1.
+`after(n)` returns the pause after the nth failure in a row; n starts at 1.
 """
 
 import random

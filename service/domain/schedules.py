@@ -13,7 +13,7 @@ from cronsim import CronSim, CronSimError
 
 from service.diagnostics import refused
 
-# A slot that was missed, because no worker ran, is made up for while it is younger than this.
+# A slot that was missed, because no worker ran, is still processed while it is younger than this.
 LATE = timedelta(hours=1)
 
 _PARTS = ("minute", "hour", "day-of-month", "month", "day-of-week")
@@ -77,7 +77,7 @@ class Slot:
     """A due slot of a rule's schedule in an account. All times are UTC.
 
     `due` is the first slot that was not processed yet, `at` the latest one up to now, for which the
-    rule is evaluated; None if that is too long ago to be made up for.
+    rule is evaluated; None if that is too long ago.
     """
 
     rule: str

@@ -14,8 +14,8 @@ events, decisions and deliveries. Each kind of input has a method:
 Time-based input (`fire_alarms`, `finish_waits`, `close_digests`, `fire_schedule`) is suspended for
 an account that no worker handled, or that could not be read, until its next full sync.
 
-The caller opens the transaction, so that it can delete the receipt or the lookup in the same
-transaction as the results are stored.
+The caller opens the transaction, so that it can delete the receipt or the lookup in the transaction
+that stores the results.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -222,8 +222,8 @@ class Engine:
     async def fire_schedule(self, tx: Transaction) -> tuple[int, Effects]:
         """Let one rule decide whose schedule is due; returns the number of slots processed, 0 or 1.
 
-        A slot that was due while no worker ran is made up for within an hour. Later it is only
-        recorded, with the messages that would have been sent.
+        If no worker ran when a slot was due, the slot is processed up to an hour late. After that,
+        it is only recorded, with the messages that would have been sent.
         """
         if not self.schedules:
             return 0, Effects()

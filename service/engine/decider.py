@@ -165,8 +165,8 @@ class Decider:
 
         `events` is the slot itself, followed by one event for each task to evaluate. The rule
         decides once about the slot if nothing was `chosen`, once about all chosen tasks if it has
-        `group`, and otherwise once for each of them. A slot that is too late to be made up for is
-        only recorded.
+        `group`, and otherwise once for each of them. A slot that is too late is only
+        recorded.
         """
         moment, *each = events
         zone = self._zones[moment.account]

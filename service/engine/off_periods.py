@@ -1,7 +1,7 @@
 """Alarms and schedules that came due while a person had switched their rule off.
 
-With a worker running, such an alarm passes unheard. If none ran, it is found later, when the rule
-may be on again: it is recorded then, and not told as news.
+While a worker runs, such an alarm is ignored. If no worker ran, it is found later, when the rule
+may be on again: it is then only recorded, and sends nothing.
 """
 
 from datetime import UTC, datetime

@@ -4,8 +4,8 @@ The web process serves /metrics, but events and deliveries are counted in the wo
 on other hosts. So every process counts in its own memory and from time to time adds the increase to
 one table; /metrics shows the table, and what the web process has not added yet. Totals continue
 over restarts, counting does not lock the engine's rows, and no file or port has to be shared.
-Counts that a killed process had not added yet are lost: these are counters, the truth is in the
-tables.
+Counts that a killed process had not added yet are lost. This is acceptable: the tables of the
+engine, not these counters, are the source of truth.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Holds in the database, and the customer messages that wait for their end.
 
-Each message that waits has the id of its hold, so that those are found when a person releases them.
-What is released is asked all gates again, and is checked as any message before it is sent.
+Each message that waits has the id of its hold, so that a release finds the messages of the hold.
+A released message passes all gates again, and is checked like any message before it is sent.
 """
 
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Deliveries as rows of their table: the new ones, and those that are claimed."""
+"""Deliveries as rows of their table: new deliveries, and claimed deliveries."""
 
 from datetime import datetime
 from typing import Any

@@ -1,7 +1,7 @@
-"""A person switches a rule: the override is stored, and what the rule has pending ends.
+"""A person switches a rule: stores the override, and ends the rule's pending work.
 
-Nothing is sent that a rule decided in another mode: not now that it is off or on trial, and not
-later, as old news, when it is on again.
+What a rule decided in its earlier mode is not sent: not while the rule is off or on trial, and not
+later, when it is on again.
 """
 
 from service.domain.overrides import Mode

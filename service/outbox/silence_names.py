@@ -1,4 +1,4 @@
-"""Names in silences: whether there is such a rule, account, person, customer or project.
+"""Checks the names in silences: whether the rule, account, person, customer or project exists.
 
 A silence on a name that does not exist would suppress nothing, and nobody would notice.
 """

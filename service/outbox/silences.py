@@ -87,7 +87,7 @@ async def read(pool: Pool, now: datetime, *, also_ended: bool = False) -> list[d
 async def listed(pool: Pool, since: datetime, limit: int) -> list[dict[str, Any]]:
     """The silences that end after this time, the last one first, with how many they have `hidden`.
 
-    Messages that were skipped by a version of Taskbell that did not note by what are not counted.
+    Messages are not counted if an older version of Taskbell skipped them without the silence's id.
     """
     rows = await pool.fetch(
         """

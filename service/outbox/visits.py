@@ -1,7 +1,7 @@
-"""Visits that a customer was already told about: by another rule, or for another account.
+"""Visits that were already announced to a customer: by another rule, or for another account.
 
-This includes messages whose outcome is unknown. While a message is being sent, others about the
-same visit wait (`claiming`); if it was not sent after all, the next one is.
+This includes messages whose outcome is unknown. While a message is being sent, other messages about
+the same visit wait (`claiming`). If its sending fails, the next of them is sent.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Reloading the configuration while Taskbell runs: a changed one is used as a whole or not at all.
+"""Reloads the configuration while Taskbell runs: a change is loaded as a whole or not at all.
 
 Under `taskbell serve` only the supervisor watches the files. It sends their contents to each
 program's standard input, so that all programs use the same text, and a program that is restarted

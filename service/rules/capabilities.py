@@ -1,4 +1,4 @@
-"""What rules can use: the configured channels, and what each account's system can do."""
+"""What rules can use: the configured channels, and the capabilities of each account's system."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
-"""What overrides make of rules: pure functions.
+"""The effect of overrides on rules: pure functions.
 
 The overrides in force are part of the text of a ruleset. So its version changes with them, and an
-earlier decision can be repeated with those of its time.
+earlier decision can be repeated with the overrides of its time.
 """
 
 from collections.abc import Iterable, Mapping

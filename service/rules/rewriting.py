@@ -1,7 +1,7 @@
-"""Writes the text of a message to a customer anew, just before it is sent, if its task has changed.
+"""Renders the text of a customer message again, just before it is sent, if its task has changed.
 
-The text is made of the task as it is now; `before` stays as the customer was last told. What the
-system itself words needs none of this, and digests are rebuilt (`service.rules.revision`).
+The text is rendered for the current task; `before` stays as the customer was last told. This does
+not apply to messages whose text the system writes. Digests are rebuilt (`service.rules.revision`).
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """Messages of a system to a customer about a visit: sent once, whichever rule causes them.
 
-"On the way" is sent once for the day on which the visit begins, the details once for the announced
-time; if that changes, they are sent again. A visit is the same in two accounts that read the same
-data, also if these are in two time zones; it is another one for another customer.
+"On the way" is sent once for the day on which the visit begins. The details are sent once for each
+announced time. Two accounts that read the same data have the same visits, also if their time zones
+differ. If the customer of a task changes, it is another visit.
 """
 
 from dataclasses import dataclass, replace

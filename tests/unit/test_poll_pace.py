@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from service.sources.account import SHORTEST_POLL, Account, HookOptions
-from workers.poll_pace import HURRY, PROBATION, pause
+from workers.poll_pace import SHORTENED, TRUST_PERIOD, pause
 
 NOW = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)
 SIGNED = HookOptions(verify="token", secret=SecretStr("s3cret-of-the-door"))
 MINUTE = timedelta(minutes=1)
-known = st.timedeltas(-MINUTE, 3 * PROBATION)
+known = st.timedeltas(-MINUTE, 3 * TRUST_PERIOD)
 ages = st.none() | known
 lengths = st.timedeltas(SHORTEST_POLL, timedelta(minutes=30))
 factors = st.floats(1, 100)
@@ -47,13 +47,13 @@ def wait(
     [
         (None, None, 1),  # there has never been a webhook
         (timedelta(0), None, 5),  # one has just come, and none was ever missed
-        (PROBATION / 2, None, 3),  # the last one is a while ago
-        (PROBATION, None, 1),
-        (timedelta(0), PROBATION / 4, 2),  # they came back a quarter of an hour ago
-        (timedelta(0), PROBATION, 5),
-        (2 * MINUTE, MINUTE, HURRY),  # the last change was found by a poll
-        (None, MINUTE, HURRY),
-        (2 * PROBATION, PROBATION, 1),  # that was long ago, and nothing has changed since
+        (TRUST_PERIOD / 2, None, 3),  # the last one is a while ago
+        (TRUST_PERIOD, None, 1),
+        (timedelta(0), TRUST_PERIOD / 4, 2),  # they came back a quarter of an hour ago
+        (timedelta(0), TRUST_PERIOD, 5),
+        (2 * MINUTE, MINUTE, SHORTENED),  # the last change was found by a poll
+        (None, MINUTE, SHORTENED),
+        (2 * TRUST_PERIOD, TRUST_PERIOD, 1),  # that was long ago, and nothing has changed since
     ],
 )
 def test_the_pause_follows_what_webhooks_have_earned(
@@ -93,10 +93,10 @@ def test_the_pause_has_bounds(
 ) -> None:
     """Whatever happened: never a storm of polls, and never less often than is documented."""
     waits = wait(account(poll=poll, stretch=stretch), webhook, missed, scan)
-    assert max(poll * HURRY, SHORTEST_POLL) <= waits <= poll * stretch + MINUTE / 60000
+    assert max(poll * SHORTENED, SHORTEST_POLL) <= waits <= poll * stretch + MINUTE / 60000
 
 
-@given(lengths, known, ages, st.timedeltas(timedelta(0), PROBATION))
+@given(lengths, known, ages, st.timedeltas(timedelta(0), TRUST_PERIOD))
 def test_a_later_webhook_never_shortens_the_pause(
     poll: timedelta, webhook: timedelta, missed: timedelta | None, later: timedelta
 ) -> None:
