@@ -78,7 +78,7 @@ class InFlight:
                 self._answered.clear()
                 answers, self._answers = self._answers, []
                 await self._write(answers)
-                await self._strike_off(answers)
+                await self._remove(answers)
         finally:
             leases.cancel()
 
@@ -94,7 +94,7 @@ class InFlight:
                 log.warning("delivery.lease_not_renewed", lane=self._lane, error=str(error))
                 pause = _PAUSE_WITHOUT_DATABASE
 
-    async def _strike_off(self, answers: Iterable[AttemptResult]) -> None:
+    async def _remove(self, answers: Iterable[AttemptResult]) -> None:
         async with self._changed:
             self._in_hand.difference_update(one.claim.id for one in answers)
             self._changed.notify_all()
@@ -111,7 +111,7 @@ class InFlight:
                 log.warning("delivery.unsettled", lane=self._lane, error=str(error))
                 await asyncio.sleep(_PAUSE_WITHOUT_DATABASE)
             else:
-                return _tell(answers)
+                return _report(answers)
 
     async def _write_singly(self, answers: Sequence[AttemptResult], error: Exception) -> None:
         """Store a result that the database rejects without its details."""
@@ -124,7 +124,7 @@ class InFlight:
             await self._write([told])
 
 
-def _tell(answers: Sequence[AttemptResult]) -> None:
+def _report(answers: Sequence[AttemptResult]) -> None:
     ended = Counter((one.claim.message.channel, one.state) for one in answers)
     for (channel, state), count in ended.items():
         metrics.deliveries.labels(channel, state).inc(count)

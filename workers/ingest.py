@@ -120,7 +120,7 @@ class Ingest:
         after, unproven = await self._observe(connection, found)
         repeated_signals = list[Announcement]()
         for signals in _steps(found.signals, lambda one: one.key):
-            heard, unknown = await self._hear(connection, found, signals)
+            heard, unknown = await self._take_signals(connection, found, signals)
             after, repeated_signals = after | heard, [*repeated_signals, *unknown]
         await receipt_queue.settle(connection, found.receipts, self._clock.now())
         await receipt_queue.note(connection, found.repeated_signals, _HEARD_ALREADY)
@@ -152,7 +152,7 @@ class Ingest:
             after |= seen
         return after, unproven
 
-    async def _hear(
+    async def _take_signals(
         self, connection: Connection, found: ReadReceipts, signals: Sequence[Announcement]
     ) -> tuple[Effects, list[Announcement]]:
         """Process signals about known tasks, after those that were stored for these tasks earlier.

@@ -98,7 +98,7 @@ class Lookups:
             *(self._settle(one, got, doubt) for one, got in read if one not in held)
         )
         if any(got.raw is not None for _, got in read):
-            await self._reconsider()
+            await self._recheck_held()
         return frozenset[str]().union(*lanes)
 
     async def _held(self, absent: Sequence[Lookup]) -> Sequence[Lookup]:
@@ -119,7 +119,7 @@ class Lookups:
         await asyncio.gather(*(self._hold(one, now) for one in doubtful))
         return doubtful
 
-    async def _reconsider(self) -> None:
+    async def _recheck_held(self) -> None:
         """Read held tasks at once if the number of missing tasks is no longer unusual."""
         account = self._account
         if await absences.any_held(self._pool, account) and not await self._are_many():
@@ -145,13 +145,13 @@ class Lookups:
             with tracing.span("lookup", lookup.trace, account=lookup.account):
                 return await self._read(lookup)
         except (SourceError, *UNREADABLE) as error:
-            if lookup.attempts >= _TRIES and await self._is_its_fault(error):
+            if lookup.attempts >= _TRIES and await self._is_task_specific(error):
                 await self._give_up(lookup, error)
             else:
                 await self._postpone(lookup, error)
             return None
 
-    async def _is_its_fault(self, error: Exception) -> bool:
+    async def _is_task_specific(self, error: Exception) -> bool:
         """Whether only this task cannot be read, and not all of them."""
         if isinstance(error, SourceRejected) or not isinstance(error, SourceError):
             return True
@@ -171,18 +171,18 @@ class Lookups:
     async def _take(self, lookup: Lookup, answer: Answer) -> Lanes:
         try:
             with tracing.span("observe", lookup.trace, account=lookup.account):
-                return await self._take_in(lookup, answer)
+                return await self._process(lookup, answer)
         except POISONOUS as error:
             await self._give_up(lookup, error)
             return frozenset()
 
-    async def _take_in(self, lookup: Lookup, answer: Answer) -> Lanes:
+    async def _process(self, lookup: Lookup, answer: Answer) -> Lanes:
         async with self._pool.acquire() as connection, connection.transaction():
             tx = PostgresTransaction(connection)
             seen = await self._engine.observe(tx, [answer.look])
             left = await tx.announcements.about((lookup.account, lookup.task))
             if left:
-                heard, left = await self._hear(tx, left, answer, seen)
+                heard, left = await self._take_signals(tx, left, answer, seen)
                 seen |= heard
             pause = retry.ANNOUNCED.after(lookup.looks + 1)
             if left and pause is not None:
@@ -191,7 +191,7 @@ class Lookups:
                 await self._end(connection, lookup, answer, left)
         return self._engine.after_commit(seen)
 
-    async def _hear(
+    async def _take_signals(
         self,
         tx: PostgresTransaction,
         announced: Sequence[Announcement],

@@ -63,12 +63,12 @@ class Poll:
         self._late = timedelta(0)
         self._missing = MissingTasks(pool, source, self._canaries, clock)
         self._unreadable = Unreadable(pool, source, clock)
-        self._in_sight: list[Observation] = []
+        self._appeared: list[Observation] = []
 
     async def run(self, state: AccountState) -> AsyncIterator[Lanes]:
         """Read the changes, or everything when a full scan is due; yields the lanes to wake up."""
         started_at, self._unread = self._clock.now(), None
-        self._missed_at, self._late, self._in_sight = state.missed_at, timedelta(0), []
+        self._missed_at, self._late, self._appeared = state.missed_at, timedelta(0), []
         self._unreadable.set_aside = []
         is_full = self._wants_everything(state, started_at)
         changes = None if is_full else self._source.by_change()
@@ -168,9 +168,9 @@ class Poll:
                         shown += await self._canaries.known_among(page.raws, started_at)
                     yield await self._take(page, state.watermark, old_by)
         except (SourceError, PayloadError):
-            yield await self._take_in_sight()
+            yield await self._process_appeared()
             raise
-        yield await self._take_in_sight()
+        yield await self._process_appeared()
         # A task that is read later would count as new once the baseline is complete.
         if isinstance(self._unread, SourceBroken) and state.baseline_at is None:
             raise self._unread
@@ -217,12 +217,12 @@ class Poll:
         for one in looks:
             was_there = unseen.get(one.task_id)
             is_old = was_there or (was_there is False and _is_made_before(one, old_by))
-            (self._in_sight if is_old else others).append(one)
+            (self._appeared if is_old else others).append(one)
         return others
 
-    async def _take_in_sight(self) -> Lanes:
+    async def _process_appeared(self) -> Lanes:
         """Process the older tasks that appeared: without events, if they are many at once."""
-        looks, self._in_sight = self._in_sight, []
+        looks, self._appeared = self._appeared, []
         if not looks:
             return frozenset()
         name, now = self._account.name, self._clock.now()

@@ -40,13 +40,13 @@ class Forecast:
         """Count the effects on rules that wait because of `settle` or `for`."""
         for one in waits:
             if one.rule in self._rules:
-                self._rules[one.rule].waits[self._fate_of_wait(one)] += one.count
+                self._rules[one.rule].waits[self._effect_on_wait(one)] += one.count
 
     def add_digests(self, digests: Iterable[Waits]) -> None:
         """Count the effects on open digests of rules with `group`."""
         for one in digests:
             if one.rule in self._rules:
-                self._rules[one.rule].digests[self._fate_of_digest(one)] += one.count
+                self._rules[one.rule].digests[self._effect_on_digest(one)] += one.count
 
     def add_silences(self, silences: Mapping[str, int]) -> None:
         """Count the silences on accounts that end."""
@@ -61,7 +61,7 @@ class Forecast:
         """
         gone = set()
         for one in deliveries:
-            lost = self._lost_lane(one)
+            lost = self._removed_lane(one)
             fate = PendingEffect.KEPT if lost is None else PendingEffect.LOST
             gone |= set() if lost is None else {lost}
             if one.rule in self._rules:
@@ -101,7 +101,7 @@ class Forecast:
         for rule, count in found.items():
             self._rules[rule].matching += count
 
-    def _fate_of_wait(self, wait: Waits) -> PendingEffect:
+    def _effect_on_wait(self, wait: Waits) -> PendingEffect:
         """The effect of `Engine.finish_waits` and `Decider.settle` when the wait is over.
 
         If its account is removed, the wait is cancelled before.
@@ -113,17 +113,17 @@ class Forecast:
             return PendingEffect.LOST
         return PendingEffect.KEPT
 
-    def _fate_of_digest(self, digest: Waits) -> PendingEffect:
+    def _effect_on_digest(self, digest: Waits) -> PendingEffect:
         """The effect of `Decider.close`, unless its account is removed and the digest cancelled."""
         rule = self._planned.rules.get(digest.rule)
-        is_told = rule is not None and rule.grouping is not None
+        is_decided = rule is not None and rule.grouping is not None
         return (
             PendingEffect.KEPT
-            if is_told and digest.account in self._planned.zones
+            if is_decided and digest.account in self._planned.zones
             else PendingEffect.LOST
         )
 
-    def _lost_lane(self, pending: Deliveries) -> str | None:
+    def _removed_lane(self, pending: Deliveries) -> str | None:
         """The removed account or channel because of which these messages are cancelled."""
         if pending.account not in self._planned.zones:
             return account_lane(pending.account)

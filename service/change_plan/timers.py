@@ -29,7 +29,7 @@ def timers(known: TaskState, account: str, old: Side, new: Side, now: datetime) 
     before = dict(_pending(old, account, task, known.announced_until))
     after = dict(_afterwards(known, task, account, old, new, now))
     for rule in {**before, **after}:
-        yield Timer(rule, _fate(before.get(rule), after.get(rule), now), after.get(rule))
+        yield Timer(rule, _effect(before.get(rule), after.get(rule), now), after.get(rule))
 
 
 def _pending(
@@ -73,7 +73,7 @@ def _alarms(rules: Ruleset, account: str) -> Mapping[str, Alarm]:
     }
 
 
-def _fate(before: datetime | None, after: datetime | None, now: datetime) -> PendingEffect:
+def _effect(before: datetime | None, after: datetime | None, now: datetime) -> PendingEffect:
     if before is None:
         return PendingEffect.NEW
     if after is None:

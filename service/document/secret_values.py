@@ -37,7 +37,7 @@ class SecretValues:
         self._lines = lines
         self._spans: defaultdict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
         self._commented: set[tuple[str, int]] = set()
-        self._looked_at: set[tuple[Path, int, bool]] = set()
+        self._examined: set[tuple[Path, int, bool]] = set()
         self._named: dict[str, str] = {}
         self._values: defaultdict[Path, dict[str, str]] = defaultdict(dict)
 
@@ -46,30 +46,30 @@ class SecretValues:
         for key, value in root.pairs or ():
             if key.scalar not in OPEN:
                 self._commented |= {(key.file, n) for n in range(key.line, value.end_line + 1)}
-            self._look(value, (str(key.scalar),), is_secret=False)
+            self._examine(value, (str(key.scalar),), is_secret=False)
 
-    def _look(self, node: Node, path: Path, *, is_secret: bool) -> None:
+    def _examine(self, node: Node, path: Path, *, is_secret: bool) -> None:
         """Examine the value at `path`: once, even if aliases repeat it."""
         seen = (path[:2], id(node), is_secret)
-        if seen in self._looked_at:
+        if seen in self._examined:
             return
-        self._looked_at.add(seen)
+        self._examined.add(seen)
         if node.scalar is not None:
-            self._judge(node, path, is_secret=is_secret)
+            self._classify(node, path, is_secret=is_secret)
         for item in node.items or ():
-            self._look(item, path, is_secret=is_secret)
+            self._examine(item, path, is_secret=is_secret)
         for key, value in node.pairs or ():
-            self._look_behind(key, value, path, is_secret=is_secret)
+            self._examine_pair(key, value, path, is_secret=is_secret)
 
-    def _look_behind(self, key: Node, value: Node, path: Path, *, is_secret: bool) -> None:
+    def _examine_pair(self, key: Node, value: Node, path: Path, *, is_secret: bool) -> None:
         is_open, name = path[0] in OPEN, str(key.scalar)
         if not is_open and is_unwritten(value) and not self._has_colon(key):
             self._hide((*path, name), key)  # no name at all, but a value that lacks one
         # The name of an account, and of a channel, is a person's own.
         is_named = (is_open or len(path) > 1) and _is_secret(name)
-        self._look(value, (*path, name), is_secret=is_secret or is_named)
+        self._examine(value, (*path, name), is_secret=is_secret or is_named)
 
-    def _judge(self, node: Node, path: Path, *, is_secret: bool) -> None:
+    def _classify(self, node: Node, path: Path, *, is_secret: bool) -> None:
         if is_secret:
             self._named |= dict.fromkeys(_literals(node), HIDDEN)
             self._hide(path, node)

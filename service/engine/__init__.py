@@ -136,7 +136,7 @@ class Engine:
         known = await tx.tasks.lock_due(ids, now, limit)
         if not known:
             return 0, Effects()
-        happened = [self._alarm_clock.rings(key, one, now) for key, one in known.items()]
+        happened = [self._alarm_clock.due_events(key, one, now) for key, one in known.items()]
         announced_until = {key: self._alarm_clock.announce(one, now) for key, one in known.items()}
         await self._save(tx, announced_until, now)
         return len(known), await self._follow(tx, happened, now)

@@ -42,7 +42,7 @@ class AlarmClock:
             mine,
         )
 
-    def rings(self, key: Key, known: TaskState, now: datetime) -> list[EventFactory]:
+    def due_events(self, key: Key, known: TaskState, now: datetime) -> list[EventFactory]:
         """The events of the alarms that are due and have not fired."""
         task = known.present
         if task is None:

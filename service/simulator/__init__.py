@@ -91,7 +91,7 @@ class Simulator:
         if there:
             await self.begin([Observation(*key, task, now, Cause.POLL) for key, task in there])
 
-    async def hear(self, signals: Sequence[Signal]) -> None:
+    async def take_signals(self, signals: Sequence[Signal]) -> None:
         """Process signals now, and send what becomes due."""
         await self._engine.take_signals(self.tx, signals)
         await self._send()

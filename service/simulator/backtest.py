@@ -31,7 +31,7 @@ async def backtest(
     that are processed.
     """
     now = simulator.clock.now()
-    await simulator.begin([_look(key, task, now) async for key, task in known])
+    await simulator.begin([_observation(key, task, now) async for key, task in known])
     done = 0
     async for batch in batches:
         await simulator.go_on(batch.now)
@@ -48,24 +48,24 @@ async def _take(simulator: Simulator, batch: Batch) -> None:
     signals = [one for one in happened if one.signal is not None]
     changes = [group for group in batch.groups if group[0].cause not in _NO_CHANGE]
     if signals:
-        await simulator.hear([_signal(one, batch.now) for one in signals])
+        await simulator.take_signals([_signal(one, batch.now) for one in signals])
     if changes:
         before = [(_key(group[0]), group[0].before) for group in changes]
-        lost = {_key(group[0]): _lost(group) for group in changes if _is_restored(group)}
+        lost = {_key(group[0]): _before_deletion(group) for group in changes if _is_restored(group)}
         await simulator.remember(before, lost)
         simulator.tx.provenance.written = _written(happened)
-        await simulator.observe([_seen(group, batch.now) for group in changes])
+        await simulator.observe([_observation_of(group, batch.now) for group in changes])
 
 
 def _key(event: Event) -> Key:
     return event.account, event.task_id
 
 
-def _look(key: Key, task: Task, now: datetime) -> Observation:
+def _observation(key: Key, task: Task, now: datetime) -> Observation:
     return Observation(*key, task, now, Cause.POLL)
 
 
-def _seen(group: Sequence[Event], now: datetime) -> Observation:
+def _observation_of(group: Sequence[Event], now: datetime) -> Observation:
     """The observation of a task that led to these events."""
     event, announced = group[-1], frozenset(one.kind for one in group)
     cause = Cause.FETCH if event.cause is Cause.WRITE else event.cause
@@ -76,7 +76,7 @@ def _is_restored(group: Sequence[Event]) -> bool:
     return group[0].kind is Kind.RESTORED
 
 
-def _lost(group: Sequence[Event]) -> Task:
+def _before_deletion(group: Sequence[Event]) -> Task:
     """The probable state of a restored task when it was deleted."""
     task = group[0].task
     return replace(task, done=task.done and all(one.kind is not Kind.COMPLETED for one in group))

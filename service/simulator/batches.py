@@ -63,11 +63,11 @@ def _of(one: RecordedEvent) -> tuple[datetime, str, Kind | Cause | None]:
 
 def _batch(recorded: Sequence[RecordedEvent]) -> Batch:
     events = [one.event for one in recorded]
-    groups = [list(group) for _, group in groupby(events, _look)]
+    groups = [list(group) for _, group in groupby(events, _cause_key)]
     return Batch(recorded[0].decided_at, recorded[0].rules_version, groups)
 
 
-def _look(event: Event) -> object:
+def _cause_key(event: Event) -> object:
     """A key that is equal for events of one observation of a task, or of one round of alarms."""
     key = event.account, event.task_id
     if event.cause is Cause.SIGNAL:

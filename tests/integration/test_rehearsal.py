@@ -164,7 +164,7 @@ async def rehearsed(config: Config, history: Sequence[Step], silenced: Sequence[
         if step.signal is None:
             await trial.observe([look_of(step, now)])
         else:
-            await trial.hear([signal_of(step, now)])
+            await trial.take_signals([signal_of(step, now)])
     await trial.go_on(trial.clock.now() + LATER)
     return record_of(trial)
 

@@ -53,7 +53,7 @@ class MemoryOutbox:
         """How often a delivery was planned, held or skipped, or has ended."""
         return len(self._log)
 
-    def news(self, since: int) -> Iterator[Delivery]:
+    def results_since(self, since: int) -> Iterator[Delivery]:
         """The deliveries that were held or have ended after this number of changes.
 
         Each in its state then, in that order.
@@ -158,9 +158,9 @@ class MemoryOutbox:
                     lanes.add(one.request.lane)
         return frozenset(lanes)
 
-    def _was_done_again(self, one: Delivery, news: Event) -> bool:
+    def _was_done_again(self, one: Delivery, event: Event) -> bool:
         """Whether the event reopens a recurring task that was completed again since then."""
-        return news.kind is Kind.REOPENED and self._events.is_done_again(one.request.event, news)
+        return event.kind is Kind.REOPENED and self._events.is_done_again(one.request.event, event)
 
     def is_followed(self, one: Delivery) -> bool:
         """Whether the step of its rule tells the same receiver of a later event of its task."""

@@ -72,11 +72,11 @@ class _Run:
         )
         self._reasons = Reasons(self._simulator.tx, rules, stage.zones, stage.zone)
         self._tasks: dict[str, Task] = {}
-        self._told = 0
+        self._reported = 0
 
     async def result(self) -> RuleTestResult:
         given = self._trial.given.items()
-        await self._simulator.begin([self._look(one, values) for one, values in given])
+        await self._simulator.begin([self._observation(one, values) for one, values in given])
         failures = [await self._step(step) for step in self._trial.steps]
         return RuleTestResult(self._trial, [one for one in failures if one is not None])
 
@@ -84,11 +84,13 @@ class _Run:
         self._simulator.tx.outbox.failing = Failing(step.fails)
         await self._simulator.go_on(step.at)
         for task_id, values in step.changes.items():
-            await self._simulator.observe([self._look(task_id, self._dated(task_id, values))])
+            await self._simulator.observe(
+                [self._observation(task_id, self._dated(task_id, values))]
+            )
         now, account = self._simulator.clock.now(), self._trial.account
         signals = [Signal(account, one, name, now) for one, name in step.signals.items()]
-        await self._simulator.hear(signals)
-        came, reasons = self._came(), self._reasons.new()
+        await self._simulator.take_signals(signals)
+        came, reasons = self._new_results(), self._reasons.new()
         if step.expected is None:
             return None
         missing, others = compared(step.expected, came)
@@ -106,7 +108,7 @@ class _Run:
         created = {} if task_id in self._tasks else {"created_at": now}
         return {**created, "updated_at": now, **values}
 
-    def _look(self, task_id: str, values: Values | None) -> Observation:
+    def _observation(self, task_id: str, values: Values | None) -> Observation:
         now, account = self._simulator.clock.now(), self._trial.account
         if values is None:
             self._tasks.pop(task_id, None)
@@ -115,12 +117,12 @@ class _Run:
             self._tasks[task_id] = changed(self._tasks.get(task_id, new), values, now)
         return Observation(account, task_id, self._tasks.get(task_id), now, Cause.WEBHOOK)
 
-    def _came(self) -> list[Actual]:
+    def _new_results(self) -> list[Actual]:
         """The results of the rules since the last call."""
         outbox = self._simulator.tx.outbox
-        news = [actual(one, self._stage.zone) for one in outbox.news(self._told)]
-        self._told = outbox.changes
-        return news
+        results = [actual(one, self._stage.zone) for one in outbox.results_since(self._reported)]
+        self._reported = outbox.changes
+        return results
 
 
 def compared(
