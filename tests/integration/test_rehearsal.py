@@ -98,6 +98,9 @@ async def at_work(
             await transaction.rollback()
 
 
+_MADE = {"created_by": "Ann", "made_at": START}
+
+
 async def _begin(connection: Connection, silenced: Sequence[Silence]) -> None:
     await connection.execute(
         "INSERT INTO accounts (name, system, added_at, baseline_at, next_poll_at)"
@@ -108,7 +111,7 @@ async def _begin(connection: Connection, silenced: Sequence[Silence]) -> None:
     await connection.execute(
         "INSERT INTO silences OVERRIDING SYSTEM VALUE"
         " SELECT * FROM json_populate_recordset(NULL::silences, $1)",
-        orjson.dumps([{**asdict(one), "created_by": "Ann"} for one in silenced]).decode(),
+        orjson.dumps([asdict(one) | _MADE for one in silenced]).decode(),
     )
 
 
