@@ -255,7 +255,7 @@ class FinalCheck:
         for one, look in zip(grounds.each, looks, strict=False):
             wanted = rests_on(one, self._rules)
             for name, value in look.unread.items():
-                if not wanted.isdisjoint(forms[name].tells):
+                if not wanted.isdisjoint(forms[name].fills):
                     return f"the task's {name} could not be read (value: {value})"
         return None
 

@@ -199,7 +199,7 @@ class Lookups:
         seen: Effects,
     ) -> tuple[Effects, list[Announcement]]:
         """Process stored signals for this task; returns also the changes not visible yet."""
-        known = await tasks.look(tx.connection, announced[0].key)
+        known = await tasks.read_state(tx.connection, announced[0].key)
         is_known, is_news = known.task is not None, bool(seen.events)
         signals = [one for one in announced if one.signal and known.present is not None]
         over = [
@@ -224,7 +224,9 @@ class Lookups:
         left: Sequence[Announcement],
     ) -> None:
         """Record with the webhooks which changes never became visible, or a deletion."""
-        told = (await tasks.look(connection, (lookup.account, lookup.task))).told if left else ()
+        told = (
+            (await tasks.read_state(connection, (lookup.account, lookup.task))).told if left else ()
+        )
         for one in left:
             if one.kind is not Kind.COMPLETED or not was_reported(told, one.at):
                 await receipt_queue.note(connection, [one.receipt], missing_reason(one, answer))

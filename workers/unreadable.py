@@ -62,9 +62,9 @@ class Unreadable:
             form = self._source.forms.get(field.name)
             if (
                 form
-                and form.tells
+                and form.fills
                 and await unreadable.is_mostly_unreadable(
-                    self._pool, self._account.name, field, form.tells[0]
+                    self._pool, self._account.name, field, form.fills[0]
                 )
             ):
                 raise SourceBroken(

@@ -21,11 +21,13 @@ class StrayCharacter:
 
 def stray(text: str) -> StrayCharacter | None:
     """The first such character in a text; None if there is none."""
-    found = ((offset, _told(letter)) for offset, letter in enumerate(text) if not letter.isascii())
+    found = (
+        (offset, _problem_of(letter)) for offset, letter in enumerate(text) if not letter.isascii()
+    )
     return next((StrayCharacter(offset, *told) for offset, told in found if told is not None), None)
 
 
-def _told(letter: str) -> tuple[str, str] | None:
+def _problem_of(letter: str) -> tuple[str, str] | None:
     if letter in _QUOTES:
         plain = "'" if letter in "‘’‚‛′" else '"'  # noqa: RUF001
         return f"{letter} is a curly quotation mark", f"write {plain} instead"

@@ -88,7 +88,7 @@ def _one_completed(
 
 def _completed(seen: _Noun, known: Iterable[_Noun], *, is_part: bool) -> _Noun:
     """The observed person, with the known details that were not reported."""
-    told = _told(seen)
+    told = _reported_details(seen)
     is_reference = not told.keys() - {"id", "opted_out"}
     if not is_part and not is_reference:
         return seen
@@ -100,7 +100,7 @@ def _completed(seen: _Noun, known: Iterable[_Noun], *, is_part: bool) -> _Noun:
     return seen
 
 
-def _told(seen: Person | Customer | Project) -> dict[str, Any]:
+def _reported_details(seen: Person | Customer | Project) -> dict[str, Any]:
     """The reported details of a person. Without a value for it, a person may be contacted."""
     every = {field.name: getattr(seen, field.name) for field in fields(seen) if field.compare}
     return {name: value for name, value in every.items() if value not in (None, False)}

@@ -67,17 +67,17 @@ class Doorbell:
 
     def __init__(self, url: str) -> None:
         self._redis = _connecting(url)
-        self._ringing: dict[Bell, asyncio.Task[None]] = {}
+        self._enqueuing: dict[Bell, asyncio.Task[None]] = {}
         self._again: set[Bell] = set()
         self._noting: asyncio.Task[None] | None = None
         self._unheard = RedisProblemLog("doorbell.unheard")
 
     def ring(self, *bell: str) -> None:
         """Wake up `bell` soon; returns at once and never fails."""
-        if bell in self._ringing:
+        if bell in self._enqueuing:
             self._again.add(bell)
         else:
-            self._ringing[bell] = asyncio.create_task(self._ring(bell))
+            self._enqueuing[bell] = asyncio.create_task(self._enqueue(bell))
 
     def note_change(self) -> None:
         """Tell the pages that are open that something has changed; returns at once, never fails."""
@@ -107,7 +107,7 @@ class Doorbell:
             return False
 
     async def close(self) -> None:
-        open_tasks = [*self._ringing.values(), *([self._noting] if self._noting else [])]
+        open_tasks = [*self._enqueuing.values(), *([self._noting] if self._noting else [])]
         for task in open_tasks:
             task.cancel()
         await asyncio.gather(*open_tasks, return_exceptions=True)
@@ -118,7 +118,7 @@ class Doorbell:
         with suppress(RedisError, OSError):
             await self._redis.incr(CHANGES)
 
-    async def _ring(self, bell: Bell) -> None:
+    async def _enqueue(self, bell: Bell) -> None:
         try:
             await self._redis.enqueue_job(bell[0], *bell[1:])
         except (RedisError, OSError) as error:
@@ -126,7 +126,7 @@ class Doorbell:
             self._unheard.make(error)
         finally:
             await asyncio.sleep(_PAUSE)
-            del self._ringing[bell]
+            del self._enqueuing[bell]
         if bell in self._again:
             self._again.remove(bell)
             self.ring(*bell)

@@ -57,7 +57,7 @@ def track(
     if before is None and seen.task is None:
         return Tracked(_still_gone(known, seen, now), [])
     done = [Transition(Kind.COMPLETED, ("done",), one) for one in confirmed.done]
-    transitions = [*done, *_untold(known, seen, diff(before, seen.task, known.task))]
+    transitions = [*done, *_unreported(known, seen, diff(before, seen.task, known.task))]
     if known.task is None:
         transitions = [one for one in transitions if is_news(one.kind, seen, account)]
     is_taken_up = known.task is None and Transition(Kind.CREATED) not in transitions
@@ -79,7 +79,7 @@ def track(
     )
 
 
-def _untold(known: TaskState, seen: Observation, found: list[Transition]) -> list[Transition]:
+def _unreported(known: TaskState, seen: Observation, found: list[Transition]) -> list[Transition]:
     """The transitions, without a completion that was reported when the task was still open."""
     before, after = known.present, seen.task
     if before is None or after is None or not after.done or before.done:

@@ -76,9 +76,9 @@ def read(word: ConfigSnapshot, environ: Mapping[str, str]) -> LoadedConfig:
     """
     if word.faults:
         return LoadedConfig(word, faults=word.faults)
-    folder, asked = Folder(Path(word.folder), word.named), _Asked(environ)
-    config, faults = _loaded(word, folder, asked)
-    word = replace(word, named=folder.texts, values=asked.told)
+    folder, recording = Folder(Path(word.folder), word.named), _RecordingEnvironment(environ)
+    config, faults = _loaded(word, folder, recording)
+    word = replace(word, named=folder.texts, values=recording.used)
     return LoadedConfig(word, config, faults, frozenset(folder.names))
 
 
@@ -96,16 +96,16 @@ async def handed(
         yield await read_beside(word, {**environ, **word.values})
 
 
-class _Asked(Mapping[str, str]):
-    """An environment that records which of its values were read, as `told`."""
+class _RecordingEnvironment(Mapping[str, str]):
+    """An environment that records which of its values were read, as `used`."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self.told: dict[str, str] = {}
+        self.used: dict[str, str] = {}
 
     def __getitem__(self, name: str) -> str:
-        self.told[name] = self._environ[name]
-        return self.told[name]
+        self.used[name] = self._environ[name]
+        return self.used[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._environ)

@@ -29,28 +29,28 @@ class Form:
     """
 
     fits: Callable[[Any], bool]
-    tells: tuple[str, ...]
+    fills: tuple[str, ...]
     said: Callable[[Any], Any] = _itself
 
 
-def a_date(*tells: str) -> Form:
-    return Form(is_date, tells)
+def a_date(*fills: str) -> Form:
+    return Form(is_date, fills)
 
 
-def a_flag(*tells: str) -> Form:
-    return Form(lambda value: flag(value) is not None, tells)
+def a_flag(*fills: str) -> Form:
+    return Form(lambda value: flag(value) is not None, fills)
 
 
-def a_text(*tells: str) -> Form:
-    return Form(lambda value: isinstance(value, str), tells)
+def a_text(*fills: str) -> Form:
+    return Form(lambda value: isinstance(value, str), fills)
 
 
-def an_object(*tells: str) -> Form:
-    return Form(lambda value: not value or isinstance(value, dict), tells)
+def an_object(*fills: str) -> Form:
+    return Form(lambda value: not value or isinstance(value, dict), fills)
 
 
-def objects(*tells: str) -> Form:
-    return Form(_are_objects, tells)
+def objects(*fills: str) -> Form:
+    return Form(_are_objects, fills)
 
 
 def unread(raw: Mapping[str, Any], forms: Mapping[str, Form]) -> dict[str, str]:
@@ -63,16 +63,16 @@ def unread(raw: Mapping[str, Any], forms: Mapping[str, Form]) -> dict[str, str]:
     return found
 
 
-def people(key: str, names: Iterable[str], *tells: str) -> Form:
+def people(key: str, names: Iterable[str], *fills: str) -> Form:
     """People and things with at least one field of these names, `key` being that of their ids."""
     known = frozenset({key, *names})
-    return Form(lambda value: all(known & one.keys() for one in references(value, key)), tells)
+    return Form(lambda value: all(known & one.keys() for one in references(value, key)), fills)
 
 
-def left_open(raw: Mapping[str, Any], tells: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
-    """The task fields that `raw` leaves open; `tells` has the task fields of each JSON field."""
-    lacking = tells.keys() - raw.keys()
-    return _NOTHING.union(*(tells[field] for field in lacking)) if lacking else _NOTHING
+def left_open(raw: Mapping[str, Any], fills: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
+    """The task fields that `raw` leaves open; `fills` has the task fields of each JSON field."""
+    lacking = fills.keys() - raw.keys()
+    return _NOTHING.union(*(fills[field] for field in lacking)) if lacking else _NOTHING
 
 
 def _are_objects(value: Any) -> bool:

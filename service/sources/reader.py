@@ -116,7 +116,7 @@ class TaskReader(ABC):
         task, forms = self.parse(raw), self.forms
         unread, untold = unread_in(raw, forms), self.unknown_fields(raw)
         if unread:
-            untold = untold.union(*(forms[field].tells for field in unread))
+            untold = untold.union(*(forms[field].fills for field in unread))
         if (links := self.account.links) is not None:
             task = replace(task, url=link(links, task))
             untold = untold | {"url"} if is_open(links, untold) else untold

@@ -58,7 +58,7 @@ _FORMS = {
     "creator": people("id", _PERSON, "author", "fields"),
 }
 # What a field that is missing leaves open; where there is none, it is there and null.
-_TELLS = {
+_FILLS = {
     "body": ("title",),
     "due_date": ("due",),
     "completed_at": ("completed_at", "done"),
@@ -137,7 +137,7 @@ class Rolodex(Source):
         return raw.keys() >= _WHOLE
 
     def unknown_fields(self, raw: Raw) -> frozenset[str]:
-        left = set(left_open(raw, _TELLS))
+        left = set(left_open(raw, _FILLS))
         # Tags may be missing although they were asked for: that does not mean that there are none.
         # Nor do ids in their place say what they are called.
         if "tags" not in raw or not all(text(tag.get("name")) for tag in raw["tags"]):

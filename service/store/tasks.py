@@ -233,7 +233,7 @@ async def unseen(connection: Connection, account: str, ids: Sequence[str]) -> di
     return {row["id"]: row["was_there"] for row in rows}
 
 
-async def look(connection: Connection, key: Key) -> TaskState:
+async def read_state(connection: Connection, key: Key) -> TaskState:
     """The stored state of a task at this moment, without a lock."""
     row = await connection.fetchrow(
         """

@@ -114,7 +114,7 @@ class KickservAccount(Account):
         return self.fields.done or self.completed_field
 
     @property
-    def is_done_field_told(self) -> bool:
+    def is_done_field_configured(self) -> bool:
         """Whether the account configures that field, so that it is not a guess."""
         return self.fields.done is not None or "completed_field" in self.model_fields_set
 

@@ -83,8 +83,8 @@ def _never_done(account: KickservAccount, seen: Seen) -> str | None:
 
     If the field exists and is empty, the name is right: no task was ever done.
     """
-    name, is_told = account.done_field, account.is_done_field_told
-    if seen.named[name] or (is_told and seen.read < _MANY):
+    name, is_configured = account.done_field, account.is_done_field_configured
+    if seen.named[name] or (is_configured and seen.read < _MANY):
         return None
     return _unnamed([name], "done", seen)
 

@@ -77,17 +77,17 @@ class KickservReader(TaskReader):
             **due,
             names.created_at: a_date("created_at"),
             names.updated_at: a_date("updated_at"),
-            account.done_field: Form(_says_when_done, ("completed_at", "done")),
+            account.done_field: Form(_is_date_or_flag, ("completed_at", "done")),
             names.assignees: people("id", account.of_people, "assignee", "assignees"),
             names.customer: self._reachable(names.customer, "customer", "contacts"),
             names.contact: self._reachable(names.contact, "contacts"),
         }
 
-    def _reachable(self, glue: str, *tells: str) -> Form:
+    def _reachable(self, glue: str, *fills: str) -> Form:
         """A customer; an unreadable word on whether they have opted out counts as yes."""
         account = self.account
         known, name = (
-            people("id", dict(account.of_connected)[glue], *tells),
+            people("id", dict(account.of_connected)[glue], *fills),
             account.opted_out_field,
         )
         if name is None:
@@ -139,11 +139,11 @@ class KickservReader(TaskReader):
 
     def unknown_fields(self, raw: Raw) -> frozenset[str]:
         # That something is missing does not mean that there is none: that is null or empty.
-        left = left_open(raw, self._tells) | self._untold_of_job(raw) | self._unrecognised(raw)
-        return left if self._is_consent_told(raw) else left | {"customer.opted_out"}
+        left = left_open(raw, self._fills) | self._unreported_of_job(raw) | self._unrecognised(raw)
+        return left if self._reports_opt_out(raw) else left | {"customer.opted_out"}
 
     @cached_property
-    def _tells(self) -> Mapping[str, tuple[str, ...]]:
+    def _fills(self) -> Mapping[str, tuple[str, ...]]:
         """Task fields that are kept when their JSON field is missing, as it may be."""
         names = self._names
         return {
@@ -162,15 +162,15 @@ class KickservReader(TaskReader):
         """The customers that are there and cannot be recognised: the known ones are kept."""
         name = self._names.customer
         known = people("id", dict(self.account.of_connected)[name], "customer", "contacts")
-        return frozenset() if known.fits(raw.get(name)) else frozenset(known.tells)
+        return frozenset() if known.fits(raw.get(name)) else frozenset(known.fills)
 
-    def _untold_of_job(self, raw: Raw) -> frozenset[str]:
+    def _unreported_of_job(self, raw: Raw) -> frozenset[str]:
         job = raw.get(self._names.project)
         told = first_reference(job)
         untold = (word for word, name in self._of_job.items() if name not in told)
         return frozenset(f"fields.{word}" for word in untold) if job else frozenset()
 
-    def _is_consent_told(self, raw: Raw) -> bool:
+    def _reports_opt_out(self, raw: Raw) -> bool:
         """Whether it includes the customer's opt-out, if there is a field for that."""
         name, names = self.account.opted_out_field, (self._names.customer, self._names.contact)
         return not name or any(name in first_reference(raw.get(glue)) for glue in names)
@@ -250,7 +250,7 @@ class KickservReader(TaskReader):
         return next((one for one in told if one.at is not None), self.dates.due_after(start))
 
 
-def _says_when_done(value: Any) -> bool:
+def _is_date_or_flag(value: Any) -> bool:
     return is_date(value) or flag(value) is not None
 
 

@@ -64,7 +64,7 @@ _FORMS = {
     "completed_by": people("uuid", _PERSON, "completed_by"),
 }
 # What a field that is missing leaves open; where there is none, it is there and null.
-_TELLS = {
+_FILLS = {
     "name": ("title",),
     "description": ("description",),
     "status": ("status", "archived", "not_started"),
@@ -127,7 +127,7 @@ class PlannrReader(TaskReader):
             is_told = "completed_at" in raw and is_date(raw["completed_at"])
         else:
             is_told = flag(said) is not None
-        found = left_open(raw, _TELLS) if is_told else left_open(raw, _TELLS) | {"done"}
+        found = left_open(raw, _FILLS) if is_told else left_open(raw, _FILLS) | {"done"}
         if "value" in mapping(raw.get("taskable")):
             return found
         return found | _FIELDS_OF_WORTH if found else _FIELDS_OF_WORTH

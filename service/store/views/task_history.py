@@ -11,7 +11,7 @@ from service.store import Connection, absences, decisions, deliveries
 from service.store.decisions import RecordedDecision
 from service.store.deliveries import RecordedDelivery
 from service.store.history import RecordedEvent, events_of
-from service.store.tasks import Key, TaskState, look
+from service.store.tasks import Key, TaskState, read_state
 from service.store.views import digest_history
 from service.store.views.digest_history import DigestHistory
 
@@ -117,7 +117,7 @@ async def read(
     decided = {one.rules_version for one in recorded} | {one.rules_version for one in made}
     return TaskHistory(
         key=key,
-        known=await look(connection, key),
+        known=await read_state(connection, key),
         added_at=await connection.fetchval("SELECT added_at FROM accounts WHERE name = $1", key[0]),
         recorded=recorded,
         decisions=made,
