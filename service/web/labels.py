@@ -11,9 +11,9 @@ from service.explain.account_status import Told
 
 CAUSES = {
     "webhook": "reported at once, by webhook",
-    "poll": "found at a regular check",
+    "poll": "found when the system was read",
     "fetch": "found when Taskbell asked for this task",
-    "clock": "its time had come",
+    "clock": "at the planned time",
     "signal": "reported by an app or a button (signal)",
     "write": "changed by Taskbell",
 }

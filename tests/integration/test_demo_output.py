@@ -45,7 +45,7 @@ async def test_a_message_in_the_systems_own_words_names_task_and_customer(
     """The rule's name would tell an office manager nothing."""
     line = await told(database_url, pool, capsys, channel="customer", target="on_the_way", text="")
     assert line.endswith(
-        "customer:on_the_way  Clean the gutters for Ida Smith  (its time had come)"
+        "customer:on_the_way  Clean the gutters for Ida Smith  (at the planned time)"
     )
 
 
@@ -56,7 +56,7 @@ async def test_a_mail_is_told_with_its_subject(
     line = await told(
         database_url, pool, capsys, subject="Overdue: gutters " + "x" * 80, text="It was due"
     )
-    assert line.endswith("x — It was due  (its time had come)")
+    assert line.endswith("x — It was due  (at the planned time)")
 
 
 @pytest.mark.parametrize("reason", ["the task is done", "cancelled: the task is done"])

@@ -273,7 +273,7 @@ async def test_a_message_is_whole_and_says_what_is_behind_it(
     clock.advance(timedelta(minutes=5))
     page = await read(web, f"/messages/{number}")
     assert text.strip() in page
-    assert "Smith gutters was rescheduled, found at a regular check." in page
+    assert "Smith gutters was rescheduled, found when the system was read." in page
     assert "due Fri 6 Mar Sat 7 Mar" in page
     assert "assigned to Ann Bo" in page
     assert "Planned Fri 6 Mar, 12:00, 5 minutes ago" in page

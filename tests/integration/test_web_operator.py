@@ -96,8 +96,8 @@ async def test_it_says_what_was_sent_and_why(web: Site, pool: Pool, clock: Virtu
     clock.advance(timedelta(minutes=5))
     page = " ".join(without_links((await web.client.get("/")).text).split())
     assert "Because <b>Smith gutters</b> is done (reported at once, by webhook)" in page
-    assert "<b>Smith gutters</b> was rescheduled, found at a regular check" in page
-    assert "<b>Smith gutters</b> is overdue, its time had come" in page
+    assert "<b>Smith gutters</b> was rescheduled, found when the system was read" in page
+    assert "<b>Smith gutters</b> is overdue, at the planned time" in page
     assert page.count("5 minutes ago") >= 3
     assert "#office" in page
 
