@@ -75,6 +75,8 @@ async def _run(settings: Settings, on: Servers, *, as_json: bool) -> None:
             LOG_LEVEL=settings.log_level,
             TASKBELL_URL=given["TASKBELL_URL"],
             TASKBELL_INBOX=f"{url}/inbox",
+            TASKBELL_CONFIG=str(demo_configuration()),
+            TASKBELL_EDIT="off",
         )
         supervisor = Supervisor(programs, environ, on.own)
         supervisor.tell(line, line)

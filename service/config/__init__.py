@@ -214,7 +214,17 @@ def check(path: Path, environ: Mapping[str, str], beside: Path | None = None) ->
     try:
         files = texts(path)
         if beside is not None and _only_tests(files):
-            return list(load_texts(_completed(files, beside), folder_of(beside), environ).warnings)
-        return list(load_texts(files, folder_of(path), environ).warnings)
+            return check_texts(_completed(files, beside), folder_of(beside), environ)
+    except ConfigError as error:
+        return list(error.faults)
+    return check_texts(files, folder_of(path), environ)
+
+
+def check_texts(
+    files: Sequence[tuple[str, str]], folder: Folder, environ: Mapping[str, str]
+) -> list[Diagnostic]:
+    """Every error and warning of the configuration in these files; otherwise as `check`."""
+    try:
+        return list(load_texts(files, folder, environ).warnings)
     except ConfigError as error:
         return list(error.faults)

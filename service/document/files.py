@@ -21,9 +21,9 @@ def texts(path: Path) -> list[tuple[str, str]]:
     """
     found, faults = [], []
     for file in files(path):
-        name = _name(file)
+        name = printed_name(file)
         try:
-            found.append((name, _decode(name, read_regular(file, MAX_BYTES + 1))))
+            found.append((name, decode(name, read_regular(file, MAX_BYTES + 1))))
         except FileNotFoundError:
             faults.append(Diagnostic(name, 1, 1, "there is no such file", hint=_NO_FILE))
         except OSError as error:
@@ -61,7 +61,7 @@ class Folder:
     def _read(self, name: str) -> str:
         try:
             file = self._inside(name)
-            return _decode(name, read_regular(file, MAX_BYTES + 1))
+            return decode(name, read_regular(file, MAX_BYTES + 1))
         except FileNotFoundError:
             raise refused(f"there is no file {name} beside the configuration") from None
         except OSError as error:
@@ -94,21 +94,22 @@ def files(path: Path) -> list[Path]:
         found = sorted(file for file in path.iterdir() if file.suffix in {".yaml", ".yml"})
     except OSError as error:
         message = f"the folder cannot be read: {error.strerror}"
-        raise ConfigError([Diagnostic(_name(path), 1, 1, message)]) from None
+        raise ConfigError([Diagnostic(printed_name(path), 1, 1, message)]) from None
     if not found:
-        raise ConfigError([Diagnostic(_name(path), 1, 1, "the folder has no .yaml file")])
+        raise ConfigError([Diagnostic(printed_name(path), 1, 1, "the folder has no .yaml file")])
     if len(found) > MOST_FILES:
         message = f"the folder has more than {MOST_FILES} .yaml files"
-        raise ConfigError([Diagnostic(_name(path), 1, 1, message)])
+        raise ConfigError([Diagnostic(printed_name(path), 1, 1, message)])
     return found
 
 
-def _name(file: Path) -> str:
+def printed_name(file: Path) -> str:
     """A file's name in printable form; one in another encoding has its bytes as numbers."""
     return os.fsencode(file).decode("utf-8", "backslashreplace")
 
 
-def _decode(file: str, raw: bytes) -> str:
+def decode(file: str, raw: bytes) -> str:
+    """The text of a file of this name; raises ConfigError if it is too large or not UTF-8 text."""
     if len(raw) > MAX_BYTES:
         raise _refusal(file, "", "the file is over 1 MB", "split it into several in one folder")
     try:

@@ -54,6 +54,7 @@ class Settings(BaseModel):
     taskbell_url: str | None = None
     taskbell_open_door: bool = False
     taskbell_inbox: str | None = None
+    taskbell_edit: Literal["off", "on"] = "off"
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65535)
     workers: int = Field(default=2, ge=1)
@@ -151,6 +152,11 @@ class Settings(BaseModel):
     def root_path(self) -> str:
         """The path in front of Taskbell's own, such as /taskbell, where there is one."""
         return _path_of(self.taskbell_url or "")
+
+    @property
+    def saves_edits(self) -> bool:
+        """Whether the rule editor of the page may save files of the configuration."""
+        return self.taskbell_edit == "on"
 
     @property
     def is_loopback(self) -> bool:

@@ -1,6 +1,7 @@
 """The web process's application: its parts and routes."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -28,7 +29,7 @@ from service.web.connection_buttons import ConnectionButtons
 from service.web.health import Health
 from service.web.limits.concurrency_limit import ConcurrencyLimit
 from service.web.live_updates import ChangeNotifier, LiveUpdates
-from service.web.office import Office
+from service.web.office import Editing, Office
 from service.web.pages import Pages
 from service.web.problems import HANDLERS
 from service.web.screens import screens, sections
@@ -48,10 +49,12 @@ def build(
     guard: Guard,
     live: LiveUpdates,
     faults: Sequence[Diagnostic] = (),
+    environ: Mapping[str, str] = os.environ,
 ) -> Starlette:
     """Build the application; the caller owns its resources, and closes them later.
 
-    `faults` are the errors that keep a changed configuration from replacing this one.
+    `faults` are the errors that keep a changed configuration from replacing this one. `environ` has
+    the values of references for the rule editor.
     """
     links = ApprovalLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
     actions = OperatorActions(pool, clock, doorbell)
@@ -60,9 +63,13 @@ def build(
     pages = Pages(root)
     kept = settings.taskbell_keep_events
     parts = (pool, clock, guard, actions, config, doorbell, pages)
-    inbox = settings.taskbell_inbox
     office = Office(
-        *parts, faults=tuple(faults), sections=sections(), keep_events=kept, inbox=inbox
+        *parts,
+        faults=tuple(faults),
+        sections=sections(),
+        keep_events=kept,
+        inbox=settings.taskbell_inbox,
+        editing=Editing(settings.taskbell_config, environ, settings.saves_edits),
     )
     metrics.expect(config.accounts, ways(config.kinds))
 
@@ -100,12 +107,16 @@ def _application(routes: Sequence[BaseRoute], root: str, doorbell: Doorbell) -> 
 
 
 def _pages(office: Office) -> list[BaseRoute]:
-    """The pages for people: the screens, their buttons, and signing in."""
+    """The pages for people: the screens, their buttons, and signing in.
+
+    Addresses with a variable part come last, so that no rule or task takes the place of a screen.
+    """
+    shown = [route for screen in screens() for route in screen(office).routes()]
     return [
         *SignIn(office).routes(),
         *Buttons(office).routes(),
         *ConnectionButtons(office).routes(),
-        *(route for screen in screens() for route in screen(office).routes()),
+        *sorted(shown, key=lambda route: "{" in route.path),
         Mount("/static", StaticFiles(packages=[("service.web", "static")])),
     ]
 

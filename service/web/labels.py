@@ -97,6 +97,7 @@ DEEDS = {
     "webhook.ignored": ("ignored", "webhook", "/webhooks/"),
     "channel.tested": ("sent a test message by", "channel", "/connections#channel-"),
     "rule.switched": ("switched", "rule", "/rules/"),
+    "file.saved": ("saved", "the file", "/rules/edit?file="),
     "signed.in": ("signed in", "", ""),
     "signed.out": ("signed out", "", ""),
     "sign-in.failed": ("could not sign in as", "", ""),

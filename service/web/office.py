@@ -1,10 +1,11 @@
 """Common parts of all office screens: their resources, and the frame around them."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -27,6 +28,18 @@ log = structlog.get_logger()
 _PATIENCE = 5.0  # seconds, with a database that does not answer
 
 
+@dataclass(frozen=True, slots=True)
+class Editing:
+    """What the rule editor works on: the file or folder at `path`, with the values of `environ`.
+
+    `saves`: the operator allows it to change these files.
+    """
+
+    path: Path = Path("taskbell.yaml")
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    saves: bool = False
+
+
 @dataclass(frozen=True)
 class Office:
     """The resources of one web process that its screens need.
@@ -47,6 +60,7 @@ class Office:
     sections: Sequence[tuple[str, str]] = ()
     keep_events: timedelta = timedelta(days=395)
     inbox: str | None = None
+    editing: Editing = Editing()
 
     def render(
         self,
@@ -59,7 +73,7 @@ class Office:
     ) -> HTMLResponse:
         """A page in the frame; `path` is the section that it belongs to.
 
-        It has buttons if the `actor` who asks for it may decide.
+        It has buttons if the `actor` who asks for it may decide; whoever may edit finds the editor.
         """
         frame = {
             "now": self.clock.now(),
@@ -69,6 +83,7 @@ class Office:
             "section": path,
             "actor": actor,
             "may_act": actor is not None and actor.role.includes(Role.OPERATOR),
+            "may_edit": actor is not None and actor.role.includes(Role.ADMIN),
             "has_login": self.guard.has_login,
         }
         return self.pages.render(template, status, **{**frame, **values})

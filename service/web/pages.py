@@ -105,14 +105,17 @@ def _whole(text: str) -> Markup:
     return escape(text)
 
 
-async def read_form(request: Request) -> dict[str, str]:
-    """The fields of a form as browsers send it, the last of each name; a 400 Problem if many."""
+async def read_form(
+    request: Request, most: int = _FORM_BYTES, fields: int = _FORM_FIELDS
+) -> dict[str, str]:
+    """The fields of a form as browsers send it, the last of each name; a 400 Problem if many.
+
+    `most` is how many bytes it may have, `fields` how many fields.
+    """
     announced = request.headers.get("content-length")
-    body = await read_body(request.receive, _FORM_BYTES, announced)
+    body = await read_body(request.receive, most, announced)
     try:
-        fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=_FORM_FIELDS)
+        found = parse_qs(body.decode("utf-8", "replace"), max_num_fields=fields)
     except ValueError as error:
-        raise Problem(
-            HTTPStatus.BAD_REQUEST, f"The form has more than {_FORM_FIELDS} fields"
-        ) from error
-    return {name: values[-1] for name, values in fields.items()}
+        raise Problem(HTTPStatus.BAD_REQUEST, f"The form has more than {fields} fields") from error
+    return {name: values[-1] for name, values in found.items()}

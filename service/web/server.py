@@ -43,11 +43,19 @@ class AppSwitch:
     """The active application: each request is answered by the one that was active when it came.
 
     It is built by `made`, again for each configuration and whenever a person has switched a rule.
+    The values of a configuration's references are put into `values`.
     """
 
-    def __init__(self, made: Callable[..., Starlette], config: Config, live: LiveUpdates) -> None:
+    def __init__(
+        self,
+        made: Callable[..., Starlette],
+        config: Config,
+        live: LiveUpdates,
+        values: dict[str, str],
+    ) -> None:
         self._made = made
         self._live = live
+        self._values = values
         self._config = config
         self._faults: Sequence[Diagnostic] = ()
         self._overrides: Mapping[str, Override] = {}
@@ -61,6 +69,7 @@ class AppSwitch:
         async for reading in readings:
             self._config = reading.config or self._config
             self._faults = reading.faults
+            self._values.update(reading.word.values)
             self._build()
 
     async def follow_overrides(self, pool: Pool) -> None:
@@ -86,7 +95,8 @@ async def serve(settings: Settings, line: ParentPipe | None) -> None:
     one has errors.
     """
     readings = follow(line, settings.taskbell_config, os.environ)
-    config = (await anext(readings)).demand()
+    first = await anext(readings)
+    config, values = first.demand(), {**os.environ, **first.word.values}
     doorbell = Doorbell(settings.redis)
     async with (
         await store.connect(settings.database, size=_OF_PAGES) as pool,
@@ -105,8 +115,9 @@ async def serve(settings: Settings, line: ParentPipe | None) -> None:
             board=board,
             guard=Guard(settings, pool, clock),
             live=live,
+            environ=values,
         )
-        front = AppSwitch(made, config, live)
+        front = AppSwitch(made, config, live, values)
         gc_tuning.look_seldom()
         following = [
             asyncio.create_task(front.follow_files(readings)),

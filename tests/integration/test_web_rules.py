@@ -188,7 +188,7 @@ async def test_a_web_process_notices_a_switch_by_itself(
         built.append(sorted(config.rules.ids))
         return Starlette()
 
-    front = AppSwitch(made, configured(tmp_path, MORE), LiveUpdates(bell))
+    front = AppSwitch(made, configured(tmp_path, MORE), LiveUpdates(bell), {})
     following = asyncio.create_task(front.follow_overrides(pool))
     done = Switch(Mode.OFF, Actor("Ann"), clock.now())
     await rule_switches.switch(pool, "job-done", Mode.ON, done)

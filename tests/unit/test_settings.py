@@ -44,6 +44,8 @@ def test_all_faults_are_told_at_once() -> None:
         ("WORKERS", "0", "WORKERS must be at least 1, not 0"),
         ("LOG_LEVEL", "LOUD", 'LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR, not "LOUD"'),
         ("TASKBELL_OPEN_DOOR", "maybe", 'TASKBELL_OPEN_DOOR must be true or false, not "maybe"'),
+        ("TASKBELL_EDIT", "yes", 'TASKBELL_EDIT must be off or on, not "yes"'),
+        ("TASKBELL_EDIT", "1", 'TASKBELL_EDIT must be off or on, not "1"'),
         ("TASKBELL_URL", "x", "TASKBELL_URL: must begin with http:// or https://"),
     ],
 )

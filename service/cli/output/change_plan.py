@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from rich.markup import escape
 
-from service.change_plan import Change, ChangePlan, PendingEffect, RulePlan
+from service.change_plan import Change, ChangePlan, RulePlan
+from service.change_plan.wording import alarms, matching, pending
 from service.outbox import account_lane
 
 _SIGNS = {
@@ -13,24 +14,6 @@ _SIGNS = {
     Change.REMOVED: "[red]-[/red]",
     Change.CHANGED: "[yellow]~[/yellow]",
     Change.SAME: " ",
-}
-_TIMERS = {
-    PendingEffect.KEPT: "kept",
-    PendingEffect.MOVED: "moved to another time",
-    PendingEffect.LOST: "cancelled",
-    PendingEffect.NEW: "new",
-}
-_WAITS = {
-    PendingEffect.KEPT: "kept; the new version of the rule decides",
-    PendingEffect.LOST: "ended without a message",
-}
-_DIGESTS = {
-    PendingEffect.KEPT: "kept; the new version of the rule decides",
-    PendingEffect.LOST: "ended without a message",
-}
-_MESSAGES = {
-    PendingEffect.KEPT: "sent as they were planned",
-    PendingEffect.LOST: "cancelled, because their channel or account was removed",
 }
 
 
@@ -65,24 +48,10 @@ def _accounts_gone(found: ChangePlan) -> Iterator[str]:
 def _rule(one: RulePlan) -> Iterator[str]:
     yield f"{_SIGNS[one.change]} rule [bold]{one.rule}[/bold]"
     yield from map(_difference, one.lines)
-    if one.matching:
-        match = "task matches" if one.matching == 1 else "tasks match"
-        them = "it" if one.matching == 1 else "them"
-        yield f"    {one.matching:,} {match} already; the rule does not act on {them}"
-    yield from _fates("alarms", one.timers, _TIMERS)
+    yield from (f"    {line}" for line in (*matching(one), *alarms(one)))
     if one.next_ring is not None:
         yield f"    next alarm: {one.next_ring.astimezone():%a %-d %b %Y, %H:%M}"
-    yield from _fates("pending waits (settle, for)", one.waits, _WAITS)
-    yield from _fates("digests", one.digests, _DIGESTS)
-    yield from _fates("messages", one.deliveries, _MESSAGES)
-
-
-def _fates(
-    what: str, counts: Counter[PendingEffect], words: dict[PendingEffect, str]
-) -> Iterator[str]:
-    told = [f"{counts[fate]:,} {says}" for fate, says in words.items() if counts[fate]]
-    if told:
-        yield f"    {what}: {', '.join(told)}"
+    yield from (f"    {line}" for line in pending(one))
 
 
 def _difference(line: str) -> str:

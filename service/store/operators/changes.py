@@ -11,7 +11,7 @@ _BETWEEN_GUESSES = timedelta(hours=1)
 
 
 class Action(StrEnum):
-    """What somebody did. The subject is a number, or the name of a rule, account or user.
+    """What somebody did. The subject is a number, or the name of a rule, account, user or file.
 
     That of an action on several messages is how many they are.
     """
@@ -38,6 +38,7 @@ class Action(StrEnum):
     WEBHOOK_IGNORED = "webhook.ignored"
     CHANNEL_TESTED = "channel.tested"
     RULE_SWITCHED = "rule.switched"
+    FILE_SAVED = "file.saved"
     SIGNED_IN = "signed.in"
     SIGNED_OUT = "signed.out"
     SIGN_IN_FAILED = "sign-in.failed"
