@@ -152,7 +152,7 @@ class RuleEditing:
             return replace(view, error=_MEANWHILE)
         async with self._one_at_a_time:
             run = await asyncio.to_thread(dry_run, sketch, papers, now)
-        return replace(view, trial=trial_of(run, papers, sketch))
+        return replace(view, trial=trial_of(run, papers, sketch, now))
 
     async def _sketch(self, view: EditorView) -> RulesConfig | None:
         """The rules of a text without errors; None if another file has errors by now."""

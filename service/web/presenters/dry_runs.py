@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from service.config import RulesConfig
-from service.domain.model import State
 from service.simulator.dry_run import DryRun
 from service.simulator.memory.deliveries import Delivery
 from service.store.views.task_history import TaskHistory
@@ -13,11 +13,6 @@ from service.web import labels
 from service.web.presenters.explanations import RuleCard, cards
 
 _MOST_SENT = 5  # messages of one rule
-_OUTCOMES = {
-    State.SENT: "would have been sent",
-    State.PLANNED: "would wait",
-    State.HELD: "would wait",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +46,7 @@ class Trial:
     rules: Sequence[TriedRule]
 
 
-def trial_of(run: DryRun, papers: TaskHistory, sketch: RulesConfig) -> Trial:
+def trial_of(run: DryRun, papers: TaskHistory, sketch: RulesConfig, now: datetime) -> Trial:
     """The result, with the rules that would have acted first."""
     account, task = papers.key
     zone = sketch.zones.get(account, sketch.timezone)
@@ -62,22 +57,25 @@ def trial_of(run: DryRun, papers: TaskHistory, sketch: RulesConfig) -> Trial:
         task=task,
         title=known.title if known is not None else "",
         events=len(run.events),
-        rules=[_rule(card, run.deliveries.get(card.rule, ()), zone) for card in shown],
+        rules=[_rule(card, run.deliveries.get(card.rule, ()), zone, now) for card in shown],
     )
 
 
-def _rule(card: RuleCard, deliveries: Sequence[Delivery], zone: ZoneInfo) -> TriedRule:
-    last = [_message(one, zone) for one in deliveries[-_MOST_SENT:]]
+def _rule(
+    card: RuleCard, deliveries: Sequence[Delivery], zone: ZoneInfo, now: datetime
+) -> TriedRule:
+    last = [_message(one, zone, now) for one in deliveries[-_MOST_SENT:]]
     return TriedRule(card, last, max(0, len(deliveries) - _MOST_SENT))
 
 
-def _message(one: Delivery, zone: ZoneInfo) -> TriedMessage:
+def _message(one: Delivery, zone: ZoneInfo, now: datetime) -> TriedMessage:
     plan = one.request.plan
-    outcome = _OUTCOMES.get(one.state, f"would have been {labels.STATES[one.state]}")
     at = one.settled_at or one.due or one.created_at
+    verb = "would be" if at > now else "would have been"
+    outcome = "would wait until" if one.is_pending else f"{verb} {labels.STATES[one.state]},"
     return TriedMessage(
         receiver=labels.receiver(plan.channel, plan.target),
-        outcome=f"{outcome}, {labels.local(at, zone)}",
+        outcome=f"{outcome} {labels.local(at, zone)}",
         subject=plan.subject or "",
         text=one.text,
         reason=labels.in_local_time(one.reason or "", zone, zone),

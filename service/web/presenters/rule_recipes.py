@@ -21,7 +21,7 @@ _PLACEHOLDER = re.compile(r"\$(\w+)")
 _LABELS = {
     "account": "Account",
     "channel": "Channel",
-    "target": "Receiver, such as #office",
+    "target": "Receiver",
     "hours": "Opening hours",
     "time": "Time",
     "wait": "How long, such as 1h",

@@ -71,6 +71,7 @@ class Editor(Screen):
         form, view = await self._sent(request)
         if "task" in form:
             account, _, task = form["task"].partition("/")
+            view = replace(view, query=form.get("q", ""))
             return self._shown(request, await self._editing.tried(view, (account, task)))
         what, _, name = form.get("do", "check").partition(":")
         if what == "save":
