@@ -16,6 +16,7 @@ from service.web.parameters import is_text
 _LONGEST = 200
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 _PLAIN = re.compile(r"[A-Za-z][\w.-]*(:[#@]?[\w.@-]+)?|\d+ ?[a-z]*( hours?| days?)?", re.ASCII)
+_LINE_ENDS = re.compile("[\x85\u2028\u2029]")
 _WORDS = frozenset({"true", "false", "null"})
 _PLACEHOLDER = re.compile(r"\$(\w+)")
 _LABELS = {
@@ -134,7 +135,9 @@ def _scalar(text: str) -> str:
     """The text as a value in YAML, in quotation marks if it could be read as something else."""
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         return text
-    return orjson.dumps(text).decode()
+    quoted = orjson.dumps(text).decode()
+    # YAML reads these as line ends, also in quotation marks.
+    return _LINE_ENDS.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)
 
 
 def _free(name: str, taken: Collection[str]) -> str:

@@ -1,0 +1,459 @@
+"""The rule editor: what it shows and checks, who may use it, and how it saves."""
+
+import os
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from functools import partial
+from html import unescape
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from service.clock import VirtualClock
+from service.config import check, load
+from service.domain.model import Kind
+from service.processes.embedded import EmbeddedValkey
+from service.store import Pool
+from tests.harness.history import know, record
+from tests.harness.people import sign_in, users
+from tests.harness.site import CONFIGURATION, Site, serving
+from tests.harness.tasks import BO, task
+
+TOKEN = "s3cret-of-the-page"
+BEARER = {"authorization": f"Bearer {TOKEN}"}
+PAGE = {"accept": "text/html"}
+HOSTILE = "</textarea><script>alert(1)</script>\u202e"
+MORE = """\
+- id: overdue-nudge
+  when: { task.overdue: 2h }
+  then: [{ notify: accounting, text: "{{ task.title }} is open" }]
+"""
+
+Firm = Callable[..., AbstractAsyncContextManager[Site]]
+
+
+@pytest.fixture
+def firm(tmp_path: Path, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey) -> Firm:
+    """A site whose configuration is in a folder of its own; `edit` is the setting."""
+    folder = tmp_path / "rules"
+    folder.mkdir()
+
+    def opened(
+        text: str = CONFIGURATION,
+        edit: str = "on",
+        token: str | None = None,
+        environ: dict[str, str] | None = None,
+        **others: str,
+    ) -> AbstractAsyncContextManager[Site]:
+        (folder / "main.yaml").write_text(text)
+        for name, more in others.items():
+            (folder / f"{name}.yaml").write_text(more)
+        config = load(folder, environ or {})
+        settings: dict[str, Any] = {"TASKBELL_CONFIG": str(folder), "TASKBELL_EDIT": edit}
+        return serving(config, pool, clock, valkey.url, token, **settings)
+
+    return partial(opened)
+
+
+@pytest.fixture
+async def web(firm: Firm) -> AsyncIterator[Site]:
+    """A site without a token that may save, open to this machine."""
+    async with firm() as running:
+        yield running
+
+
+def form_of(page: httpx.Response) -> dict[str, str]:
+    """The form of the page as a browser would send it, without the recipes."""
+    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page.text))
+    text = re.search(r"<textarea[^>]*>\n(.*?)</textarea>", page.text, re.DOTALL)
+    assert text is not None, page.text
+    return {**{name: unescape(one) for name, one in hidden.items()}, "text": unescape(text[1])}
+
+
+async def opened(web: Site, name: str = "main.yaml") -> dict[str, str]:
+    page = await web.client.get(f"/rules/edit?file={name}", headers=PAGE)
+    assert page.status_code == HTTPStatus.OK, page.text
+    return form_of(page)
+
+
+async def press(web: Site, form: dict[str, str], do: str, **more: str) -> httpx.Response:
+    sent = {**form, "text": form["text"].replace("\n", "\r\n"), "do": do, **more}
+    return await web.client.post("/rules/edit", data=sent, headers=PAGE)
+
+
+async def faults(web: Site, form: dict[str, str]) -> list[dict[str, Any]]:
+    """What the script is told."""
+    answer = await web.client.post("/rules/edit/check", data=form)
+    assert answer.status_code == HTTPStatus.OK, answer.text
+    found: list[dict[str, Any]] = answer.json()["faults"]
+    return found
+
+
+async def deeds(pool: Pool) -> list[tuple[str, ...]]:
+    rows = await pool.fetch("SELECT by, action, subject, detail FROM changes ORDER BY id")
+    return [tuple(row) for row in rows]
+
+
+async def test_it_shows_the_file_as_it_is_written(firm: Firm, monkeypatch: Any) -> None:
+    """A reference stays a reference, hostile text is text, and another rule does not hide it."""
+    monkeypatch.setenv("PAGE_SECRET", "hunter3hunter3hunter3")
+    text = f"# {HOSTILE}\n" + CONFIGURATION.replace("t0ken", '"${PAGE_SECRET}"')
+    async with firm(text, environ=dict(os.environ)) as web:
+        page = await web.client.get("/rules/edit", headers=PAGE)
+        assert form_of(page)["text"] == text
+        assert await faults(web, form_of(page)) == await faults(web, form_of(page))
+        assert not [one for one in await faults(web, form_of(page)) if one["is_error"]]
+        reviewed = await press(web, {**form_of(page), "text": text + MORE}, "review")
+    assert "<script>alert" not in page.text + reviewed.text
+    assert "hunter3" not in page.text + reviewed.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+async def test_a_file_of_a_folder_is_chosen(firm: Firm) -> None:
+    """The first is shown without a choice; only files of the configuration are shown."""
+    async with firm(extra=f"rules:\n{MORE}") as web:
+        assert "overdue-nudge" in (await opened(web, "extra.yaml"))["text"]
+        assert "selected>extra.yaml" in (await web.client.get("/rules/edit")).text
+        for name in ("none.yaml", "../rules/main.yaml", "/etc/passwd", "main.yaml/", "%00"):
+            answer = await web.client.get(f"/rules/edit?file={name}", headers=PAGE)
+            assert answer.status_code == HTTPStatus.NOT_FOUND, name
+            assert "the configuration has no file" in unescape(answer.text)
+
+
+async def test_faults_are_those_of_check_at_their_places(firm: Firm, tmp_path: Path) -> None:
+    """Of the whole configuration with this text in it; the file on disk stays as it is."""
+    folder = tmp_path / "rules"
+    async with firm(extra=f"rules:\n{MORE}") as web:
+        form = await opened(web, "extra.yaml")
+        wrong = form["text"].replace("accounting", "acounting").replace("2h", '"soon"')
+        found = await faults(web, {**form, "text": wrong})
+        assert (folder / "extra.yaml").read_text() == form["text"]
+    (folder / "extra.yaml").write_text(wrong)
+    expected = [one for one in check(folder, {}) if one.file.endswith("extra.yaml")]
+    assert len(expected) == 2
+    ours = [one for one in found if one["is_here"]]
+    names = ("line", "column", "message")
+    assert [tuple(one[name] for name in names) for one in ours] == [
+        tuple(getattr(one, name) for name in names) for one in expected
+    ]
+    assert ours[-1]["hint"] == "did you mean accounting?"
+
+
+async def test_faults_of_other_files_are_named(firm: Firm) -> None:
+    """They are not of the text that is edited, and come after its own."""
+    async with firm(extra=f"rules:\n{MORE}") as web:
+        form = await opened(web, "extra.yaml")
+        found = await faults(
+            web, {**form, "text": form["text"].replace("overdue-nudge", "job-done")}
+        )
+    assert {one["file"] for one in found if one["is_error"]} <= {"main.yaml", "extra.yaml"}
+    assert [one["is_here"] for one in found] == sorted(
+        (one["is_here"] for one in found), reverse=True
+    )
+
+
+async def test_without_script_a_button_checks(web: Site) -> None:
+    """The text stays, the faults stand below it, and markup in it is text."""
+    form = await opened(web)
+    wrong = form["text"].replace("task.completed", '"<script>alert(1)</script>"')
+    page = await press(web, {**form, "text": wrong}, "check")
+    assert form_of(page)["text"] == wrong
+    assert "1 error" in page.text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page.text
+    assert "<script>alert" not in page.text
+
+
+async def test_no_secret_is_told_by_a_fault(web: Site, monkeypatch: Any) -> None:
+    """Neither the value of a variable nor that of a file is in what the page says."""
+    monkeypatch.setenv("PAGE_SECRET", "hunter3hunter3hunter3")
+    form = await opened(web)
+    text = form["text"].replace("system: kickserv", 'system: "${PAGE_SECRET}"', 1)
+    text = text.replace('base_url: "http://127.0.0.1:9"', 'base_url: "${PAGE_SECRET}"', 1)
+    page = await press(web, {**form, "text": text}, "check")
+    assert "error" in page.text
+    assert "hunter3" not in page.text
+
+
+async def test_what_is_too_large_is_not_read(web: Site) -> None:
+    """A file of a configuration has at most 1 MB."""
+    form = await opened(web)
+    for size in (1_000_001, 4_000_000):
+        answer = await web.client.post("/rules/edit/check", data={**form, "text": "#" * size})
+        assert answer.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    ("below", "written", "labels"),
+    [
+        ("", "oper", ["operator"]),
+        ("rules:\n- id: x\n", "  wh", ["when"]),
+        ("rules:\n- id: x\n", "  when: task.re", ["task.reassigned", "task.reopened"]),
+        ("rules:\n- id: x\n", "  then: [{ notify: acc", ["accounting"]),
+        ("rules:\n- id: x\n  then:\n", "    - not", ["notify"]),
+        ("rules:\n- id: x\n  then:\n  - notify: accounting\n", "    on_un", ["on_undo"]),
+        ("hours: { office: 'Mo' }\nrules:\n- id: x\n", "  hours: o", ["office"]),
+        ("rules:\n- id: x\n", "  accounts: [lon", ["london"]),
+        ("channels:\n  mail:\n    kind: email\n", "    ur", ["url"]),
+        ("", "# wh", []),
+    ],
+)
+async def test_it_suggests_what_can_be_written(
+    web: Site, below: str, written: str, labels: list[str]
+) -> None:
+    """Names and fixed words by the schema, and the names that the configuration has."""
+    form = await opened(web)
+    text = form["text"].partition("rules:")[0] + below + written
+    place = {"line": str(text.count("\n")), "column": str(len(written))}
+    answer = await web.client.post("/rules/edit/suggestions", data={**form, "text": text, **place})
+    found = [one["label"] for one in answer.json()["suggestions"]]
+    assert labels == found or set(labels) < set(found), found
+    assert bool(found) is bool(labels)
+
+
+async def test_a_recipe_adds_a_rule_that_is_sound(web: Site, tmp_path: Path) -> None:
+    """It stands at the end of the rules, under an id of its own, and is not saved."""
+    form = await opened(web)
+    fields = {"finished.channel": "accounting", "finished.target": "", "finished.wait": "5m"}
+    for name in ("finished", "finished-2"):
+        page = await press(web, form, "add:finished", **fields)
+        form = form_of(page)
+        assert f"\n- id: {name}\n  when: task.completed\n  settle: 5m\n" in form["text"]
+        assert "not saved yet" in page.text
+        assert not [one for one in await faults(web, form) if one["is_error"]]
+    assert form["text"].startswith(CONFIGURATION)
+    assert (tmp_path / "rules" / "main.yaml").read_text() == CONFIGURATION
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"the-week.time": "noon"}, "Time: write it as 16:00"),
+        ({"the-week.channel": '"}\n- id: x'}, "Channel: at most 200 characters on one line"),
+        ({"the-week.channel": 'x" }'}, "Channel: choose one of the list"),
+        ({"the-week.account": "nobody"}, "Account: choose one of the list"),
+    ],
+)
+async def test_a_recipe_says_what_is_wrong_in_its_form(
+    web: Site, fields: dict[str, str], said: str
+) -> None:
+    """Nothing is added to the text."""
+    form, usual = await opened(web), {"the-week.channel": "accounting", "the-week.time": "16:00"}
+    page = await press(web, form, "add:the-week", **(usual | fields))
+    assert said in page.text
+    assert form_of(page)["text"] == form["text"]
+
+
+async def test_a_dry_run_tells_what_the_text_would_do(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """By the text, not by the file: each rule, its conditions and messages; nothing is stored."""
+    one = task(title="<b>Smith</b> gutters", type="job", assignee=BO)
+    done = replace(one, done=True)
+    await know(pool, done, at=clock.now())
+    await record(pool, done, Kind.COMPLETED, at=clock.now(), before=one)
+    form = await opened(web)
+    text = form["text"].replace(
+        "  then: [{ notify: accounting }]",
+        '  if: task.type == "job"\n'
+        '  then: [{ notify: accounting, text: "Invoice {{ task.title }}" }]',
+    )
+    found = await press(web, {**form, "text": text}, "try", q="Smi")
+    assert 'name="task" value="london/T1"' in found.text
+    tried = await web.client.post(
+        "/rules/edit", data={**form, "text": text, "task": "london/T1"}, headers=PAGE
+    )
+    for page in (tried, await press(web, {**form, "text": text}, "try", q="T1")):
+        assert 'class="state sent">acted</span> <b><bdi>job-done' in page.text
+        assert "Invoice &lt;b&gt;Smith&lt;/b&gt; gutters" in page.text
+        assert "<b>accounting</b> would have been sent" in page.text
+        assert unescape(page.text).count('task.type == "job"') > 1
+    never = text.replace('"job"', '"call"')
+    assert "did not act" in (await press(web, {**form, "text": never}, "try", q="T1")).text
+    assert await pool.fetchval("SELECT count(*) FROM deliveries") == 0
+    assert await pool.fetchval("SELECT count(*) FROM decisions") == 0
+
+
+async def test_a_dry_run_needs_a_text_without_errors_and_a_task(web: Site) -> None:
+    """The page says which of them is missing."""
+    form = await opened(web)
+    faulty = {**form, "text": form["text"].replace("accounting }", "nobody }")}
+    tried = await web.client.post("/rules/edit", data={**faulty, "task": "london/T1"}, headers=PAGE)
+    assert "Correct the errors first" in tried.text
+    unknown = {**form, "task": "london/none"}
+    tried = await web.client.post("/rules/edit", data=unknown, headers=PAGE)
+    assert "There is no such task" in tried.text
+    assert "No task was found" in (await press(web, form, "try", q="nobody\n")).text
+
+
+async def test_saving_shows_the_effects_first(web: Site, tmp_path: Path) -> None:
+    """The difference, and what is new, before anything is stored."""
+    form = await opened(web)
+    page = await press(web, {**form, "text": form["text"] + MORE}, "review")
+    assert "+- id: overdue-nudge" in page.text
+    assert "<b><bdi>overdue-nudge</bdi></b>: new" in page.text
+    assert 'value="save"' in page.text
+    assert (tmp_path / "rules" / "main.yaml").read_text() == CONFIGURATION
+
+
+async def test_a_text_is_saved_as_a_whole_and_recorded(
+    web: Site, pool: Pool, tmp_path: Path
+) -> None:
+    """Mode, line ends and mark of the file stay; no other file is left beside it."""
+    file = tmp_path / "rules" / "main.yaml"
+    file.write_bytes(b"\xef\xbb\xbf" + CONFIGURATION.replace("\n", "\r\n").encode())
+    file.chmod(0o640)
+    form = await opened(web)
+    answer = await press(web, {**form, "text": form["text"] + MORE}, "save")
+    assert answer.status_code == HTTPStatus.SEE_OTHER, answer.text
+    page = await web.client.get(answer.headers["location"])
+    assert "Saved." in page.text
+    assert (
+        file.read_bytes() == b"\xef\xbb\xbf" + (CONFIGURATION + MORE).replace("\n", "\r\n").encode()
+    )
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert [one.name for one in file.parent.iterdir()] == ["main.yaml"]
+    assert await deeds(pool) == [
+        ("someone on this machine", "file.saved", "main.yaml", "lines added: 3, removed: 0")
+    ]
+    log = (await web.client.get("/audit")).text
+    assert 'saved <a href="/rules/edit?file=main.yaml"><bdi>the file main.yaml</bdi>' in log
+
+
+async def test_with_errors_nothing_is_saved(web: Site, pool: Pool, tmp_path: Path) -> None:
+    """The text stays in the page."""
+    form = await opened(web)
+    wrong = {**form, "text": form["text"].replace("task.completed", "task.complet")}
+    for do in ("review", "save"):
+        answer = await press(web, wrong, do)
+        assert "Correct the errors first. Nothing was saved." in answer.text
+        assert form_of(answer)["text"] == wrong["text"]
+        assert 'value="save"' not in answer.text
+    assert (tmp_path / "rules" / "main.yaml").read_text() == CONFIGURATION
+    assert await deeds(pool) == []
+
+
+async def test_what_changed_on_disk_is_not_overwritten(
+    web: Site, pool: Pool, tmp_path: Path
+) -> None:
+    """The difference is shown and the text is kept; who has seen it can save over it."""
+    file = tmp_path / "rules" / "main.yaml"
+    form = await opened(web)
+    file.write_text(CONFIGURATION + "# by another\n")
+    mine = {**form, "text": form["text"] + MORE}
+    answer = await press(web, mine, "save")
+    assert answer.status_code == HTTPStatus.CONFLICT
+    assert "has changed on disk" in answer.text
+    assert "-# by another" in answer.text
+    assert form_of(answer)["text"] == mine["text"]
+    assert file.read_text() == CONFIGURATION + "# by another\n"
+    assert await deeds(pool) == []
+    assert (await press(web, form_of(answer), "save")).status_code == HTTPStatus.SEE_OTHER
+    assert file.read_text() == CONFIGURATION + MORE
+
+
+async def test_no_link_leads_out_of_the_folder(firm: Firm, tmp_path: Path) -> None:
+    """What a link outside points to stays as it is; a file in the folder can be linked."""
+    outside = tmp_path / "outside.yaml"
+    outside.write_text(f"rules:\n{MORE}")
+    folder = tmp_path / "rules"
+    (folder / "inner").mkdir()
+    (folder / "inner" / "real").write_text("# nothing\n")
+    (folder / "out.yaml").symlink_to(outside)
+    (folder / "in.yaml").symlink_to(folder / "inner" / "real")
+    async with firm() as web:
+        form = await opened(web, "out.yaml")
+        answer = await press(web, {**form, "text": form["text"] + "# more\n"}, "save")
+        assert "is a link to a file outside of its folder" in answer.text
+        assert outside.read_text() == f"rules:\n{MORE}"
+        form = await opened(web, "in.yaml")
+        answer = await press(web, {**form, "text": form["text"] + "# more\n"}, "save")
+        assert answer.status_code == HTTPStatus.SEE_OTHER, answer.text
+    assert (folder / "in.yaml").is_symlink()
+    assert (folder / "inner" / "real").read_text() == "# nothing\n# more\n"
+
+
+async def test_a_folder_that_cannot_be_written_says_so(
+    web: Site, pool: Pool, monkeypatch: Any
+) -> None:
+    """Nothing is recorded that was not done."""
+
+    def refused(*_args: Any, **_more: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("service.document.saving.mkstemp", refused)
+    form = await opened(web)
+    answer = await press(web, {**form, "text": form["text"] + MORE}, "save")
+    assert "main.yaml cannot be replaced, or its owner kept: Permission denied" in answer.text
+    assert await deeds(pool) == []
+
+
+async def test_unless_the_operator_allows_it_nothing_is_saved(
+    firm: Firm, pool: Pool, tmp_path: Path
+) -> None:
+    """There is no button, and pressing it all the same does nothing; the text can be downloaded."""
+    async with firm(edit="off") as web:
+        form = await opened(web)
+        page = (await web.client.get("/rules/edit")).text
+        assert 'value="review"' not in page
+        mine = {**form, "text": form["text"] + MORE}
+        assert 'value="save"' not in (await press(web, mine, "review")).text
+        answer = await press(web, mine, "save")
+        assert answer.status_code == HTTPStatus.FORBIDDEN
+        assert "TASKBELL_EDIT is not on" in answer.text
+        file = await web.client.post("/rules/edit/download", data=mine)
+        assert file.headers["content-disposition"] == "attachment; filename*=UTF-8''main.yaml"
+        assert file.text == mine["text"]
+    assert (tmp_path / "rules" / "main.yaml").read_text() == CONFIGURATION
+    assert await deeds(pool) == []
+
+
+@pytest.mark.parametrize("name", ["", "Bo", "anna", "cy"])
+async def test_only_an_admin_sees_and_saves(
+    firm: Firm, pool: Pool, tmp_path: Path, name: str
+) -> None:
+    """A stranger, a viewer and an operator can do neither, and no link leads them there."""
+    async with firm(CONFIGURATION + users(), token=TOKEN) as web:
+        form = form_of(await web.client.get("/rules/edit", headers={**PAGE, **BEARER}))
+        if name:
+            await sign_in(web, name)
+        page = await web.client.get("/rules/edit", headers=PAGE)
+        rules = await web.client.get("/rules", headers=PAGE)
+        saved = await press(web, {**form, "text": form["text"] + "# mine\n"}, "save")
+        seen = await web.client.post("/rules/edit/check", data=form)
+    is_admin = name == "cy"
+    assert ("<textarea" in page.text) is is_admin
+    assert ('href="/rules/edit"' in rules.text) is is_admin
+    assert (seen.status_code == HTTPStatus.OK) is is_admin
+    assert saved.status_code == (HTTPStatus.FORBIDDEN if name in ("Bo", "anna") else 303)
+    text = (tmp_path / "rules" / "main.yaml").read_text()
+    assert ("# mine" in text) is is_admin
+    assert ([one[0] for one in await deeds(pool) if one[1] == "file.saved"] == ["cy"]) is is_admin
+
+
+@pytest.mark.parametrize(
+    "headers", [{"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}]
+)
+async def test_a_page_of_another_site_can_do_nothing(
+    web: Site, tmp_path: Path, headers: dict[str, str]
+) -> None:
+    """Neither save nor have a text checked, also in the browser of an admin."""
+    form = await opened(web)
+    for path in ("", "/check", "/suggestions", "/download"):
+        sent = {**form, "text": form["text"] + MORE, "do": "save"}
+        answer = await web.client.post(f"/rules/edit{path}", data=sent, headers=headers)
+        assert answer.status_code == HTTPStatus.FORBIDDEN
+    assert (tmp_path / "rules" / "main.yaml").read_text() == CONFIGURATION
+
+
+async def test_a_configuration_that_is_not_there_says_so(firm: Firm, tmp_path: Path) -> None:
+    """As in a demo whose files were removed meanwhile."""
+    async with firm() as web:
+        (tmp_path / "rules" / "main.yaml").unlink()
+        answer = await web.client.get("/rules/edit", headers=PAGE)
+    assert answer.status_code == HTTPStatus.NOT_FOUND
+    assert "has no .yaml file" in answer.text
