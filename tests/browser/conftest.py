@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from arq.constants import health_check_key_suffix
@@ -35,11 +36,18 @@ async def browser() -> AsyncIterator[Browser]:
 async def office(
     tmp_path: Path, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
 ) -> AsyncIterator[Site]:
-    """A firm with users, and one of everything to show; a worker is at work."""
+    """A firm with users, and one of everything to show; a worker is at work.
+
+    Its configuration can be saved on the page.
+    """
     config = full_office.configured(tmp_path)
+    settings: dict[str, Any] = {
+        "TASKBELL_CONFIG": str(tmp_path / "taskbell.yaml"),
+        "TASKBELL_EDIT": "on",
+    }
     async with (
         Redis.from_url(valkey.url) as redis,
-        serving(config, pool, clock, valkey.url, TOKEN) as running,
+        serving(config, pool, clock, valkey.url, TOKEN, **settings) as running,
     ):
         await redis.set(QUEUE + health_check_key_suffix, "at work")
         await full_office.fill(pool, clock)

@@ -170,14 +170,16 @@ async function suggest(isAsked) {
 
 function onKey(event) {
   const active = chosen();
+  // The list closes before the focus moves, so that Tab leads to the next field and not into it.
+  if (event.key === "Tab") return close();
   if (event.code === "Space" && event.ctrlKey) suggest(true);
   else if (event.key === "Escape" && !list.hidden) close();
   else if (event.key === "ArrowDown" && !list.hidden) choose((active && active.nextElementSibling) || list.firstElementChild);
   else if (event.key === "ArrowUp" && !list.hidden) choose((active && active.previousElementSibling) || list.lastElementChild);
   else if (event.key === "Enter" && active) take(active);
   else if (event.key === "Enter" && !event.ctrlKey && !event.isComposing) insert(`\n${/^[ ]*/.exec(cursor().before)[0]}`);
-  else return;
-  event.preventDefault();
+  else return undefined;
+  return event.preventDefault();
 }
 
 text.addEventListener("input", (event) => {
