@@ -27,6 +27,8 @@ _LIFE = 600.0  # seconds after which a page connects again, and is admitted agai
 _CHANGED, _ALIVE = b"data: changed\n\n", b": alive\n\n"
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+# What comes too often, and what the rule editor asks while somebody types.
+_UNSEEN = ("/hooks/", "/rules/edit/")
 
 
 class LiveUpdates:
@@ -113,6 +115,6 @@ class ChangeNotifier:
         if (
             scope["type"] == "http"
             and scope["method"] not in _READING
-            and not scope["path"].startswith("/hooks/")
+            and not scope["path"].startswith(_UNSEEN)
         ):
             self._doorbell.note_change()

@@ -1,5 +1,6 @@
 """The rule editor: what it shows and checks, who may use it, and how it saves."""
 
+import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Callable
@@ -17,12 +18,14 @@ import pytest
 from service.clock import VirtualClock
 from service.config import check, load
 from service.domain.model import Kind
+from service.doorbell import Doorbell
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
 from tests.harness.history import know, record
 from tests.harness.people import sign_in, users
 from tests.harness.site import CONFIGURATION, Site, serving
 from tests.harness.tasks import BO, task
+from tests.harness.waiting import eventually
 
 TOKEN = "s3cret-of-the-page"
 BEARER = {"authorization": f"Bearer {TOKEN}"}
@@ -448,6 +451,22 @@ async def test_a_page_of_another_site_can_do_nothing(
         answer = await web.client.post(f"/rules/edit{path}", data=sent, headers=headers)
         assert answer.status_code == HTTPStatus.FORBIDDEN
     assert (tmp_path / "rules" / "main.yaml").read_text() == CONFIGURATION
+
+
+async def test_typing_does_not_refresh_other_pages(web: Site, valkey: EmbeddedValkey) -> None:
+    """Saving does."""
+    doorbell = Doorbell(valkey.url)
+    before, form = await doorbell.changes(), await opened(web)
+    await faults(web, form)
+    await asyncio.sleep(0.2)
+    assert await doorbell.changes() == before
+    await press(web, form, "save")
+
+    async def is_told() -> bool:
+        return await doorbell.changes() != before
+
+    await eventually(is_told)
+    await doorbell.close()
 
 
 async def test_a_configuration_that_is_not_there_says_so(firm: Firm, tmp_path: Path) -> None:
