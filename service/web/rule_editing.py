@@ -150,6 +150,10 @@ class RuleEditing:
         sketch = await self._sketch(view)
         if sketch is None:
             return replace(view, error=_MEANWHILE)
+        if key[0] not in sketch.zones:
+            return replace(
+                view, error=f"The text has no account {key[0]}, to which the task belongs."
+            )
         async with self._one_at_a_time:
             run = await asyncio.to_thread(dry_run, sketch, papers, now)
         return replace(view, trial=trial_of(run, papers, sketch, now))

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from html import unescape
 from http import HTTPStatus
@@ -126,6 +127,10 @@ async def test_a_file_of_a_folder_is_chosen(firm: Firm) -> None:
             answer = await web.client.get(f"/rules/edit?file={name}", headers=PAGE)
             assert answer.status_code == HTTPStatus.NOT_FOUND, name
             assert "the configuration has no file" in unescape(answer.text)
+            for path in ("", "/check", "/download"):
+                sent = {"file": name, "text": "version: 1", "mark": "", "do": "save"}
+                answer = await web.client.post(f"/rules/edit{path}", data=sent, headers=PAGE)
+                assert answer.status_code == HTTPStatus.NOT_FOUND, (name, path)
 
 
 async def test_faults_are_those_of_check_at_their_places(firm: Firm, tmp_path: Path) -> None:
@@ -281,7 +286,9 @@ async def test_a_dry_run_tells_what_the_text_would_do(
     assert await pool.fetchval("SELECT count(*) FROM decisions") == 0
 
 
-async def test_a_dry_run_needs_a_text_without_errors_and_a_task(web: Site) -> None:
+async def test_a_dry_run_needs_a_text_without_errors_and_a_task(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
     """The page says which of them is missing."""
     form = await opened(web)
     faulty = {**form, "text": form["text"].replace("accounting }", "nobody }")}
@@ -290,7 +297,43 @@ async def test_a_dry_run_needs_a_text_without_errors_and_a_task(web: Site) -> No
     unknown = {**form, "task": "london/none"}
     tried = await web.client.post("/rules/edit", data=unknown, headers=PAGE)
     assert "There is no such task" in tried.text
+    await know(pool, task(), at=clock.now())
+    await record(pool, task(), Kind.CREATED, at=clock.now())
+    renamed = {**form, "text": form["text"].replace("  london: ", "  paris: "), "task": "london/T1"}
+    tried = await web.client.post("/rules/edit", data=renamed, headers=PAGE)
+    assert "The text has no account london" in tried.text
     assert "No task was found" in (await press(web, form, "try", q="nobody\n")).text
+
+
+async def test_a_rule_by_the_clock_is_tried_at_its_time(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """Also if nothing like it was recorded, as the rule is new."""
+    one = task(due=clock.now() + timedelta(hours=1))
+    await know(pool, one, at=clock.now())
+    await record(pool, one, Kind.CREATED, at=clock.now())
+    form = await opened(web)
+    page = await press(web, {**form, "text": form["text"] + MORE}, "try", q="T1")
+    assert "acts when its time comes</span> <b><bdi>overdue-nudge" in page.text
+    assert "<b>accounting</b> would be sent" in page.text
+
+
+async def test_what_was_decided_then_does_not_count(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """The rule of the file did not act; that of the text would have."""
+    done = task(done=True)
+    await know(pool, done, at=clock.now())
+    event = await record(pool, done, Kind.COMPLETED, at=clock.now(), before=task())
+    await pool.execute(
+        "INSERT INTO decisions (event, rule, rules_version, outcome, reason, at)"
+        " VALUES ($1, 'job-done', 'v', 'not_matched', 'as it was then', $2)",
+        event.id,
+        clock.now(),
+    )
+    page = await press(web, await opened(web), "try", q="T1")
+    assert 'class="state sent">acted</span> <b><bdi>job-done' in page.text
+    assert "as it was then" not in page.text
 
 
 async def test_saving_shows_the_effects_first(web: Site, tmp_path: Path) -> None:

@@ -1,18 +1,24 @@
 """The result of a dry run, as shown on the page: each rule, and what it would have sent."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from service.config import RulesConfig
+from service.explain import ExplanationStatus
 from service.simulator.dry_run import DryRun
 from service.simulator.memory.deliveries import Delivery
 from service.store.views.task_history import TaskHistory
 from service.web import labels
-from service.web.presenters.explanations import RuleCard, cards
+from service.web.presenters.explanations import STANDINGS, RuleCard, cards
 
 _MOST_SENT = 5  # messages of one rule
+# The status of a rule whose messages are not about the last event.
+_LATE = {
+    STANDINGS[ExplanationStatus.NOT_MATCHED]: "acted on an earlier event",
+    STANDINGS[ExplanationStatus.UNHEARD]: "acts when its time comes",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,9 @@ def trial_of(run: DryRun, papers: TaskHistory, sketch: RulesConfig, now: datetim
 def _rule(
     card: RuleCard, deliveries: Sequence[Delivery], zone: ZoneInfo, now: datetime
 ) -> TriedRule:
+    if deliveries and card.standing in _LATE:
+        # The explanation is about the last event that the rule was evaluated for.
+        card = replace(card, standing=_LATE[card.standing], look="sent")
     last = [_message(one, zone, now) for one in deliveries[-_MOST_SENT:]]
     return TriedRule(card, last, max(0, len(deliveries) - _MOST_SENT))
 
