@@ -124,3 +124,20 @@ def test_a_file_is_replaced_with_its_mode(tmp_path: Path) -> None:
     with pytest.raises(FileChanged):
         replace_text(file, "newer\n", mark_of(b"old\n"))
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_nothing_is_left_of_a_file_that_cannot_be_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If its owner cannot be kept, it stays as it is."""
+
+    def refused(*_: int) -> None:
+        raise PermissionError
+
+    file = tmp_path / "taskbell.yaml"
+    file.write_text("old\n")
+    monkeypatch.setattr("service.document.saving.os.fchown", refused)
+    with pytest.raises(PermissionError):
+        replace_text(file, "new\n", mark_of(b"old\n"))
+    assert list(tmp_path.iterdir()) == [file]
+    assert file.read_text() == "old\n"
