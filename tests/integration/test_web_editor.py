@@ -15,13 +15,17 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 
 from service.clock import VirtualClock
 from service.config import check, load
 from service.domain.model import Kind
 from service.doorbell import Doorbell
 from service.processes.embedded import EmbeddedValkey
+from service.reload import ConfigSnapshot, LoadedConfig
 from service.store import Pool
+from service.web.live_updates import LiveUpdates
+from service.web.server import AppSwitch
 from tests.harness.history import know, record
 from tests.harness.people import sign_in, users
 from tests.harness.site import CONFIGURATION, Site, serving
@@ -519,3 +523,23 @@ async def test_a_configuration_that_is_not_there_says_so(firm: Firm, tmp_path: P
         answer = await web.client.get("/rules/edit", headers=PAGE)
     assert answer.status_code == HTTPStatus.NOT_FOUND
     assert "has no .yaml file" in answer.text
+
+
+async def test_values_of_a_changed_configuration_are_known(
+    tmp_path: Path, valkey: EmbeddedValkey
+) -> None:
+    """Under `taskbell serve` they come with it, as the web process does not have them itself."""
+    (tmp_path / "taskbell.yaml").write_text(CONFIGURATION)
+    config, values = load(tmp_path, {}), {"OLD": "kept"}
+    doorbell = Doorbell(valkey.url)
+
+    async def readings() -> AsyncIterator[LoadedConfig]:
+        yield LoadedConfig(ConfigSnapshot(values={"NEW": "value"}), config)
+
+    def made(**_: Any) -> Starlette:
+        return Starlette()
+
+    front = AppSwitch(made, config, LiveUpdates(doorbell), values)
+    await front.follow_files(readings())
+    await doorbell.close()
+    assert values == {"OLD": "kept", "NEW": "value"}
