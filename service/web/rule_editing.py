@@ -22,7 +22,7 @@ from service.store.views import task_history, task_search
 from service.store.views.task_search import TaskQuery
 from service.web.office import Office
 from service.web.parameters import is_text
-from service.web.presenters.dry_runs import trial_of
+from service.web.presenters.dry_runs import tried_task
 from service.web.presenters.rule_editor import EditorView, effects_of, shown_faults
 from service.web.presenters.rule_recipes import Recipe, offered, written
 
@@ -156,7 +156,7 @@ class RuleEditing:
             )
         async with self._one_at_a_time:
             run = await asyncio.to_thread(dry_run, sketch, papers, now)
-        return replace(view, trial=trial_of(run, papers, sketch, now))
+        return replace(view, trial=tried_task(run, papers, sketch, now))
 
     async def _sketch(self, view: EditorView) -> RulesConfig | None:
         """The rules of a text without errors; None if another file has errors by now."""

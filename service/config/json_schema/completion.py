@@ -26,7 +26,7 @@ _NAMED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Suggestion:
+class Completion:
     """A `label` to choose, what to `insert` in place of what was begun, and what it is about."""
 
     label: str
@@ -36,7 +36,7 @@ class Suggestion:
 
 def suggestions(
     text: str, line: int, column: int, others: Iterable[str] = ()
-) -> tuple[str, Sequence[Suggestion]]:
+) -> tuple[str, Sequence[Completion]]:
     """What was begun at a place, and what can stand there; line and column count from 0.
 
     Names of channels, hours and accounts come from this text and the `others`.
@@ -52,7 +52,7 @@ def suggestions(
     return begun, list(several.values())[:_MOST]
 
 
-def _names(place: Place, texts: Sequence[str]) -> Iterator[Suggestion]:
+def _names(place: Place, texts: Sequence[str]) -> Iterator[Completion]:
     """The names that the group can still get; or the values of a list's entry."""
     if place.path and place.path[-1] == ENTRY and not place.beside:
         yield from _values(place, texts)
@@ -61,24 +61,24 @@ def _names(place: Place, texts: Sequence[str]) -> Iterator[Suggestion]:
         for name, value in shape["properties"].items():
             if name not in place.beside:
                 about = str(value.get("description", ""))
-                yield Suggestion(name, f"{name}: ", about)
+                yield Completion(name, f"{name}: ", about)
 
 
-def _values(place: Place, texts: Sequence[str]) -> Iterator[Suggestion]:
+def _values(place: Place, texts: Sequence[str]) -> Iterator[Completion]:
     """The fixed words, and the names of the section that is meant."""
     for shape in _shapes(place.path):
         for word in _words(shape):
-            yield Suggestion(word, word, "")
+            yield Completion(word, word, "")
     named = [one for one in place.path if one != ENTRY]
     section = _NAMED.get(str(named[-1])) if named and len(place.path) > 1 else None
     if place.path == ("operator",):
         section = "channels"
     if section is not None:
         for name in dict.fromkeys(name for text in texts for name in names_in(text, section)):
-            yield Suggestion(name, name, f"from {section}")
+            yield Completion(name, name, f"from {section}")
     if named and named[-1] == "notify":
         for name in sorted(NOTIFICATIONS):
-            yield Suggestion(f"{name}:", f"{name}:", "through the system itself")
+            yield Completion(f"{name}:", f"{name}:", "through the system itself")
 
 
 def _words(shape: Json) -> Iterator[str]:

@@ -42,7 +42,7 @@ class TriedRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class TriedTask:
     """The result of a dry run on one task."""
 
     account: str
@@ -52,13 +52,13 @@ class Trial:
     rules: Sequence[TriedRule]
 
 
-def trial_of(run: DryRun, papers: TaskHistory, sketch: RulesConfig, now: datetime) -> Trial:
+def tried_task(run: DryRun, papers: TaskHistory, sketch: RulesConfig, now: datetime) -> TriedTask:
     """The result, with the rules that would have acted first."""
     account, task = papers.key
     zone = sketch.zones.get(account, sketch.timezone)
     shown = cards(list(run.explanations), papers, zone, sketch.timezone)
     known = papers.known.task
-    return Trial(
+    return TriedTask(
         account=account,
         task=task,
         title=known.title if known is not None else "",

@@ -12,7 +12,7 @@ from service.config.working_copy import WorkingCopy
 from service.diagnostics import Diagnostic, Severity
 from service.store.views.task_search import FoundTask
 from service.web import labels
-from service.web.presenters.dry_runs import Trial
+from service.web.presenters.dry_runs import TriedTask
 from service.web.presenters.rule_recipes import Recipe, RecipeField
 
 MOST_FAULTS = 200
@@ -65,7 +65,7 @@ class EditorView:
     difference: Sequence[str] = ()
     is_ready: bool = False
     tasks: Sequence[FoundTask] | None = None
-    trial: Trial | None = None
+    trial: TriedTask | None = None
     query: str = ""
     error: str = ""
     notice: str = ""
