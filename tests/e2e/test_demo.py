@@ -15,7 +15,11 @@ from tests.harness.serving import TIME_TO_END, at_work, press_ctrl_c, said, serv
 FIRST_IMPRESSION = 30.0  # seconds, as promised
 FIRST_MINUTE = 30.0  # seconds more
 CAUSES = {"webhook", "poll", "clock"}
-TOLD = ("(reported at once, by webhook)", "(found when the system was read)", "(at the planned time)")
+TOLD = (
+    "(reported at once, by webhook)",
+    "(found when the system was read)",
+    "(at the planned time)",
+)
 
 
 @pytest.mark.timeout(150)

@@ -281,7 +281,13 @@ async def test_the_timeline_tells_each_change(web: Site, pool: Pool, clock: Virt
     happened = page[page.index("What happened") :]
     assert "due: <bdi>Fri 6 Mar, 12:00</bdi> → <bdi>Sat 7 Mar, 12:00</bdi>" in happened
     assert "assigned to: <bdi>Bo</bdi> → <bdi>Ann</bdi>" in happened
-    parts = ("Rescheduled</b>", "found when the system was read", "13:00", "Created</b>", "by webhook")
+    parts = (
+        "Rescheduled</b>",
+        "found when the system was read",
+        "13:00",
+        "Created</b>",
+        "by webhook",
+    )
     assert sorted(parts, key=happened.index) == list(parts)
 
 
