@@ -200,3 +200,21 @@ async def test_a_web_process_notices_a_switch_by_itself(
     following.cancel()
     await bell.close()
     assert built[0] == ["job-done", "tried"]
+
+
+async def test_a_rule_is_a_sentence(
+    tmp_path: Path, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
+) -> None:
+    """In the list and on its own page; what stands in it is text, and code is marked as code."""
+    more = """
+- id: hostile
+  when: task.created
+  if: size(task.tags) > 2
+  then: [{ notify: accounting, text: "<img src=x onerror=alert(1)>\\u202e" }]
+"""
+    async with serving(configured(tmp_path, more), pool, clock, valkey.url) as running:
+        pages = [(await running.client.get(f"/rules{one}")).text for one in ("", "/hostile")]
+    for page in pages:
+        assert "<bdi>When a task is created, and <code>size(task.tags) &gt; 2</code>, send" in page
+        assert "“&lt;img src=x onerror=alert(1)&gt;\u202e”" in page
+    assert "When a task is completed, send the event to accounting." in pages[0]

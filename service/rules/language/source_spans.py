@@ -66,6 +66,12 @@ class SpanFinder:
             return [*self._target(piece, at), *self._arguments(piece, at)]
         return []
 
+    def filtered(self, condition: Any) -> Span:
+        """The condition of an expression that is one filter: `tasks.filter(t, condition)`."""
+        opens = self._tree.position(self._tree.root)
+        _, comma, closes = self._commas(opens, len(self._text))
+        return self._piece(condition, comma + 1, closes)
+
     def _choice(self, piece: Span, at: int) -> list[Span]:
         condition, then, otherwise = piece.node.call.args
         # Between the colon and what follows there are only brackets and spaces.

@@ -3,11 +3,9 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from http import HTTPStatus
-from io import StringIO
 from typing import Any
 
 import orjson
-from ruamel.yaml import YAML
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,10 +14,10 @@ from service.domain.overrides import Override
 from service.rules.overrides import modes
 from service.store.operators import rule_overrides
 from service.store.views import rule_activity
+from service.web.presenters.rule_texts import RuleText
 from service.web.problems import Problem
 from service.web.screens import Screen
 
-_LINE = 100  # characters
 _MOST_SWITCHES = 20
 
 
@@ -61,7 +59,7 @@ class Rules(Screen):
             {
                 "id": one["id"],
                 "mode": mode_of[one["id"]],
-                "yaml": _yaml(one),
+                "text": self._texts[one["id"]],
                 "last": last.get(one["id"]),
             }
             for one in rules
@@ -77,9 +75,6 @@ class Rules(Screen):
         rules = orjson.loads(self.office.config.text).get("rules", [])
         return {one["id"]: one for one in rules}
 
-
-def _yaml(rule: Mapping[str, Any]) -> str:
-    writer, text = YAML(), StringIO()
-    writer.width = _LINE
-    writer.dump(dict(rule), text)
-    return text.getvalue()
+    @cached_property
+    def _texts(self) -> Mapping[str, RuleText]:
+        return {name: RuleText.of(one) for name, one in self._rules.items()}

@@ -1,0 +1,51 @@
+"""Who gets a message, in words."""
+
+import re
+
+from service.domain.system_actions import NOTIFICATIONS
+from service.rules.sentences.fields import Names
+from service.rules.sentences.phrases import short
+
+_PLACEHOLDER = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
+_PATH = re.compile(r"[\w.]+")
+_TITLES = {
+    "slack": "Slack",
+    "teams": "Teams",
+    "discord": "Discord",
+    "telegram": "Telegram",
+    "googlechat": "Google Chat",
+    "pagerduty": "PagerDuty",
+}
+_CUSTOMER = {
+    "on_the_way": "that someone is on the way",
+    "details": "the details of the visit",
+}
+
+
+def receiver(address: str) -> str:
+    """A receiver such as `Slack #office`, or `its assignee's email address by email`."""
+    channel, _, target = address.partition(":")
+    name = _TITLES.get(channel, short(channel))
+    if not target:
+        return name
+    words = short(_PLACEHOLDER.sub(_filled, target))
+    return f"{name} {words}" if target.startswith(("#", "@")) else f"{words} by {name}"
+
+
+def notification(address: str) -> str | None:
+    """A message that the system itself writes, such as `tell the customer …`; else None."""
+    channel, _, what = address.partition(":")
+    if channel not in NOTIFICATIONS:
+        return None
+    if channel == "customer":
+        return f"tell the customer {_CUSTOMER.get(what, short(what))}"
+    return "notify the assigned employee"
+
+
+def _filled(found: re.Match[str]) -> str:
+    """What is filled in, such as `its assignee's email address`."""
+    path = found[1]
+    if path == "group.key":
+        return "the receiver of this group"
+    words = Names().field(path) if _PATH.fullmatch(path) else None
+    return words or "…"
