@@ -8,9 +8,7 @@ from typing import Annotated
 import typer
 
 from service import config
-from service.channels import ways
 from service.cli.output.console import AsJson, print_line, show_json
-from service.config import RulesConfig
 from service.errors import TaskbellError
 from service.settings import read_settings
 from service.simulator.rule_tests import report
@@ -64,20 +62,8 @@ def try_rules(
 
 async def _run_all(path: Path, configuration: Path, only: str) -> list[RuleTestResult]:
     sketch = config.sketch_tests(path, configuration, os.environ)
-    stage = stage_of(sketch)
+    stage = RuleTestStage.of(sketch)
     return [await run(trial, stage) for trial in sketch.trials if only in trial.name]
-
-
-def stage_of(sketch: RulesConfig) -> RuleTestStage:
-    """The test environment for a configuration's rules."""
-    return RuleTestStage(
-        sketch.on_trial,
-        sketch.timezone,
-        sketch.zones,
-        sketch.systems,
-        ways(sketch.kinds),
-        sketch.people,
-    )
 
 
 def _write(file: Path, results: bytes) -> None:

@@ -64,6 +64,20 @@ class Config:
         return rule in self.rules or any(one.id == rule for one in self.off)
 
     @property
+    def of_rules(self) -> "RulesConfig":
+        """The part of it that rules use."""
+        return RulesConfig(
+            rules=self.rules,
+            timezone=self.timezone,
+            zones=self.zones,
+            systems={name: one.system for name, one in self.accounts.items()},
+            kinds=self.kinds,
+            trials=self.trials,
+            off=self.off,
+            people=self.people,
+        )
+
+    @property
     def kinds(self) -> dict[str, str]:
         """The kind of every channel."""
         return {name: options.kind for name, options in self.channels.items()}

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -64,6 +64,18 @@ STATES = {
     "expired": "too late",
 }
 
+# By the names of outcomes of rules.
+DECISIONS = {
+    "matched": "acted",
+    "settling": "waits",
+    "gathered": "waits for a combined message",
+    "not_matched": "did not act",
+    "lapsed": "stopped waiting",
+    "failed": "could not decide",
+    "given_up": "stopped waiting",
+    "missed": "too late",
+}
+
 # How an attempt to send ended, by the names of `AttemptOutcome`.
 OUTCOMES = {
     "sent": "sent",
@@ -118,6 +130,11 @@ def local(moment: datetime, zone: ZoneInfo) -> str:
     """Such as `Fri 6 Mar, 14:05`."""
     there = moment.astimezone(zone)
     return f"{there:%a} {there.day} {there:%b}, {there:%H:%M}"
+
+
+def day(one: date) -> str:
+    """Such as `Fri 6 Mar`."""
+    return f"{one:%a} {one.day} {one:%b}"
 
 
 def place(zone: ZoneInfo, usual: ZoneInfo) -> str:

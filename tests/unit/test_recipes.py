@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from service.cli.rule_tests import stage_of
 from service.config import RulesConfig, load, sketch
 from service.simulator.rule_tests.report import lines
-from service.simulator.rule_tests.runner import run
+from service.simulator.rule_tests.runner import RuleTestStage, run
 
 PAGE = Path(__file__).parents[2] / "docs" / "recipes.md"
 HEAD, *RECIPES = re.findall(
@@ -23,7 +22,7 @@ SECRETS = dict.fromkeys([*NAMED, "TASKBELL_URL"], "whsec_dGFza2JlbGwgdGFza2JlbGw
 async def failures(found: RulesConfig, without: str = "") -> list[str]:
     """What is said of the tests that fail; `without` a rule."""
     trials = [replace(one, rules=one.rules - {without}) for one in found.trials]
-    results = [await run(trial, stage_of(found)) for trial in trials]
+    results = [await run(trial, RuleTestStage.of(found)) for trial in trials]
     return [line for one in results if one.failures for line in lines(one)]
 
 

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from service.cli.rule_tests import stage_of
 from service.config import sketch
 from service.simulator.rule_tests.report import lines, summary
-from service.simulator.rule_tests.runner import RuleTestResult, run
+from service.simulator.rule_tests.runner import RuleTestResult, RuleTestStage, run
 from tests.harness.rule_files import HEAD
 
 RULES = """\
@@ -121,7 +120,7 @@ async def tried(
     )
     found = sketch(file, {})
     (trial,) = found.trials
-    return await run(trial, stage_of(found))
+    return await run(trial, RuleTestStage.of(found))
 
 
 def told(result: RuleTestResult) -> list[str]:

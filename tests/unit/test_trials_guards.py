@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from service.cli.rule_tests import stage_of
 from service.config import sketch
-from service.simulator.rule_tests.runner import RuleTestResult, run
+from service.simulator.rule_tests.runner import RuleTestResult, RuleTestStage, run
 from tests.harness.rule_files import HEAD
 
 WELCOME = '{ id: welcome, when: task.created, then: [{ notify: "customer:details" }] }'
@@ -27,7 +26,7 @@ async def tried(folder: Path, *rules: str, top: str = "", test: str) -> RuleTest
     file.write_text(f"{HEAD}{top}\nrules:\n{written}tests:\n  - {{ {test} }}\n", encoding="utf-8")
     found = sketch(file, {})
     [trial] = found.trials
-    return await run(trial, stage_of(found))
+    return await run(trial, RuleTestStage.of(found))
 
 
 async def test_the_storm_guard_of_the_configuration_is_at_work(tmp_path: Path) -> None:

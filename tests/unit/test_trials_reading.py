@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.cli.rule_tests import stage_of
 from service.config import check, sketch
 from service.config.rule_tests.reader import DELETED, RuleTestReader
 from service.config.rule_tests.tasks import TaskShape
@@ -131,7 +130,7 @@ def told(draw: st.DrawFn) -> dict[str, Any]:
 def stage(tmp_path_factory: pytest.TempPathFactory) -> RuleTestStage:
     file = tmp_path_factory.mktemp("stage") / "taskbell.yaml"
     file.write_text(f"{HEAD}{RULES}", encoding="utf-8")
-    return stage_of(sketch(file, {}))
+    return RuleTestStage.of(sketch(file, {}))
 
 
 @given(st.lists(nonsense | told(), max_size=2))

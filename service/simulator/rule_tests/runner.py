@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 from zoneinfo import ZoneInfo
 
-from service.channels import Channel
+from service.channels import Channel, ways
+from service.config import RulesConfig
 from service.config.rule_tests import Expected, RuleTest, RuleTestStep, Values
 from service.config.rule_tests.tasks import changed
 from service.domain.directory import Directory
@@ -31,6 +33,18 @@ class RuleTestStage:
     systems: Mapping[str, str]
     ways: Mapping[str, type[Channel]]
     people: Directory
+
+    @classmethod
+    def of(cls, config: RulesConfig) -> Self:
+        """The environment for a configuration's rules, all of them as if they were enabled."""
+        return cls(
+            config.on_trial,
+            config.timezone,
+            config.zones,
+            config.systems,
+            ways(config.kinds),
+            config.people,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,14 @@
-"""When each rule last did something."""
+"""When each rule last did something, and how much on each day."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 
 import asyncpg
 
 from service.store import Pool
+
+_LONGEST_WAIT = timedelta(days=7)  # of a message before it is sent, for the counts by day
 
 
 async def last_messages(pool: Pool, rules: Sequence[str]) -> Mapping[str, asyncpg.Record]:
@@ -34,3 +37,88 @@ async def last_matches(pool: Pool) -> Mapping[str, datetime]:
         "SELECT rule, max(at) AS at FROM decisions WHERE outcome = 'matched' GROUP BY rule"
     )
     return {row["rule"]: row["at"] for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class DayCount:
+    """How many messages of a rule were sent on a day, and how many were not."""
+
+    day: date
+    sent: int
+    kept: int
+
+
+async def by_day(
+    pool: Pool, rules: Sequence[str], since: datetime, zone: str
+) -> Mapping[str, Sequence[DayCount]]:
+    """The messages of these rules that ended since then, by the day in that zone.
+
+    Updates of messages that were sent do not count, nor do requests for approval.
+    """
+    rows = await pool.fetch(
+        """
+        SELECT rule, (coalesce(settled_at, created_at) AT TIME ZONE $4)::date AS day,
+               count(*) FILTER (WHERE state = 'sent') AS sent,
+               count(*) FILTER (WHERE state <> 'sent') AS kept
+        FROM deliveries
+        WHERE rule = ANY ($1) AND state NOT IN ('planned', 'held', 'sending')
+          AND created_at >= $2 AND coalesce(settled_at, created_at) >= $3
+          AND updates IS NULL AND approves IS NULL
+        GROUP BY rule, day ORDER BY rule, day
+        """,
+        list(rules),
+        since - _LONGEST_WAIT,
+        since,
+        zone,
+    )
+    found: dict[str, list[DayCount]] = {}
+    for row in rows:
+        found.setdefault(row["rule"], []).append(DayCount(row["day"], row["sent"], row["kept"]))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class LastTimes:
+    """When a rule matched last, and when it last sent a message (UTC); None if it never did."""
+
+    matched_at: datetime | None
+    sent_at: datetime | None
+
+
+async def last_times(pool: Pool, rule: str) -> LastTimes:
+    """Of the messages only the last 10,000 are looked at: a rule on trial never sends one."""
+    [row] = await pool.fetch(
+        """
+        SELECT (SELECT at FROM decisions WHERE rule = $1 AND outcome = 'matched'
+                ORDER BY at DESC LIMIT 1) AS matched_at,
+               (SELECT max(settled_at) FROM (
+                    SELECT settled_at, state FROM deliveries
+                    WHERE rule = $1 AND state NOT IN ('planned', 'held', 'sending')
+                    ORDER BY created_at DESC, id DESC LIMIT 10000) AS lately
+                WHERE state = 'sent') AS sent_at
+        """,
+        rule,
+    )
+    return LastTimes(row["matched_at"], row["sent_at"])
+
+
+async def last_decisions(pool: Pool, rule: str, most: int) -> Sequence[asyncpg.Record]:
+    """The last decisions of a rule, the newest first, each with its task and its messages.
+
+    They have at, outcome, reason, account, task, title and messages (numbers).
+    """
+    rows: Sequence[asyncpg.Record] = await pool.fetch(
+        """
+        SELECT last.at, last.outcome, last.reason, account, task,
+               coalesce(after, before) ->> 'title' AS title,
+               ARRAY (SELECT id FROM deliveries
+                      WHERE deliveries.event = last.event AND deliveries.rule = last.rule
+                      ORDER BY id LIMIT 5) AS messages
+        FROM (SELECT * FROM decisions WHERE rule = $1 ORDER BY at DESC, id DESC LIMIT $2) AS last
+        LEFT JOIN events ON events.id = last.event
+        ORDER BY last.at DESC, last.id DESC
+        """,
+        rule,
+        most,
+    )
+    return rows

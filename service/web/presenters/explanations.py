@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from service import config
-from service.config import Config, RulesConfig
+from service.config import Config
 from service.domain.model import Event
 from service.errors import ConfigError
 from service.explain import Explanation, ExplanationStatus, RuleVersions
@@ -84,14 +84,7 @@ class PastRules:
     def __init__(self, now: Config) -> None:
         self._now = now
         self._read: dict[str, Ruleset | None] = {}
-        self._sketch = RulesConfig(
-            rules=now.rules,
-            timezone=now.timezone,
-            zones=now.zones,
-            systems={name: one.system for name, one in now.accounts.items()},
-            kinds=now.kinds,
-            trials=now.trials,
-        )
+        self._sketch = now.of_rules
 
     def versions(self, texts: Mapping[str, str]) -> RuleVersions:
         """The rules in force, and those of these texts that can still be parsed."""

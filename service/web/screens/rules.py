@@ -1,6 +1,7 @@
-"""Rules: what each of them says, whether it is on and by whom, and its last message."""
+"""Rules: what each of them says, whether it is on and by whom, and what it did lately."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any
@@ -14,11 +15,16 @@ from service.domain.overrides import Override
 from service.rules.overrides import modes
 from service.store.operators import rule_overrides
 from service.store.views import rule_activity
+from service.web.office import Office
+from service.web.presenters import day_plot
+from service.web.presenters.day_plot import DayPlot
+from service.web.presenters.rule_test_states import RuleTestStates
 from service.web.presenters.rule_texts import RuleText
 from service.web.problems import Problem
 from service.web.screens import Screen
 
 _MOST_SWITCHES = 20
+_MOST_DECISIONS = 20
 
 
 class Rules(Screen):
@@ -26,55 +32,66 @@ class Rules(Screen):
 
     path, words, place = "/rules", "Rules", 5
 
+    def __init__(self, office: Office) -> None:
+        super().__init__(office)
+        self._tests = RuleTestStates(office.config)
+
     def routes(self) -> list[Route]:
         shown = self.office.shown
         return [Route("/rules", shown(self.show_all)), Route("/rules/{id:path}", shown(self.show))]
 
     async def show_all(self, request: Request) -> Response:
         overrides = await rule_overrides.read(self.office.pool)
-        unused = {rule: one for rule, one in overrides.items() if rule not in self._rules}
-        rules = list(self._rules.values())
-        return await self._page(request, "Rules", rules, overrides, unused=sorted(unused.items()))
+        unused = {rule: one for rule, one in overrides.items() if rule not in self._texts}
+        return self.render(
+            request,
+            "rules.html",
+            rules=await self._entries(list(self._texts), overrides),
+            unused=sorted(unused.items()),
+            too_late="too_late" in request.query_params,
+        )
 
     async def show(self, request: Request) -> Response:
-        rule = self._rules.get(request.path_params["id"])
-        if rule is None:
+        rule = request.path_params["id"]
+        if rule not in self._texts:
             raise Problem(HTTPStatus.NOT_FOUND, "The configuration has no rule with this id")
         pool = self.office.pool
-        overrides = await rule_overrides.read(pool)
-        switches = await rule_overrides.history(pool, rule["id"], _MOST_SWITCHES)
-        return await self._page(request, str(rule["id"]), [rule], overrides, switches=switches)
+        [entry] = await self._entries([rule], await rule_overrides.read(pool))
+        return self.render(
+            request,
+            "rule.html",
+            rule=entry,
+            times=await rule_activity.last_times(pool, rule),
+            decisions=await rule_activity.last_decisions(pool, rule, _MOST_DECISIONS),
+            tests=await self._tests.of(rule),
+            switches=await rule_overrides.history(pool, rule, _MOST_SWITCHES),
+            too_late="too_late" in request.query_params,
+        )
 
-    async def _page(
-        self,
-        request: Request,
-        title: str,
-        rules: Sequence[Mapping[str, Any]],
-        overrides: Mapping[str, Override],
-        **more: Any,
-    ) -> Response:
-        last = await rule_activity.last_messages(self.office.pool, [one["id"] for one in rules])
+    async def _entries(
+        self, rules: Sequence[str], overrides: Mapping[str, Override]
+    ) -> list[dict[str, Any]]:
+        """What the screens show of each of these rules."""
+        pool, zone = self.office.pool, self.office.config.timezone
+        today = self.office.clock.now().astimezone(zone)
+        first = today.replace(hour=0, minute=0, second=0, microsecond=0)
+        since = first - timedelta(days=day_plot.DAYS - 1)
+        last = await rule_activity.last_messages(pool, rules)
+        counts = await rule_activity.by_day(pool, rules, since, zone.key)
         mode_of = modes(self.office.config.text, overrides)
-        shown = [
+        return [
             {
-                "id": one["id"],
-                "mode": mode_of[one["id"]],
-                "text": self._texts[one["id"]],
-                "last": last.get(one["id"]),
+                "id": one,
+                "mode": mode_of[one],
+                "text": self._texts[one],
+                "last": last.get(one),
+                "plot": DayPlot.of(counts.get(one, ()), today.date()),
             }
             for one in rules
         ]
-        too_late = "too_late" in request.query_params
-        return self.render(
-            request, "rules.html", title=title, rules=shown, too_late=too_late, **more
-        )
-
-    @cached_property
-    def _rules(self) -> Mapping[str, Mapping[str, Any]]:
-        """The rules as they are written, by their ids."""
-        rules = orjson.loads(self.office.config.text).get("rules", [])
-        return {one["id"]: one for one in rules}
 
     @cached_property
     def _texts(self) -> Mapping[str, RuleText]:
-        return {name: RuleText.of(one) for name, one in self._rules.items()}
+        """The rules in words and as they are written, by their ids."""
+        rules = orjson.loads(self.office.config.text).get("rules", [])
+        return {one["id"]: RuleText.of(one) for one in rules}
