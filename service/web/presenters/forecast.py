@@ -1,10 +1,6 @@
 """What comes by itself in the next days, computed beside the event loop and kept for a while."""
 
 import asyncio
-import gc
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
@@ -17,6 +13,7 @@ from service.config import Config
 from service.simulator import foresight
 from service.store import DATABASE_ERRORS, Pool
 from service.web.presenters.coming_up import Outlook
+from service.web.presenters.giving_way import giving_way
 
 log = structlog.get_logger()
 
@@ -24,7 +21,6 @@ AHEAD = timedelta(days=7)
 LIMIT = 6.0  # seconds of computing
 _FRESH = timedelta(seconds=10)
 _SHARE = 10  # it is kept for as many times as long as it took
-_INTERVAL = 0.0005  # seconds until the thread gives way
 _HURRY = 0.2  # seconds that somebody waits for a newer one
 
 
@@ -74,7 +70,7 @@ class Forecast:
 
     def _compute(self) -> _Kept:
         began = monotonic()
-        with _giving_way():
+        with giving_way():
             outlook = asyncio.run(self._foresee(began + LIMIT))
         return _Kept(outlook, monotonic() - began)
 
@@ -85,19 +81,3 @@ class Forecast:
                 self._setting, pool, now, now + AHEAD, lambda: monotonic() < deadline
             )
         return Outlook.of(found, self._setting.rules)
-
-
-@contextmanager
-def _giving_way() -> Iterator[None]:
-    """Let the event loop have the interpreter soon whenever it wants it, as other threads compute.
-
-    A collection of garbage would stop it for as long as it takes to look at a whole simulation.
-    """
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(_INTERVAL)
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        sys.setswitchinterval(interval)
