@@ -73,10 +73,28 @@ class RuleTestResult:
 
 async def run(trial: RuleTest, stage: RuleTestStage) -> RuleTestResult:
     """Run the steps of a test."""
-    return await _Run(trial, stage).result()
+    running = RuleTestRun(trial, stage)
+    await running.begin()
+    failures = [await _failure(running, step) for step in trial.steps]
+    return RuleTestResult(trial, [one for one in failures if one is not None])
 
 
-class _Run:
+async def _failure(running: "RuleTestRun", step: RuleTestStep) -> Failure | None:
+    """Take a step; what was wrong with its results, if it expects any."""
+    came, reasons = await running.take(step)
+    if step.expected is None:
+        return None
+    missing, others = compared(step.expected, came)
+    unexpected = [one for one in others if is_loud(one)]
+    if not missing and not unexpected:
+        return None
+    besides = [one for one in others if not is_loud(one)]
+    return Failure(step.place, step.at, missing, unexpected, besides, reasons)
+
+
+class RuleTestRun:
+    """A test under way, on a simulator of its own."""
+
     def __init__(self, trial: RuleTest, stage: RuleTestStage) -> None:
         rules = stage.rules.only(trial.rules)
         self._trial = trial
@@ -88,13 +106,25 @@ class _Run:
         self._tasks: dict[str, Task] = {}
         self._reported = 0
 
-    async def result(self) -> RuleTestResult:
+    @property
+    def next_moment(self) -> datetime | None:
+        """When something is due next (UTC); None if nothing is."""
+        return self._simulator.tx.next_moment()
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether a message, a combined message or a rule waits."""
+        tx = self._simulator.tx
+        waiting = (tx.waits.next_moment(), tx.digests.next_moment(), tx.outbox.next_due())
+        return any(moment is not None for moment in waiting)
+
+    async def begin(self) -> None:
+        """Have the tasks that exist at the start."""
         given = self._trial.given.items()
         await self._simulator.begin([self._observation(one, values) for one, values in given])
-        failures = [await self._step(step) for step in self._trial.steps]
-        return RuleTestResult(self._trial, [one for one in failures if one is not None])
 
-    async def _step(self, step: RuleTestStep) -> Failure | None:
+    async def take(self, step: RuleTestStep) -> tuple[list[Actual], list[Reason]]:
+        """Move on to the step, and do what it says: the results since the step before, and why."""
         self._simulator.tx.outbox.failing = Failing(step.fails)
         await self._simulator.go_on(step.at)
         for task_id, values in step.changes.items():
@@ -104,15 +134,7 @@ class _Run:
         now, account = self._simulator.clock.now(), self._trial.account
         signals = [Signal(account, one, name, now) for one, name in step.signals.items()]
         await self._simulator.take_signals(signals)
-        came, reasons = self._new_results(), self._reasons.new()
-        if step.expected is None:
-            return None
-        missing, others = compared(step.expected, came)
-        unexpected = [one for one in others if is_loud(one)]
-        if not missing and not unexpected:
-            return None
-        besides = [one for one in others if not is_loud(one)]
-        return Failure(step.place, step.at, missing, unexpected, besides, reasons)
+        return self._new_results(), self._reasons.new()
 
     def _dated(self, task_id: str, values: Values | None) -> Values | None:
         """With the dates that a system would set for a new or changed task."""
