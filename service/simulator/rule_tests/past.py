@@ -39,25 +39,35 @@ class PastStep:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """The last steps of a task: `given` is the task before them, None if there was none."""
+    """The last steps of a task: `given` is the task before them, None if there was none.
+
+    `until` is a month after the last event.
+    """
 
     start: datetime
+    until: datetime
     given: Task | None
     steps: Sequence[PastStep]
 
 
 def past_of(papers: TaskHistory, now: datetime) -> Past:
-    """The task's last changes and signals, of one month and in full seconds."""
-    heard = [one for one in papers.recorded if one.event.cause is not Cause.CLOCK]
-    if heard:
-        first = heard[-1].decided_at - LONGEST
-        heard = [one for one in heard if one.decided_at > first]
+    """The task's changes and signals in the month before its last event, in full seconds."""
+    last = papers.recorded[-1].decided_at if papers.recorded else now
+    recent = [one for one in papers.recorded if one.decided_at > last - LONGEST]
+    heard = [one for one in recent if one.event.cause is not Cause.CLOCK]
     groups = [list(group) for _, group in groupby(heard, _look)][-_MOST:]
-    steps = [_step(group) for group in groups]
-    given = groups[0][0].event.before if groups else papers.known.present
-    if groups and groups[0][0].event.kind is Kind.SIGNAL:
-        given = groups[0][0].event.after
-    return Past(_start(papers, groups, now), given, steps)
+    begins = groups[0][0].decided_at if groups else last
+    if len(groups) < _MOST:
+        alarms = (one.event.at for one in recent if one.event.cause is Cause.CLOCK)
+        begins = min([begins, *alarms])
+    start = begins.replace(second=0, microsecond=0) - timedelta(minutes=1)
+    given = _before(groups[0][0]) if groups else papers.at(last)
+    return Past(start, last + LONGEST, given, [_step(group) for group in groups])
+
+
+def _before(one: RecordedEvent) -> Task | None:
+    """The task before an event; a signal does not change it."""
+    return one.event.after if one.event.kind is Kind.SIGNAL else one.event.before
 
 
 def _look(one: RecordedEvent) -> object:
@@ -72,17 +82,6 @@ def _step(group: Sequence[RecordedEvent]) -> PastStep:
     if last.event.cause is Cause.SIGNAL:
         return PastStep(at, last.event.after, last.event.signal)
     return PastStep(at, left(last.event))
-
-
-def _start(
-    papers: TaskHistory, groups: Sequence[Sequence[RecordedEvent]], now: datetime
-) -> datetime:
-    """A minute before the first step, or before the first alarm in that month."""
-    begins = groups[0][0].decided_at if groups else now
-    since = (groups[-1][-1].decided_at if groups else now) - LONGEST
-    alarms = [one.event.at for one in papers.recorded if one.event.cause is Cause.CLOCK]
-    first = min([begins, *(at for at in alarms if at > since)])
-    return first.replace(second=0, microsecond=0) - timedelta(minutes=1)
 
 
 def full_second(moment: datetime) -> datetime:

@@ -10,7 +10,6 @@ from service.domain.system_actions import WRITES
 from service.rules.rule import Rule
 from service.simulator.rule_tests.actual import Actual
 from service.simulator.rule_tests.past import (
-    LONGEST,
     Past,
     PastStep,
     difference,
@@ -42,7 +41,7 @@ async def record(
     if past.given is None and not past.steps:
         return None
     test = _scenario(papers, past, rule, stage)
-    return replace(test, steps=await _Recorder(test, stage, now).steps())
+    return replace(test, steps=await _Recorder(test, stage, now, past.until).steps())
 
 
 def _scenario(papers: TaskHistory, past: Past, rule: Rule, stage: RuleTestStage) -> RuleTest:
@@ -85,9 +84,12 @@ def _changes(
 class _Recorder:
     """Runs a scenario, and notes what comes of it as what is expected."""
 
-    def __init__(self, test: RuleTest, stage: RuleTestStage, now: datetime) -> None:
+    def __init__(
+        self, test: RuleTest, stage: RuleTestStage, now: datetime, until: datetime
+    ) -> None:
         self._test = test
         self._now = now
+        self._until = until
         self._zone = stage.zone
         self._running = RuleTestRun(test, stage)
         self._found: list[RuleTestStep] = []
@@ -98,10 +100,9 @@ class _Recorder:
         for step in self._test.steps:
             await self._go_on(step.at)
             await self._take(step)
-        last = self._test.steps[-1].at if self._test.steps else self._test.start
-        await self._go_on(last + LONGEST, only_until_done=True)
+        await self._go_on(self._until, only_until_done=True)
         if not self._found:
-            await self._take(_at(min(full_second(self._now), last + LONGEST)))
+            await self._take(_at(full_second(min(self._now, self._until))))
         return self._found
 
     async def _go_on(self, until: datetime, *, only_until_done: bool = False) -> None:
