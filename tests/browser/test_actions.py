@@ -127,6 +127,30 @@ async def test_a_rule_is_switched(anna: Visitor) -> None:
     await _is(anna, "job-done", "on")
 
 
+async def test_a_rule_is_tried_on_the_last_days(anna: Visitor) -> None:
+    """The page brings itself up to date until the result is there."""
+    await anna.open("/rules/overdue-nudge")
+    await anna.press(anna.page.get_by_role("button", name="Try on the last 30 days"))
+    await anna.sees("It would have acted")
+    await anna.check()
+    await anna.press(anna.page.get_by_role("link", name="See the rule"))
+    await anna.unfold(anna.page.get_by_text("As it is written in the file"))
+    await anna.sees("task.overdue: 2h")
+
+
+async def test_a_rule_test_is_made_of_a_task(anna: Visitor) -> None:
+    """The task's page leads to the test of each rule, which can be copied or downloaded."""
+    await anna.open("/tasks/london/T1")
+    rule = anna.page.locator("#rules details", has_text="overdue-nudge").first
+    await anna.unfold(rule.locator("summary"))
+    await anna.press(rule.get_by_role("link", name="Make a rule test of this"))
+    await expect(anna.page.locator("pre")).to_contain_text("rules:")
+    await anna.check()
+    async with anna.page.expect_download() as download:
+        await anna.page.get_by_role("link", name="Download overdue-nudge-test.yaml").click()
+    assert (await download.value).suggested_filename == "overdue-nudge-test.yaml"
+
+
 async def test_an_account_is_paused_resumed_and_read(anna: Visitor) -> None:
     """Its card says so at once."""
     await anna.open("/connections")

@@ -45,6 +45,10 @@ rules:
 - id: overdue-nudge
   when: { task.overdue: 2h }
   then: [{ notify: accounting, text: "{{ task.title }} is open" }]
+- id: hostile
+  when: { schedule: "1-9 7 1 * 1" }
+  accounts: [sales]
+  then: [{ notify: accounting, text: "<script>alert(1)</script><img src=x>\\u202e {{ now }}" }]
 - { id: off-today, when: task.created, enabled: false, then: [{ notify: accounting }] }
 """
 
