@@ -18,6 +18,7 @@ from service.simulator.backtest import backtest
 from service.simulator.batches import Batch, batches
 from service.simulator.memory.deliveries import Delivery
 from service.store import Pool, history
+from service.store.history import RecordedEvent
 from service.store.tasks import Key
 
 MOST_TASKS = 50_000
@@ -65,7 +66,7 @@ async def try_rule(
     reached = until
     async with pool.acquire() as connection, connection.transaction(readonly=True):
         known = _few(history.tasks_at(connection, since), zones)
-        recorded = batches(history.events(connection, since, until))
+        recorded = batches(_of(zones, history.events(connection, since, until)))
         try:
             await backtest(simulator, known, _paced(recorded, since, until, tick), until, _ignore)
         except OutOfTimeError:
@@ -94,6 +95,15 @@ async def _few(
         if count > MOST_TASKS:
             raise TooManyTasksError
         yield key, task
+
+
+async def _of(
+    accounts: Collection[str], recorded: AsyncIterator[RecordedEvent]
+) -> AsyncIterator[RecordedEvent]:
+    """The events of these accounts."""
+    async for one in recorded:
+        if one.event.account in accounts:
+            yield one
 
 
 async def _paced(

@@ -38,6 +38,10 @@ MORE = """
   - { notify: accounting, text: "{{ task.title }} is late" }
   - wait: 1h
   - { notify: accounting, text: "{{ task.title }} is very late" }
+- id: new-in-field
+  when: task.created
+  accounts: [field]
+  then: [{ notify: accounting, text: "{{ task.title }} is new" }]
 """
 PATH = "/backtests/late"
 
@@ -56,10 +60,12 @@ async def web(
         yield running
 
 
-async def late(pool: Pool, clock: VirtualClock, name: str, days_ago: int, title: str) -> None:
+async def late(
+    pool: Pool, clock: VirtualClock, name: str, days_ago: int, title: str, account: str = "london"
+) -> None:
     """A task that was new some days ago, due two hours later, and is still open."""
     at = clock.now() - days_ago * DAY
-    one = task(name, title=title, due=at + 2 * HOUR)
+    one = task(name, account, title=title, due=at + 2 * HOUR)
     await know(pool, one, at=at)
     await record(pool, one, Kind.CREATED, at=at)
 
@@ -104,6 +110,16 @@ async def test_a_rule_that_would_not_have_acted_says_so(web: Site) -> None:
     page = await tried(web)
     assert "It would have acted 0 times and sent 0 messages." in page
     assert "<svg" not in page
+
+
+async def test_a_rule_for_one_account(web: Site, pool: Pool, clock: VirtualClock) -> None:
+    """What happened in other accounts is left out; times are those of the account, and say so."""
+    await late(pool, clock, "T1", 2, "Mow")
+    await late(pool, clock, "T2", 1, "Paint", "field")
+    page = await tried(web, "/backtests/new-in-field")
+    assert "It would have acted 1 time and sent 1 message." in page
+    assert "Paint is new" in page
+    assert "Thu 5 Mar, 07:00 (New York)" in page
 
 
 async def test_only_the_first_messages_are_shown(

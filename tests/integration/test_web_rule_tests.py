@@ -258,6 +258,18 @@ async def test_hostile_texts_stay_texts(
     assert "Make a rule test of this" in task_page
 
 
+async def test_a_date_that_is_set_late(
+    web: Site, pool: Pool, clock: VirtualClock, tmp_path: Path
+) -> None:
+    """An alarm whose time is past then fires at once."""
+    at = clock.now() - HOUR
+    old, new = task(), task(due=at - 3 * HOUR)
+    await happened(pool, old, new, Kind.RESCHEDULED, at)
+    test = await made(web, tmp_path, "nudge")
+    assert [one["at"] for one in test["steps"]] == [f"2026-03-06 {one}:00" for one in (11, 11, 12)]
+    assert len(expected(test)) == 2
+
+
 async def test_a_task_without_events(
     web: Site, pool: Pool, clock: VirtualClock, tmp_path: Path
 ) -> None:

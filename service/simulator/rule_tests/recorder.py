@@ -94,6 +94,7 @@ class _Recorder:
         self._running = RuleTestRun(test, stage)
         self._found: list[RuleTestStep] = []
         self._moments = 0
+        self._reached = test.start
 
     async def steps(self) -> Sequence[RuleTestStep]:
         await self._running.begin()
@@ -113,13 +114,15 @@ class _Recorder:
             self._moments += 1
             if self._moments > _MOST_MOMENTS:
                 raise TooLongError
-            at = full_second(moment)
+            # An alarm of a date that is set late is due at once.
+            at = max(full_second(moment), self._reached)
             if at >= until and not only_until_done:
                 return
             await self._take(_at(at), only_if_something=True)
 
     async def _take(self, step: RuleTestStep, *, only_if_something: bool = False) -> None:
         came, _ = await self._running.take(step)
+        self._reached = step.at
         if only_if_something and not came:
             return
         if len(self._found) >= _MOST_STEPS:

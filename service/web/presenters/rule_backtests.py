@@ -97,6 +97,7 @@ class RuleBacktests:
             self._known.pop(next(iter(self._known)))
         backtest = self._known[rule] = Backtest(rule, self._clock.now())
         self._task = asyncio.create_task(self._run(backtest))
+        self._task.add_done_callback(_noted)
 
     async def _run(self, backtest: Backtest) -> None:
         why_not = _BROKEN
@@ -134,6 +135,12 @@ class RuleBacktests:
         plot = DayPlot.of(_by_day(own, zone), until.astimezone(zone).date())
         found = findings(own, self._config.zones)
         return BacktestResult(tried, found, plot, is_whole=tried.until >= until)
+
+
+def _noted(task: asyncio.Task[None]) -> None:
+    """Log what nobody expected."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("backtest.failed", exc_info=error)
 
 
 def _by_day(deliveries: Iterable[Delivery], zone: ZoneInfo) -> list[DayCount]:
