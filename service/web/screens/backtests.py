@@ -15,7 +15,7 @@ from service.web.screens import Screen
 class Backtests(Screen):
     """The backtest of one rule; it is started by a button, and nothing is sent."""
 
-    path = "/backtests"
+    path = "/rules"
 
     def __init__(self, office: Office) -> None:
         super().__init__(office)
@@ -44,7 +44,7 @@ class Backtests(Screen):
     async def start(self, request: Request) -> Response:
         rule = self._rule(request)
         self._backtests.start(rule)
-        return self.office.pages.redirect(f"{self.path}/{rule}")
+        return self.office.pages.redirect(f"/backtests/{rule}")
 
     def _rule(self, request: Request) -> str:
         """The id of the rule that is asked for; a 404 Problem if there is none."""

@@ -21,14 +21,14 @@ _TYPE = "application/yaml"
 class RuleTests(Screen):
     """The test of one rule on one task. It is made anew for everybody who asks."""
 
-    path = "/rule-tests"
+    path = "/tasks"
 
     def __init__(self, office: Office) -> None:
         super().__init__(office)
         self._made = MadeTests(office.config, office.clock)
 
     def routes(self) -> list[Route]:
-        return [Route(self.path, self.office.shown(self.show))]
+        return [Route("/rule-tests", self.office.shown(self.show))]
 
     async def show(self, request: Request) -> Response:
         asked = request.query_params
