@@ -1,7 +1,11 @@
 """The page brings itself up to date, and takes nothing away from somebody who is at work on it."""
 
+import asyncio
 from datetime import timedelta
+from threading import Event
+from typing import Any
 
+import pytest
 from playwright.async_api import Browser, expect
 from redis.asyncio import Redis
 
@@ -9,7 +13,9 @@ from service.clock import VirtualClock
 from service.domain.model import Kind
 from service.doorbell import CHANGES
 from service.processes.embedded import EmbeddedValkey
+from service.simulator.rule_backtest import Tried
 from service.store import Pool
+from service.web.presenters import rule_backtests
 from tests.browser.visitor import DESK, visiting
 from tests.harness.history import plan, record
 from tests.harness.site import Site
@@ -87,3 +93,28 @@ async def test_it_says_that_nobody_answers(browser: Browser, office: Site) -> No
         await visitor.page.clock.run_for(2 * 60_000)
         await visitor.sees("Taskbell does not answer at the moment")
         visitor.faults.clear()
+
+
+async def test_a_rule_that_is_being_tried_shows_its_result(
+    browser: Browser, office: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing has changed for others, so the page asks by itself, and stops when it has ended."""
+    gate = Event()
+
+    async def slowly(*parts: Any) -> Tried:
+        *_, since, until, tick = parts
+        tick(since + (until - since) / 2)
+        assert await asyncio.to_thread(gate.wait, 20)
+        return Tried(since, until, 0, ())
+
+    monkeypatch.setattr(rule_backtests, "try_rule", slowly)
+    async with visiting(browser, office, DESK) as visitor:
+        await visitor.open("/rules/job-done")
+        await visitor.press(visitor.page.get_by_role("button", name="Try on the last 30 days"))
+        await visitor.page.evaluate("window.isStillHere = true")
+        await visitor.sees("50 %")
+        await visitor.check()
+        gate.set()
+        await visitor.sees("It would have acted 0 times")
+        assert await visitor.page.evaluate("window.isStillHere")
+        assert await visitor.page.locator("#overview[aria-busy]").count() == 0

@@ -20,6 +20,12 @@ async function refresh() {
   if (!answer.ok) throw new Error(answer.statusText);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   document.getElementById("overview").replaceWith(page.getElementById("overview"));
+  refreshSoonIfBusy();
+}
+
+// What is being worked out for this page alone is no change that Taskbell tells of.
+function refreshSoonIfBusy() {
+  if (document.querySelector("#overview[aria-busy]")) refreshIn(AT_MOST_EVERY);
 }
 
 let timer = null;
@@ -52,5 +58,6 @@ function follow() {
 
 if (document.getElementById("overview")) {
   follow();
+  refreshSoonIfBusy();
   setInterval(() => refreshIn(0), EVERY);
 }
