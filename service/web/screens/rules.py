@@ -1,5 +1,6 @@
 """Rules: what each of them says, whether it is on and by whom, and what it did lately."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
@@ -35,6 +36,7 @@ class Rules(Screen):
     def __init__(self, office: Office) -> None:
         super().__init__(office)
         self._tests = RuleTestStates(office.config)
+        self._known: dict[str, RuleText] = {}
 
     def routes(self) -> list[Route]:
         shown = self.office.shown
@@ -42,18 +44,18 @@ class Rules(Screen):
 
     async def show_all(self, request: Request) -> Response:
         overrides = await rule_overrides.read(self.office.pool)
-        unused = {rule: one for rule, one in overrides.items() if rule not in self._texts}
+        unused = {rule: one for rule, one in overrides.items() if rule not in self._rules}
         return self.render(
             request,
             "rules.html",
-            rules=await self._entries(list(self._texts), overrides),
+            rules=await self._entries(list(self._rules), overrides),
             unused=sorted(unused.items()),
             too_late="too_late" in request.query_params,
         )
 
     async def show(self, request: Request) -> Response:
         rule = request.path_params["id"]
-        if rule not in self._texts:
+        if rule not in self._rules:
             raise Problem(HTTPStatus.NOT_FOUND, "The configuration has no rule with this id")
         pool = self.office.pool
         [entry] = await self._entries([rule], await rule_overrides.read(pool))
@@ -78,20 +80,29 @@ class Rules(Screen):
         since = first - timedelta(days=day_plot.DAYS - 1)
         last = await rule_activity.last_messages(pool, rules)
         counts = await rule_activity.by_day(pool, rules, since, zone.key)
+        texts = await self._texts(rules)
         mode_of = modes(self.office.config.text, overrides)
         return [
             {
                 "id": one,
                 "mode": mode_of[one],
-                "text": self._texts[one],
+                "text": texts[one],
                 "last": last.get(one),
                 "plot": DayPlot.of(counts.get(one, ()), today.date()),
             }
             for one in rules
         ]
 
+    async def _texts(self, rules: Sequence[str]) -> Mapping[str, RuleText]:
+        """These rules in words and as they are written; each is worked out once, in a thread."""
+        missing = [self._rules[one] for one in rules if one not in self._known]
+        if missing:
+            found = await asyncio.to_thread(lambda: [RuleText.of(one) for one in missing])
+            self._known |= {one.id: one for one in found}
+        return self._known
+
     @cached_property
-    def _texts(self) -> Mapping[str, RuleText]:
-        """The rules in words and as they are written, by their ids."""
+    def _rules(self) -> Mapping[str, Mapping[str, Any]]:
+        """The rules as they are stored, by their ids."""
         rules = orjson.loads(self.office.config.text).get("rules", [])
-        return {one["id"]: RuleText.of(one) for one in rules}
+        return {one["id"]: one for one in rules}
