@@ -4,15 +4,19 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from service.clock import VirtualClock
 from service.domain.model import Event, Kind, State
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
 from service.store.decisions import Decision, PostgresDecisions
+from service.web.presenters import rule_test_states
 from tests.harness.full_office import HOSTILE, LONG
 from tests.harness.history import plan, record
 from tests.harness.site import Site, configured, serving
 from tests.harness.tasks import task
+from tests.harness.waiting import eventually
 
 TESTED = """
 - id: late
@@ -120,3 +124,21 @@ async def test_the_tests_of_a_rule_are_run(
     assert "passes: <bdi>a late one is reported</bdi>" in page
     assert "fails: <bdi>nobody hears of &lt;b&gt;it&lt;/b&gt;</bdi>" in page
     assert "no tests for this rule" in other
+
+
+async def test_nobody_waits_for_slow_tests(
+    tmp_path: Path,
+    pool: Pool,
+    clock: VirtualClock,
+    valkey: EmbeddedValkey,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The screen says that they are being run, and later how they ended."""
+    monkeypatch.setattr(rule_test_states, "_PATIENCE", 0.0)
+    async with serving(configured(tmp_path, TESTED), pool, clock, valkey.url) as running:
+        assert "They are being run" in (await running.client.get("/rules/late")).text
+
+        async def are_known() -> bool:
+            return "1 of 2 pass" in (await running.client.get("/rules/late")).text
+
+        await eventually(are_known)

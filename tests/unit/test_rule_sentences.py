@@ -227,6 +227,22 @@ def test_a_rule_as_a_whole() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("slack:#office", "to Slack #office."),
+        ("slack:@{{ task.assignee.email }}", "to Slack @[its assignee's email address]."),
+        ("email:boss@x.test", "to boss@x.test by email."),
+        ("email:{{ group.key }}", "to the receiver of this group by email."),
+        ("email:{{ task.fields.mail | downcase }}", "to … by email."),
+        ("accounting", "to accounting."),
+    ],
+)
+def test_a_receiver_in_words(address: str, words: str) -> None:
+    """What is filled in is named."""
+    assert said(BASE | {"then": [{"notify": address, "text": "Hello"}]}).endswith(words)
+
+
 def test_hostile_texts_are_short_and_stay_texts() -> None:
     """A long text is cut off; markup and marks of direction are not interpreted."""
     rule = BASE | {"then": [{"notify": "slack:#office", "text": "<b>\u202e" + "W" * 10_000}]}

@@ -28,7 +28,8 @@ def receiver(address: str) -> str:
     name = _TITLES.get(channel, short(channel))
     if not target:
         return name
-    words = short(_PLACEHOLDER.sub(_filled, target))
+    is_alone = _PLACEHOLDER.fullmatch(target)
+    words = short(_filled(is_alone) if is_alone else _PLACEHOLDER.sub(_inside, target))
     return f"{name} {words}" if target.startswith(("#", "@")) else f"{words} by {name}"
 
 
@@ -40,6 +41,10 @@ def notification(address: str) -> str | None:
     if channel == "customer":
         return f"tell the customer {_CUSTOMER.get(what, short(what))}"
     return "notify the assigned employee"
+
+
+def _inside(found: re.Match[str]) -> str:
+    return f"[{_filled(found)}]"
 
 
 def _filled(found: re.Match[str]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from time import monotonic
+from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -71,7 +72,12 @@ class Backtest:
 
 
 class RuleBacktests:
-    """The backtests of one web process, by the rules of its configuration."""
+    """The backtests of the rules of one configuration.
+
+    One is `running` at a time in a web process, also while its configuration is replaced.
+    """
+
+    running: ClassVar[Backtest | None] = None
 
     def __init__(self, pool: Pool, clock: Clock, config: Config) -> None:
         self._pool = pool
@@ -80,22 +86,19 @@ class RuleBacktests:
         self._known: dict[str, Backtest] = {}
         self._task: asyncio.Task[None] | None = None
 
-    @property
-    def running(self) -> Backtest | None:
-        return next((one for one in self._known.values() if one.is_running), None)
-
     def of(self, rule: str) -> Backtest | None:
         """The last backtest of a rule."""
         return self._known.get(rule)
 
     def start(self, rule: str) -> None:
         """Begin a backtest, unless one is running."""
-        if self.running is not None:
+        if RuleBacktests.running is not None:
             return
         self._known.pop(rule, None)
         while len(self._known) >= _MOST_KEPT:
             self._known.pop(next(iter(self._known)))
         backtest = self._known[rule] = Backtest(rule, self._clock.now())
+        RuleBacktests.running = backtest
         self._task = asyncio.create_task(self._run(backtest))
         self._task.add_done_callback(_noted)
 
@@ -110,6 +113,7 @@ class RuleBacktests:
             why_not = _AWAY
         finally:
             backtest.why_not = "" if backtest.result else why_not
+            RuleBacktests.running = None
 
     def _compute(self, backtest: Backtest) -> BacktestResult:
         with giving_way():

@@ -30,13 +30,13 @@ class Backtests(Screen):
 
     async def show(self, request: Request) -> Response:
         rule = self._rule(request)
-        running = self._backtests.running
+        one, running = self._backtests.of(rule), self._backtests.running
         return self.render(
             request,
             "backtest.html",
             rule=rule,
-            one=self._backtests.of(rule),
-            busy=running.rule if running is not None and running.rule != rule else None,
+            one=one,
+            busy=running.rule if running is not None and running is not one else None,
             limit=int(LIMIT),
             most=MOST_SHOWN,
         )
