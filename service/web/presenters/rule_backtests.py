@@ -30,7 +30,7 @@ from service.web.presenters.giving_way import giving_way
 
 log = structlog.get_logger()
 
-LIMIT = 30.0  # seconds of computing
+LIMIT = 60.0  # seconds of computing
 MOST_SHOWN = 50
 _MOST_KEPT = 20  # results of other rules
 _TOO_MANY = f"There are more than {MOST_TASKS:,} tasks, which is too much for this page."
