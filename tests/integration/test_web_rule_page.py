@@ -1,8 +1,10 @@
 """The screen of one rule: what it did lately, day by day, its decisions and its tests."""
 
+import asyncio
 import re
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -12,6 +14,7 @@ from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
 from service.store.decisions import Decision, PostgresDecisions
 from service.web.presenters import rule_test_states
+from service.web.presenters.rule_days import RuleDays
 from tests.harness.full_office import HOSTILE, LONG
 from tests.harness.history import plan, record
 from tests.harness.site import Site, configured, serving
@@ -142,3 +145,20 @@ async def test_nobody_waits_for_slow_tests(
             return "1 of 2 pass" in (await running.client.get("/rules/late")).text
 
         await eventually(are_known)
+
+
+async def test_a_page_does_not_wait_until_all_messages_are_counted(
+    pool: Pool, clock: VirtualClock
+) -> None:
+    """There is no plot at first, then there is; the old one stays while they are counted anew."""
+    await plan(pool, await record(pool, task(), Kind.COMPLETED, at=clock.now()), State.SENT)
+    days = RuleDays(pool, clock, ["job-done"], ZoneInfo("Europe/London"))
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE deliveries IN ACCESS EXCLUSIVE MODE")
+        assert await days.plots() == {}
+    await eventually(days.plots)
+    assert (await days.plots())["job-done"].sent == 1
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE deliveries IN ACCESS EXCLUSIVE MODE")
+        await asyncio.sleep(0.2)
+        assert (await days.plots())["job-done"].sent == 1

@@ -35,8 +35,9 @@ class Listing:
     """One kind of row. `filters` are conditions with {} for the value, by the filter's name.
 
     `key` orders the rows of the `table` and is unique, its columns with their types. `indexed` are
-    the filters that an index answers, `rare` the values of others that one finds. `choices` are the
-    possible values of a filter; `hides` is a condition that applies unless a state is requested.
+    the filters that an index answers; `rare` are values of others that one finds if they stand in
+    the statement. `choices` are the possible values of a filter; `hides` is a condition that
+    applies unless a state is requested.
     """
 
     table: str
@@ -294,8 +295,12 @@ async def _matching(
     limit: int,
 ) -> list[asyncpg.Record]:
     """The rows that match after one mark, up to and including another one."""
-    conditions = [listing.filters[name].format(f"${n}") for n, name in enumerate(values, 1)]
-    arguments = list(values.values())
+    arguments, conditions = list[Any](), list[str]()
+    for name, value in values.items():
+        if not (is_rare := value in listing.rare.get(name, ())):
+            arguments.append(value)
+        place = f"'{value}'" if is_rare else f"${len(arguments)}"
+        conditions.append(listing.filters[name].format(place))
     if "state" not in values:
         conditions.append(listing.hides)
     if after is not None:

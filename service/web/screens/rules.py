@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any
@@ -17,8 +16,7 @@ from service.rules.overrides import modes
 from service.store.operators import rule_overrides
 from service.store.views import rule_activity
 from service.web.office import Office
-from service.web.presenters import day_plot
-from service.web.presenters.day_plot import DayPlot
+from service.web.presenters.rule_days import RuleDays
 from service.web.presenters.rule_test_states import RuleTestStates
 from service.web.presenters.rule_texts import RuleText
 from service.web.problems import Problem
@@ -37,6 +35,7 @@ class Rules(Screen):
         super().__init__(office)
         self._tests = RuleTestStates(office.config)
         self._known: dict[str, RuleText] = {}
+        self._days = RuleDays(office.pool, office.clock, list(self._rules), office.config.timezone)
 
     def routes(self) -> list[Route]:
         shown = self.office.shown
@@ -74,12 +73,8 @@ class Rules(Screen):
         self, rules: Sequence[str], overrides: Mapping[str, Override]
     ) -> list[dict[str, Any]]:
         """What the screens show of each of these rules."""
-        pool, zone = self.office.pool, self.office.config.timezone
-        today = self.office.clock.now().astimezone(zone)
-        first = today.replace(hour=0, minute=0, second=0, microsecond=0)
-        since = first - timedelta(days=day_plot.DAYS - 1)
-        last = await rule_activity.last_messages(pool, rules)
-        counts = await rule_activity.by_day(pool, rules, since, zone.key)
+        last = await rule_activity.last_messages(self.office.pool, rules)
+        plots = await self._days.plots()
         texts = await self._texts(rules)
         mode_of = modes(self.office.config.text, overrides)
         return [
@@ -88,7 +83,7 @@ class Rules(Screen):
                 "mode": mode_of[one],
                 "text": texts[one],
                 "last": last.get(one),
-                "plot": DayPlot.of(counts.get(one, ()), today.date()),
+                "plot": plots.get(one),
             }
             for one in rules
         ]
