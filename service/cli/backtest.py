@@ -13,13 +13,13 @@ from service.channels import ways
 from service.cli.database import with_pool
 from service.cli.instance import find
 from service.cli.output.console import A_MONTH, AsJson, Since, counting, print_line, show_json
-from service.cli.output.simulation import line_of, row_of
+from service.cli.output.simulation import line_of
 from service.config import RulesConfig
 from service.diagnostics import did_you_mean
 from service.rules import Ruleset
 from service.settings import read_settings
 from service.simulator import Simulator
-from service.simulator.backtest import Findings, backtest, findings
+from service.simulator.backtest import Findings, backtest, findings, row_of
 from service.simulator.batches import batches
 from service.simulator.memory.deliveries import Delivery
 from service.store import Pool, history

@@ -17,7 +17,7 @@ from service.clock import SystemClock
 from service.config import RulesConfig, past_rules
 from service.diagnostics import did_you_mean
 from service.errors import TaskbellError
-from service.explain import Explanation, RuleVersions, account_status
+from service.explain import Explanation, RuleVersions, account_status, summary
 from service.explain.explainer import explain
 from service.explain.wording import told
 from service.settings import Settings, read_settings
@@ -87,7 +87,7 @@ def explain_task(
     zone = _zone(sketch, papers.key)
     found = _explained(sketch, papers, zone, settings, rule)
     if as_json:
-        show_json(explanation.as_json(papers, found, is_loaded=is_loaded))
+        show_json(summary.as_json(papers, found, is_loaded=is_loaded))
         return
     for line in explanation.lines(papers, found, zone, is_loaded=is_loaded):
         out.print(line, soft_wrap=True)

@@ -13,11 +13,12 @@ from service.cli.database import with_pool
 from service.cli.instance import find
 from service.cli.output.account_waits import tell_waits
 from service.cli.output.console import AsJson, print_line, show_json
-from service.cli.output.simulation import line_of, row_of
+from service.cli.output.simulation import line_of
 from service.domain.durations import parse_length
 from service.outbox import silences
 from service.settings import read_settings
 from service.simulator import Simulator
+from service.simulator.backtest import row_of
 from service.simulator.memory.deliveries import Delivery
 from service.simulator.upcoming import upcoming
 from service.store import Pool

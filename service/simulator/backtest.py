@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from service.domain.model import Cause, Event, Kind, Observation, Signal, State, Task
@@ -129,6 +130,18 @@ def address(one: Delivery) -> str:
     """Channel and target, as in `notify`: `slack:#office`."""
     plan = one.request.plan
     return f"{plan.channel}:{plan.target}" if plan.target else plan.channel
+
+
+def row_of(one: Delivery) -> dict[str, Any]:
+    """The delivery for scripts and the API; `at`, when it would be sent, is UTC."""
+    return {
+        "at": one.settled_at,
+        "account": one.request.event.account,
+        "task": one.request.event.task_id,
+        "rule": one.request.rule,
+        "to": address(one),
+        "text": one.text,
+    }
 
 
 def _local(one: Delivery, zones: Mapping[str, ZoneInfo]) -> datetime:

@@ -172,9 +172,11 @@ class OperatorActions:
         except NoSuchSilence as error:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
 
-    async def hold(self, until: datetime, reason: str, by: Actor) -> None:
-        """Hold all customer messages until then (UTC)."""
-        await holds.begin(self._pool, Hold(0, self._clock.now(), until, reason, by.name), by=by)
+    async def hold(self, until: datetime, reason: str, by: Actor) -> int:
+        """Hold all customer messages until then (UTC); returns the hold's number."""
+        return await holds.begin(
+            self._pool, Hold(0, self._clock.now(), until, reason, by.name), by=by
+        )
 
     async def release_hold(self, number: int, by: Actor) -> None:
         """Release the customer messages of a hold now."""

@@ -22,6 +22,7 @@ from service.store import Pool
 from service.store.receipts import ReceiptKeeper
 from service.web.actions import OperatorActions
 from service.web.api import Api
+from service.web.api.computed import Computed
 from service.web.approvals import ApprovalPage
 from service.web.auth import Guard
 from service.web.buttons import Buttons
@@ -31,6 +32,8 @@ from service.web.limits.concurrency_limit import ConcurrencyLimit
 from service.web.live_updates import ChangeNotifier, LiveUpdates
 from service.web.office import Editing, Office
 from service.web.pages import Pages
+from service.web.presenters.forecast import Forecast
+from service.web.presenters.task_explainer import TaskExplainer
 from service.web.problems import HANDLERS
 from service.web.screens import screens, sections
 from service.web.sign_in import SignIn
@@ -61,13 +64,13 @@ def build(
     guard = guard.for_users(config.users)
     root = settings.root_path
     pages = Pages(root)
-    kept = settings.taskbell_keep_events
-    parts = (pool, clock, guard, actions, config, doorbell, pages)
+    forecast = Forecast(pool, clock, config)
+    explainer = TaskExplainer(pool, clock, config, settings.taskbell_keep_events)
+    parts = (pool, clock, guard, actions, config, doorbell, pages, forecast, explainer)
     office = Office(
         *parts,
         faults=tuple(faults),
         sections=sections(),
-        keep_events=kept,
         inbox=settings.taskbell_inbox,
         editing=Editing(settings.taskbell_config, environ, settings.saves_edits),
     )
@@ -82,6 +85,7 @@ def build(
         Route("/hooks/{account}/", door, methods=["POST"]),
         *Health(pool, doorbell, clock, guard, board, keeper, len(faults)).routes(),
         *Api(pool, clock, guard, actions, config, root).routes(),
+        *Computed(pool, guard, config, forecast, explainer, clock).routes(),
         *ApprovalPage(pool, clock, guard, actions, config, links, pages).routes(),
         *live.routes(guard),
         *_pages(office),

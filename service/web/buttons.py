@@ -91,10 +91,10 @@ class Buttons:
         """The endpoint for logged-in users; another browser is redirected to the login."""
         return self._office.pages.for_people(self._office.guard.protects(endpoint))
 
-    async def _decided(self, action: Awaitable[None], form: Mapping[str, str]) -> Response:
+    async def _decided(self, action: Awaitable[object], form: Mapping[str, str]) -> Response:
         return await self._office.unless_away(self._back(action, _place(form)))
 
-    async def _back(self, action: Awaitable[None], place: str) -> Response:
+    async def _back(self, action: Awaitable[object], place: str) -> Response:
         """Back to the screen; it says so if the action had already been taken."""
         try:
             await action

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,8 @@ from service.store import DATABASE_ERRORS, Pool
 from service.web.actions import OperatorActions
 from service.web.auth import Endpoint, Guard
 from service.web.pages import Pages
+from service.web.presenters.forecast import Forecast
+from service.web.presenters.task_explainer import TaskExplainer
 from service.web.problems import RETRY_AFTER, Problem
 
 log = structlog.get_logger()
@@ -45,8 +46,9 @@ class Office:
     """The resources of one web process that its screens need.
 
     `faults` are the errors that keep a changed configuration from being activated. `sections` are
-    the screens in the navigation: words and path. `keep_events` is for how long events are kept.
-    `inbox` is the address of the sandbox's inbox, if Taskbell runs with it.
+    the screens in the navigation: words and path.
+    `inbox` is the address of the sandbox's inbox, if Taskbell runs with it. `forecast` and
+    `explainer` are those of the API, too.
     """
 
     pool: Pool
@@ -56,9 +58,10 @@ class Office:
     config: Config
     doorbell: Doorbell
     pages: Pages
+    forecast: Forecast
+    explainer: TaskExplainer
     faults: Sequence[Diagnostic] = ()
     sections: Sequence[tuple[str, str]] = ()
-    keep_events: timedelta = timedelta(days=395)
     inbox: str | None = None
     editing: Editing = Editing()
 

@@ -52,7 +52,7 @@ class ListQuery:
 
 def read_parameters(query: QueryParams, listing: Listing) -> ListQuery:
     """Raises a 400 Problem that names the parameter."""
-    _demand_known(query, {*listing.filters, "limit", "cursor"})
+    demand_known(query, {*listing.filters, "limit", "cursor"})
     values = {name: _value(listing, name, query[name]) for name in listing.filters if name in query}
     after = _mark(query["cursor"], listing) if "cursor" in query else None
     return ListQuery(values, _limit(query.get("limit", str(DEFAULT_LIMIT))), after)
@@ -68,7 +68,7 @@ def filtered(
 
     `others` are parameters that the caller has read. Raises a 400 Problem that names the parameter.
     """
-    _demand_known(query, {*filters, *others, "limit"})
+    demand_known(query, {*filters, *others, "limit"})
     asked = {filters[name]: query[name] for name in filters if name in query}
     found = [row for row in rows if all(row[field] == value for field, value in asked.items())]
     return found[: _limit(query.get("limit", str(MOST)))]
@@ -100,7 +100,8 @@ def demand_choice(name: str, text: str, choices: Collection[str]) -> None:
         raise wrong(name, f"one of {', '.join(sorted(choices))}")
 
 
-def _demand_known(query: QueryParams, known: Collection[str]) -> None:
+def demand_known(query: QueryParams, known: Collection[str]) -> None:
+    """Raise a 400 Problem unless all parameters are known, and texts on one line."""
     for name, text in query.multi_items():
         if name not in known:
             raise wrong(name, f"known here: {', '.join(sorted(known))}")

@@ -10,9 +10,10 @@ import pytest
 
 from service.clock import VirtualClock
 from service.domain.actors import Actor
+from service.domain.holds import Hold
 from service.domain.model import Kind, State
 from service.domain.silences import Silence
-from service.outbox import silences
+from service.outbox import holds, silences
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
 from tests.harness.history import know, plan, record
@@ -45,6 +46,7 @@ async def seeded(web: Site, pool: Pool, clock: VirtualClock) -> Site:
     )
     later = now + timedelta(hours=1)
     await silences.add(pool, Silence(0, now, later, "moving", rule="job-done"), by=Actor("Ann"))
+    await holds.begin(pool, Hold(0, now, later, "moving", "Ann"), by=Actor("Ann"))
     await pool.execute("INSERT INTO storms (account, reason, began_at) VALUES ('open', 'x', now())")
     for body in (b"{}", b"[]"):
         await web.post("open", body)
@@ -55,12 +57,19 @@ async def seeded(web: Site, pool: Pool, clock: VirtualClock) -> Site:
 
 WANTED = {
     "/api/v1/deliveries/bulk": {"action": "dismiss", "state": "failed", "channel": "slack"},
+    "/api/v1/holds": {
+        "ends_at": (START + timedelta(hours=9)).isoformat(),
+        "reason": "moving",
+    },
     "/api/v1/silences": {
         "rule": "job-done",
         "ends_at": (START + timedelta(hours=9)).isoformat(),
         "reason": "moving",
     },
 }
+
+
+QUERIES = {"/api/v1/explain": {"task": "T1"}}
 
 
 async def described(web: Site) -> Any:
@@ -103,7 +112,9 @@ async def test_every_answer_is_as_described(seeded: Site) -> None:
     """Each operation on what is there: 200 or 201, or 409 where it is too late, as described."""
     document, seen = await described(seeded), 0
     for path, method, operation, _ in operations(document):
-        answer = await seeded.client.request(method, filled(path), json=WANTED.get(path, SAID))
+        answer = await seeded.client.request(
+            method, filled(path), params=QUERIES.get(path), json=WANTED.get(path, SAID)
+        )
         assert check(document, operation, answer) in {200, 201, 409}, answer.text
         seen += 1
     assert seen > 25

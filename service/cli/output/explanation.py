@@ -1,15 +1,12 @@
 """Formats explanations: a paragraph for each rule, and the values below each condition."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from datetime import datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
-import orjson
 from rich.markup import escape
 
-from service.domain.model import Event, State
+from service.domain.model import State
 from service.explain import Explanation, ExplanationStatus
 from service.explain.wording import date_shown, rows, standing, told
 from service.store.deliveries import RecordedDelivery
@@ -45,38 +42,16 @@ _FATES = {
 }
 
 
-def as_json(
-    papers: TaskHistory, found: Sequence[Explanation], *, is_loaded: bool
-) -> dict[str, Any]:
-    """The task, its events, and each rule's explanation."""
-    task = papers.known.task
-    return {
-        "task": task and orjson.Fragment(task.to_json()),
-        "deleted_at": papers.known.deleted_at,
-        "absent_since": papers.absent_since,
-        "unread": papers.known.unread,
-        "account_waits": papers.account_waits,
-        "rules_loaded": is_loaded,
-        "events": [_event(one) for one in papers.events],
-        "rules": [asdict(one) for one in found],
-    }
-
-
 def lines(
     papers: TaskHistory, found: Sequence[Explanation], zone: ZoneInfo, *, is_loaded: bool
 ) -> Iterator[str]:
-    """The same for people, in the account's time zone, with markup."""
+    """For people, in the account's time zone, with markup."""
     yield from _head(papers, zone)
     if not is_loaded:
         yield f"[yellow]{_NOT_LOADED}[/yellow]"
     for one in found:
         yield ""
         yield from _paragraph(one, papers, zone)
-
-
-def _event(event: Event) -> dict[str, Any]:
-    names = ("id", "kind", "at", "cause", "changed", "alarm", "signal")
-    return {name: getattr(event, name) for name in names}
 
 
 def _head(papers: TaskHistory, zone: ZoneInfo) -> Iterator[str]:

@@ -1,7 +1,6 @@
-"""Formats the deliveries of a simulation: as a line for people, as JSON."""
+"""Formats a delivery of a simulation as a line for people."""
 
 from collections.abc import Mapping
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from service.simulator.backtest import address
@@ -19,15 +18,3 @@ def line_of(one: Delivery, zones: Mapping[str, ZoneInfo], usual: ZoneInfo) -> st
     at = (one.settled_at or one.created_at).astimezone(zone)
     text = one.text or event.task.title
     return f"{at:%a %-d %b, %H:%M}{place(zone, usual)}  {one.request.rule}  {address(one)}  {text}"
-
-
-def row_of(one: Delivery) -> dict[str, Any]:
-    """The same for scripts; `at` is UTC."""
-    return {
-        "at": one.settled_at,
-        "account": one.request.event.account,
-        "task": one.request.event.task_id,
-        "rule": one.request.rule,
-        "to": address(one),
-        "text": one.text,
-    }

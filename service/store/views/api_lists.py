@@ -178,6 +178,17 @@ STORMS = Listing(
     filters={"account": "account = {}", "since": "began_at >= {}"},
 )
 
+HOLDS = Listing(
+    "holds",
+    """
+    SELECT id, created_at, ends_at, reason, created_by, ended_by,
+           (SELECT count(*) FROM deliveries WHERE hold = holds.id AND state = 'held') AS held
+    FROM holds
+    """,
+    key={"id": int},
+    filters={"since": "ends_at >= {}"},
+)
+
 SILENCES = Listing(
     "silences",
     """

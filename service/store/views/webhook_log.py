@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import asyncpg
+import orjson
 
 from service.store import Pool
 from service.store.views.api_lists import Listing, ListPage, Row
@@ -80,6 +81,22 @@ async def one(pool: Pool, number: int) -> Row | None:
         number,
     )
     return None if row is None else dict(row)
+
+
+async def as_listed(pool: Pool, number: int) -> Row | None:
+    """A webhook as the API lists it, with its `headers` and its `body`, a text."""
+    row = await pool.fetchrow(
+        """
+        SELECT id, account, state, reason, repeats, octet_length(body) AS size, received_at,
+               settled_at, acknowledged_at, headers, body
+        FROM receipts WHERE id = $1
+        """,
+        number,
+    )
+    if row is None:
+        return None
+    body = row["body"].decode("utf-8", "replace")
+    return {**row, "headers": orjson.Fragment(row["headers"]), "body": body}
 
 
 async def titles(pool: Pool, account: str, tasks: Sequence[str]) -> dict[str, str | None]:

@@ -13,14 +13,13 @@ from starlette.routing import Route
 
 from service.clock import Clock
 from service.config import Config
-from service.domain.model import JSON_OPTIONS
 from service.domain.overrides import Mode
 from service.outbox import silence_names, silences
 from service.outbox.silence_names import NothingKnown
 from service.rules.overrides import modes, overrides_in
 from service.store import Pool, decisions
 from service.store.operators import rule_overrides
-from service.store.views import api_lists
+from service.store.views import api_lists, webhook_log
 from service.store.views.api_lists import Listing
 from service.web.actions import (
     DELIVERY_ACTIONS,
@@ -30,25 +29,23 @@ from service.web.actions import (
     OperatorActions,
     action_routes,
 )
+from service.web.api.accounts import Accounts
+from service.web.api.answers import NOTHING, answer, by_id, found, page, said
 from service.web.api.bulk_body import read_bulk
 from service.web.api.openapi import describe
-from service.web.api.silence_body import ANYWAY, read_silence
+from service.web.api.silence_body import ANYWAY, read_hold, read_silence
 from service.web.auth import Endpoint, Guard, actor_of
 from service.web.parameters import (
     LARGEST_ID,
     cursor,
-    demand_choice,
     filtered,
     read_parameters,
     wrong,
 )
 from service.web.presenters.silence_form import names_of
 from service.web.problems import Problem
-from service.web.request_body import read_body
 
 LARGEST_PAGE = 2_000_000  # characters of texts; five hundred tasks may have fifteen million
-_BODY_BYTES = 16 * 1024
-_NOTHING = "There is nothing of this id"
 
 LISTS: Mapping[str, Listing] = {
     "events": api_lists.EVENTS,
@@ -57,6 +54,7 @@ LISTS: Mapping[str, Listing] = {
     "receipts": api_lists.RECEIPTS,
     "silences": api_lists.SILENCES,
     "storms": api_lists.STORMS,
+    "holds": api_lists.HOLDS,
     "audit": api_lists.CHANGES,
 }
 
@@ -78,7 +76,7 @@ class Api:
         self._clock = clock
         self._guard = guard
         self._actions = actions
-        self._accounts = list(config.accounts)
+        self._accounts = Accounts(pool, clock, guard, actions, list(config.accounts))
         self._text = config.text
         self._names = names_of(config)
 
@@ -91,8 +89,11 @@ class Api:
                 self._guard.protects, "/api/v1/receipts", self._act_on_webhook, WEBHOOK_ACTIONS
             ),
             *action_routes(self._guard.protects, "/api/v1/storms", self._end_storm, STORM_ACTIONS),
+            *self._accounts.routes(),
             Route("/api/v1/deliveries/bulk", protects(self._act_on_all), methods=["POST"]),
             Route("/api/v1/silences", protects(self._add_silence), methods=["POST"]),
+            Route("/api/v1/holds", protects(self._hold), methods=["POST"]),
+            Route("/api/v1/holds/{id:number}/release", protects(self._release), methods=["POST"]),
             Route(
                 "/api/v1/silences/{id:number}/expire", protects(self._end_silence), methods=["POST"]
             ),
@@ -118,65 +119,57 @@ class Api:
         return reading | {
             "/rules": self._all_rules,
             "/rules/{id}": self._one_rule,
-            "/accounts": self._all_accounts,
-            "/accounts/{id}": self._account,
+            "/receipts/{id:number}": self._receipt,
             "/deliveries/{id:number}/attempts": self._attempts,
             "/openapi.json": self._openapi,
         }
 
     async def _list(self, one: Listing, request: Request) -> Response:
         asked = read_parameters(request.query_params, one)
-        page = await api_lists.read_page(
+        rows = await api_lists.read_page(
             self._pool, one, asked.values, asked.limit, asked.after, LARGEST_PAGE
         )
-        return _page(page.rows, cursor(page.next))
+        return page(rows.rows, cursor(rows.next))
 
     async def _one(self, one: Listing, request: Request) -> Response:
         number = request.path_params["id"]
         row = await api_lists.read_one(self._pool, one, number) if number <= LARGEST_ID else None
-        return _json(_found(row))
+        return answer(found(row))
 
     async def _attempts(self, request: Request) -> Response:
         """The attempts of one delivery, also none."""
         listing, number = api_lists.ATTEMPTS, request.path_params["id"]
         asked = read_parameters(request.query_params, replace(listing, filters={}))
         await self._one(api_lists.DELIVERIES, request)
-        page = await api_lists.read_page(
+        rows = await api_lists.read_page(
             self._pool, listing, {"delivery": number}, asked.limit, asked.after, LARGEST_PAGE
         )
-        return _page(page.rows, cursor(page.next))
+        return page(rows.rows, cursor(rows.next))
+
+    async def _receipt(self, request: Request) -> Response:
+        """A webhook with its headers and its body, as they are stored: without secrets."""
+        number = request.path_params["id"]
+        return answer(
+            found(await webhook_log.as_listed(self._pool, number) if number <= LARGEST_ID else None)
+        )
 
     async def _task(self, request: Request) -> Response:
         """A task's id is unique in its account only; if it is ambiguous, `account` is required."""
         task, account = request.path_params["id"], request.query_params.get("account")
         if not task.isprintable() or not (account or "").isprintable():
-            raise Problem(HTTPStatus.NOT_FOUND, _NOTHING)
+            raise Problem(HTTPStatus.NOT_FOUND, NOTHING)
         rows = await api_lists.read_task(self._pool, task, account)
         if len(rows) > 1:
             names = ", ".join(sorted(row["account"] for row in rows))
             raise wrong("account", f"one of {names}, which all have a task {task}")
-        return _json(_found(rows[0] if rows else None))
-
-    async def _all_accounts(self, request: Request) -> Response:
-        rows = await self._states()
-        query = request.query_params
-        if "state" in query:
-            demand_choice("state", query["state"], api_lists.ACCOUNT_STATES)
-        return _page(filtered(query, rows, {"account": "id", "state": "state"}), None)
-
-    async def _account(self, request: Request) -> Response:
-        rows = await self._states()
-        return _json(_found(_by_id(rows, request.path_params["id"])))
-
-    async def _states(self) -> list[api_lists.Row]:
-        return await api_lists.read_accounts(self._pool, self._clock.now(), self._accounts)
+        return answer(found(rows[0] if rows else None))
 
     async def _all_rules(self, request: Request) -> Response:
         rules = await self._rules(request)
-        return _page(filtered(request.query_params, rules, {"rule": "id"}, "version"), None)
+        return page(filtered(request.query_params, rules, {"rule": "id"}, "version"), None)
 
     async def _one_rule(self, request: Request) -> Response:
-        return _json(_found(_by_id(await self._rules(request), request.path_params["id"])))
+        return answer(found(by_id(await self._rules(request), request.path_params["id"])))
 
     async def _rules(self, request: Request) -> Sequence[Mapping[str, Any]]:
         """The rules as they were written, each with its mode and the override that it comes from.
@@ -203,32 +196,32 @@ class Api:
 
     async def _openapi(self, request: Request) -> Response:
         del request
-        return _json(describe(has_token=self._guard.has_login, root=self._root))
+        return answer(describe(has_token=self._guard.has_login, root=self._root))
 
     async def _act(self, action: str, request: Request) -> Response:
         """Carry out an action and return the delivery."""
-        said = await _said(request)
-        await self._actions.act(action, request.path_params["id"], said, actor_of(request))
+        body = await said(request)
+        await self._actions.act(action, request.path_params["id"], body, actor_of(request))
         return await self._one(api_lists.DELIVERIES, request)
 
     async def _act_on_all(self, request: Request) -> Response:
         """Count the deliveries of a search; with their `count`, act on all of them."""
-        asked = read_bulk(await _said(request))
+        asked = read_bulk(await said(request))
         if asked.count is not None:
             by = actor_of(request)
             await self._actions.act_on_all(asked.action, asked.search, asked.count, by)
-            return _json({"count": asked.count, "customers": None, "done": True})
-        found = await self._actions.matching(asked.action, asked.search)
-        counts = {"count": len(found.numbers), "customers": len(found.customers)}
-        return _json({**counts, "done": False})
+            return answer({"count": asked.count, "customers": None, "done": True})
+        matching = await self._actions.matching(asked.action, asked.search)
+        counts = {"count": len(matching.numbers), "customers": len(matching.customers)}
+        return answer({**counts, "done": False})
 
     async def _switch_rule(self, mode: str, request: Request) -> Response:
         """Switch a rule and return it; one that is not configured any more has only an id."""
         rule = request.path_params["id"]
-        said = await _said(request) | {"mode": mode}
-        await self._actions.switch_rule(rule, self._text, said, actor_of(request))
+        body = await said(request) | {"mode": mode}
+        await self._actions.switch_rule(rule, self._text, body, actor_of(request))
         gone = {"id": rule, "mode": Mode.OFF, "override": None}
-        return _json(_by_id(await self._rules(request), rule) or gone)
+        return answer(by_id(await self._rules(request), rule) or gone)
 
     async def _act_on_webhook(self, action: str, request: Request) -> Response:
         by = actor_of(request)
@@ -241,7 +234,7 @@ class Api:
 
     async def _add_silence(self, request: Request) -> Response:
         """Store a silence that begins now, and return it."""
-        silence, anyway = read_silence(await _said(request), self._clock.now())
+        silence, anyway = read_silence(await said(request), self._clock.now())
         try:
             if not anyway:
                 await silence_names.demand_known(self._pool, silence, self._names, ANYWAY)
@@ -249,43 +242,19 @@ class Api:
             raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from error
         number = await silences.add(self._pool, silence, actor_of(request))
         row = await api_lists.read_one(self._pool, api_lists.SILENCES, number)
-        return _json(_found(row), HTTPStatus.CREATED)
+        return answer(found(row), HTTPStatus.CREATED)
 
     async def _end_silence(self, request: Request) -> Response:
         await self._actions.end_silence(request.path_params["id"], actor_of(request))
         return await self._one(api_lists.SILENCES, request)
 
+    async def _hold(self, request: Request) -> Response:
+        """Hold all customer messages from now on, and return the hold."""
+        until, reason = read_hold(await said(request), self._clock.now())
+        number = await self._actions.hold(until, reason, actor_of(request))
+        row = await api_lists.read_one(self._pool, api_lists.HOLDS, number)
+        return answer(found(row), HTTPStatus.CREATED)
 
-async def _said(request: Request) -> dict[str, Any]:
-    announced = request.headers.get("content-length")
-    return _object(await read_body(request.receive, _BODY_BYTES, announced))
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    """A JSON object; an empty body is an empty one."""
-    try:
-        said = orjson.loads(body or b"{}")
-    except orjson.JSONDecodeError as error:
-        raise Problem(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {error}") from error
-    if not isinstance(said, dict):
-        raise Problem(HTTPStatus.BAD_REQUEST, "The body is not a JSON object")
-    return said
-
-
-def _by_id(rows: Sequence[Mapping[str, Any]], wanted: str) -> Mapping[str, Any] | None:
-    return next((row for row in rows if row["id"] == wanted), None)
-
-
-def _found(row: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    if row is None:
-        raise Problem(HTTPStatus.NOT_FOUND, _NOTHING)
-    return row
-
-
-def _page(rows: Sequence[Mapping[str, Any]], after: str | None) -> Response:
-    return _json({"data": rows, "next": after})
-
-
-def _json(document: Mapping[str, Any], status: int = HTTPStatus.OK) -> Response:
-    body = orjson.dumps(document, option=JSON_OPTIONS)
-    return Response(body, status, media_type="application/json")
+    async def _release(self, request: Request) -> Response:
+        await self._actions.release_hold(request.path_params["id"], actor_of(request))
+        return await self._one(api_lists.HOLDS, request)

@@ -5,9 +5,10 @@ from http import HTTPStatus
 
 from service.domain.silences import SCOPES
 from service.outbox.operator_actions import MOST_AT_ONCE, BulkAction
-from service.store.views import api_lists
+from service.store.views import api_lists, task_search
 from service.store.views.api_lists import Listing
 from service.web.actions import (
+    ACCOUNT_ACTIONS,
     DELIVERY_ACTIONS,
     LONGEST_REASON,
     RULE_ACTIONS,
@@ -40,6 +41,7 @@ _LISTS: Mapping[str, tuple[str, Listing | None]] = {
     "receipts": ("receipt", api_lists.RECEIPTS),
     "silences": ("silence", api_lists.SILENCES),
     "storms": ("storm", api_lists.STORMS),
+    "holds": ("hold", api_lists.HOLDS),
     "audit": ("change", api_lists.CHANGES),
     "accounts": ("account", None),
     "rules": ("rule", None),
@@ -74,7 +76,9 @@ def _paths(*, has_token: bool) -> Schema:
             | {"parameters": _parameters(path, filtered_by)},
         }
         paths[f"{about}/{{id}}"] = {
-            "get": _operation(_ref(noun), (*usual, *_ALSO.get(f"{path}/one", ()), 404)),
+            "get": _operation(
+                _ref(_WHOLE.get(path, noun)), (*usual, *_ALSO.get(f"{path}/one", ()), 404)
+            ),
             "parameters": [_id_of(noun), *_OF_ONE.get(path, ())],
         }
     for path, noun, actions in _ACTIONS:
@@ -84,12 +88,32 @@ def _paths(*, has_token: bool) -> Schema:
                 "parameters": [_id_of(noun)],
             }
     paths["/api/v1/silences"]["post"] = _new_silence(usual)
+    paths["/api/v1/holds"]["post"] = _new_hold(usual)
     paths["/api/v1/deliveries/bulk"] = {"post": _bulk(usual)}
     paths["/api/v1/deliveries/{id}/attempts"] = {
         "get": _operation(_page_of("attempt"), (*usual, 400, 404)) | {"parameters": _PAGE},
         "parameters": [_id_of("delivery")],
     }
-    return paths
+    return paths | _computed(usual)
+
+
+def _computed(usual: tuple[int, ...]) -> Schema:
+    """What is worked out when it is asked for."""
+    coming = _page_of("coming")
+    until = {**TIME, "description": "how far ahead it could be computed"}
+    coming["properties"]["until"] = until
+    coming["required"].append("until")
+    task = _parameter("task", LINE, "its id, or its title if only one has it") | {"required": True}
+    account, rule = _parameter("account", LINE), _parameter("rule", LINE, "only this one")
+    asked: Mapping[str, tuple[Schema, list[Schema], tuple[int, ...]]] = {
+        "next": (coming, [_parameter("within", _LENGTH, "up to 7d"), *_PAGE], (400,)),
+        "explain": (_ref("explained_task"), [task, account, rule], (400, 404)),
+        "search": (_page_of("found_task"), _parameters("search", task_search.TASKS), (400,)),
+    }
+    return {
+        f"/api/v1/{path}": {"get": _operation(answer, (*usual, *also)) | {"parameters": parameters}}
+        for path, (answer, parameters, also) in asked.items()
+    }
 
 
 def _parameter(name: str, schema: Schema, description: str = "") -> Schema:
@@ -101,6 +125,12 @@ _VERSION = _parameter(
     "version", LINE, "as they were then: a decision's rules_version; else as they are now"
 )
 _CURSOR = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": LONGEST}
+_LENGTH = {
+    "type": "string",
+    "pattern": "^[0-9]+ ?[a-z]+$",
+    "maxLength": LONGEST,
+    "default": "24h",
+}
 _PAGE: list[Schema] = [
     _parameter("limit", LIMIT | {"default": DEFAULT_LIMIT}),
     _parameter("cursor", _CURSOR, "the `next` of an earlier page, unread"),
@@ -118,14 +148,18 @@ _OF_ONE: Mapping[str, list[Schema]] = {
     "rules": [_VERSION],
     "tasks": [_parameter("account", LINE, "where several have a task of this id")],
 }
+# What is more by itself than in its list.
+_WHOLE: Mapping[str, str] = {"receipts": "whole_receipt"}
 # What may be answered beside 200.
 _ALWAYS, _GUARDED = (403, 503), (401, 429)
 _ALSO: Mapping[str, tuple[int, ...]] = {"rules": (404,), "tasks/one": (400,)}
 _ACTIONS = (
+    ("accounts", "account", ACCOUNT_ACTIONS),
     ("deliveries", "delivery", DELIVERY_ACTIONS),
     ("receipts", "receipt", WEBHOOK_ACTIONS),
     ("rules", "rule", tuple(RULE_ACTIONS)),
     ("silences", "silence", ("expire",)),
+    ("holds", "hold", ("release",)),
     ("storms", "storm", STORM_ACTIONS),
 )
 _REASON: Schema = {"type": ["string", "null"], "pattern": TEXT, "maxLength": LONGEST_REASON}
@@ -206,7 +240,16 @@ def _new_silence(usual: tuple[int, ...]) -> Schema:
         "anyOf": [{"required": [scope]} for scope in SCOPES],
         "additionalProperties": False,
     }
-    operation = _operation(_ref("silence"), (*usual, 400, 408, 413), HTTPStatus.CREATED)
+    return _created("silence", schema, usual)
+
+
+def _new_hold(usual: tuple[int, ...]) -> Schema:
+    properties = {"ends_at": TIME, "reason": _REASON | {"type": "string", "minLength": 1}}
+    return _created("hold", _object(properties) | {"additionalProperties": False}, usual)
+
+
+def _created(noun: str, schema: Schema, usual: tuple[int, ...]) -> Schema:
+    operation = _operation(_ref(noun), (*usual, 400, 408, 413), HTTPStatus.CREATED)
     body = {"required": True, "content": {"application/json": {"schema": schema}}}
     return operation | {"requestBody": body}
 

@@ -7,8 +7,10 @@ from typing import Any, TypeAlias
 from service.domain.model import DAYS, Cause, Kind, State, Task
 from service.domain.overrides import Mode
 from service.domain.silences import SCOPES
+from service.explain import ExplanationStatus
 from service.outbox import AttemptOutcome
 from service.store.views import api_lists
+from service.store.views.task_search import STANDINGS
 from service.web.parameters import LONGEST, MOST, TEXT
 
 Schema: TypeAlias = dict[str, Any]
@@ -45,6 +47,18 @@ TASK_FIELDS: Mapping[str, Schema] = {
     **dict.fromkeys(
         ("due", "start", "end", "created_at", "updated_at", "completed_at"), MAYBE_TIME
     ),
+}
+
+_RECEIPT: Mapping[str, Schema] = {
+    "id": NUMBER,
+    "account": STRING,
+    "state": one_of("pending", "done", "poison"),
+    "reason": MAYBE_TEXT,
+    "repeats": NUMBER,
+    "size": {**NUMBER, "description": "bytes"},
+    "received_at": TIME,
+    "settled_at": MAYBE_TIME,
+    "acknowledged_at": MAYBE_TIME,
 }
 
 SHAPES: Mapping[str, Mapping[str, Schema]] = {
@@ -96,16 +110,11 @@ SHAPES: Mapping[str, Mapping[str, Schema]] = {
         "customers": {**MAYBE_NUMBER, "description": "of these reach a customer; null once done"},
         "done": TRUTH,
     },
-    "receipt": {
-        "id": NUMBER,
-        "account": STRING,
-        "state": one_of("pending", "done", "poison"),
-        "reason": MAYBE_TEXT,
-        "repeats": NUMBER,
-        "size": {**NUMBER, "description": "bytes"},
-        "received_at": TIME,
-        "settled_at": MAYBE_TIME,
-        "acknowledged_at": MAYBE_TIME,
+    "receipt": _RECEIPT,
+    "whole_receipt": {
+        **_RECEIPT,
+        "headers": {"type": "object", "description": "those of its headers that are stored"},
+        "body": {**STRING, "description": "the JSON that came, without secrets"},
     },
     "storm": {
         "id": NUMBER,
@@ -118,6 +127,15 @@ SHAPES: Mapping[str, Mapping[str, Schema]] = {
         "ended_by": MAYBE_TEXT,
         "held": {**NUMBER, "description": "messages that wait for a decision"},
     },
+    "hold": {
+        "id": NUMBER,
+        "created_at": TIME,
+        "ends_at": TIME,
+        "reason": STRING,
+        "created_by": STRING,
+        "ended_by": {**MAYBE_TEXT, "description": "who released its messages before its end"},
+        "held": {**NUMBER, "description": "messages that wait for its end"},
+    },
     "silence": {
         "id": NUMBER,
         **dict.fromkeys(SCOPES, MAYBE_TEXT),
@@ -125,6 +143,48 @@ SHAPES: Mapping[str, Mapping[str, Schema]] = {
         "ends_at": TIME,
         "reason": STRING,
         "created_by": STRING,
+    },
+    "coming": {
+        "at": {**TIME, "description": "when it will be sent"},
+        "account": STRING,
+        "task": {**STRING, "description": "empty where it is about several tasks, or none"},
+        "rule": STRING,
+        "to": {**STRING, "description": "channel and receiver, as in a rule"},
+        "text": STRING,
+    },
+    "found_task": {
+        **dict.fromkeys(("account", "id", "title"), STRING),
+        "state": one_of(*STANDINGS),
+        **dict.fromkeys(("customer", "assignee"), MAYBE_NOUN),
+        "due": MAYBE_TIME,
+        "url": {**MAYBE_TEXT, "description": "the task in its system"},
+        "seen_at": {**TIME, "description": "when it was last seen there"},
+    },
+    "explained_task": {
+        "task": MAYBE_TASK,
+        "deleted_at": MAYBE_TIME,
+        "absent_since": {**MAYBE_TIME, "description": "missing, while its deletion is held"},
+        "unread": {"type": "object", "description": "values that could not be read, by field"},
+        "account_waits": {**MAYBE_TEXT, "description": "why nothing of the account is sent now"},
+        "rules_loaded": {**TRUTH, "description": "whether the workers use these rules already"},
+        "events": {"type": "array", "items": {"type": "object"}},
+        "rules": {"type": "array", "items": {"$ref": "#/components/schemas/explained_rule"}},
+    },
+    "explained_rule": {
+        "rule": STRING,
+        "when": {**STRING, "description": "what triggers it"},
+        "standing": one_of(*ExplanationStatus),
+        "says": {**STRING, "description": "the reason, in a sentence"},
+        "heard": {"type": "array", "items": NUMBER, "description": "events that trigger it"},
+        "event": {**MAYBE_NUMBER, "description": "for which it was evaluated last"},
+        "asked_at": MAYBE_TIME,
+        "conditions": {"type": "array", "description": "with the values that they had then"},
+        "decision": MAYBE_NOUN,
+        "deliveries": {"type": "array"},
+        "clock": {**MAYBE_TEXT, "description": "when its alarm or its schedule comes next"},
+        "digest": MAYBE_NOUN,
+        "schedule": MAYBE_NOUN,
+        "notes": {"type": "array", "items": STRING},
     },
     "change": {
         "id": NUMBER,

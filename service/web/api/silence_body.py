@@ -1,4 +1,4 @@
-"""The body of a request for a new silence."""
+"""The bodies of requests for a new silence, and for a new hold of customer messages."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,6 +14,7 @@ from service.web.problems import Problem
 LONGEST_NAME = 200
 ANYWAY = 'If you expect it later, add "anyway": true'
 _KNOWN = frozenset({*SCOPES, "ends_at", "reason", "anyway"})
+_OF_A_HOLD = frozenset({"ends_at", "reason"})
 
 
 def read_silence(said: Mapping[str, Any], now: datetime) -> tuple[Silence, bool]:
@@ -21,9 +22,7 @@ def read_silence(said: Mapping[str, Any], now: datetime) -> tuple[Silence, bool]
 
     Raises a 400 Problem that names the wrong field.
     """
-    for name in said:
-        if name not in _KNOWN:
-            raise wrong(name, f"known here: {', '.join(sorted(_KNOWN))}")
+    _demand_known(said, _KNOWN)
     scopes = {scope: _name(said, scope) for scope in SCOPES}
     if not any(scopes.values()):
         why = f"Say which messages to hide, by at least one of: {', '.join(SCOPES)}"
@@ -32,6 +31,18 @@ def read_silence(said: Mapping[str, Any], now: datetime) -> tuple[Silence, bool]
     if not isinstance(anyway, bool):
         raise wrong("anyway", "true or false")
     return Silence(0, now, _end(said, now), _reason(said), **scopes), anyway
+
+
+def read_hold(said: Mapping[str, Any], now: datetime) -> tuple[datetime, str]:
+    """Until when (UTC) and why a hold lasts that begins now; raises as `read_silence` does."""
+    _demand_known(said, _OF_A_HOLD)
+    return _end(said, now), _reason(said)
+
+
+def _demand_known(said: Mapping[str, Any], known: frozenset[str]) -> None:
+    for name in said:
+        if name not in known:
+            raise wrong(name, f"known here: {', '.join(sorted(known))}")
 
 
 def _name(said: Mapping[str, Any], scope: str) -> str | None:

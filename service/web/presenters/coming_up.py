@@ -66,6 +66,7 @@ class Outlook:
 
     `expected` are messages that nobody has planned yet, in order. `fates` is the expected result of
     each planned message, by its number. `unasked` are rules that had too many tasks to choose from.
+    `going` is everything that will be sent, planned or not, in order.
     """
 
     now: datetime
@@ -73,6 +74,7 @@ class Outlook:
     expected: Sequence[Message]
     fates: Mapping[int, Delivery]
     unasked: Sequence[str]
+    going: Sequence[tuple[Mark, Delivery]]
 
     @classmethod
     def of(cls, found: Foresight, rules: Ruleset) -> "Outlook":
@@ -84,7 +86,7 @@ class Outlook:
         ]
         fates = {one.stored: one for one in found.deliveries if one.stored is not None}
         in_order = sorted(expected, key=_mark)
-        return cls(found.now, found.until, in_order, fates, found.unasked)
+        return cls(found.now, found.until, in_order, fates, found.unasked, _going(found))
 
     def between(self, now: datetime, until: datetime, after: Mark | None) -> Iterator[Message]:
         """What is expected from now until then, after a mark if one is given."""
@@ -92,6 +94,11 @@ class Outlook:
         if after is not None:
             first = max(first, bisect_right(self.expected, after, key=_mark))
         return takewhile(lambda one: one.at <= until, self.expected[first:])
+
+    def sent_by(self, until: datetime, after: Mark | None) -> Iterator[tuple[Mark, Delivery]]:
+        """What will be sent by then, after a mark if one is given."""
+        first = 0 if after is None else bisect_right(self.going, after, key=_place)
+        return takewhile(lambda one: _place(one)[0] <= until, self.going[first:])
 
 
 def planned(rows: Iterable[asyncpg.Record], outlook: Outlook | None) -> list[Message]:
@@ -102,6 +109,21 @@ def planned(rows: Iterable[asyncpg.Record], outlook: Outlook | None) -> list[Mes
 
 def _mark(one: Message) -> Mark:
     return one.mark
+
+
+def _place(one: tuple[Mark, Delivery]) -> Mark:
+    return one[0]
+
+
+def _going(found: Foresight) -> list[tuple[Mark, Delivery]]:
+    """What would be sent, in order, each with its mark."""
+    going = [
+        ((at, 0, one.stored) if one.stored is not None else (at, 1, one.id), one)
+        for one in found.deliveries
+        if one.state is State.SENT
+        if (at := one.settled_at) is not None
+    ]
+    return sorted(going, key=_place)
 
 
 def by_hour(

@@ -16,12 +16,11 @@ from service.outbox import holds, storms
 from service.store.views import api_lists, coming, dashboard
 from service.store.views import messages as message_views
 from service.web.auth import actor_of
-from service.web.office import Office
 from service.web.parameters import LARGEST_ID, cursor
 from service.web.presenters.calendar_feed import calendar
 from service.web.presenters.coming_up import Mark, Message, Outlook, by_hour, planned
 from service.web.presenters.customer_messages import to_customers
-from service.web.presenters.forecast import AHEAD, Forecast
+from service.web.presenters.forecast import AHEAD
 from service.web.problems import Problem, come_again
 from service.web.screens import Screen
 
@@ -39,10 +38,6 @@ class Coming(Screen):
 
     path, words, place = "/coming", "Coming up", 2
 
-    def __init__(self, office: Office) -> None:
-        super().__init__(office)
-        self._forecast = Forecast(office.pool, office.clock, office.config)
-
     def routes(self) -> list[Route]:
         feed = self.office.pages.for_people(self.feed)
         return [Route(self.path, self.office.shown(self.show)), Route("/coming.ics", feed)]
@@ -54,7 +49,7 @@ class Coming(Screen):
             return self.office.render(
                 "refused.html", problem.status_code, path=self.path, why=problem.detail
             )
-        found = await self._forecast.latest(_PATIENCE)
+        found = await self.office.forecast.latest(_PATIENCE)
         now = self.office.clock.now()
         until = now + _SPANS[within]
         messages = await self._messages(found, until, _ON_PAGE + 1, after)
@@ -77,7 +72,7 @@ class Coming(Screen):
     async def feed(self, request: Request) -> Response:
         """The next seven days as iCalendar, for whoever has the secret address."""
         self.office.guard.admit_by_key(request, _CALENDAR)
-        found = await self._forecast.latest(_PATIENCE_OF_CALENDARS)
+        found = await self.office.forecast.latest(_PATIENCE_OF_CALENDARS)
         if found is None:
             raise come_again(HTTPStatus.SERVICE_UNAVAILABLE, "This is still being worked out")
         now = self.office.clock.now()

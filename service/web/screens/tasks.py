@@ -1,8 +1,7 @@
 """The search for tasks, and one task: its state, events, messages, and results of rules."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,18 +14,16 @@ from starlette.routing import Route
 
 from service.domain import field_values
 from service.domain.model import Task
-from service.explain import Explanation, ExplanationStatus, account_status
-from service.explain.explainer import explain
+from service.explain import Explanation, ExplanationStatus
 from service.explain.wording import standing
 from service.store.tasks import Key
-from service.store.views import api_lists, dashboard, task_history, task_search
+from service.store.views import dashboard, task_search
 from service.store.views.task_history import TaskHistory
-from service.store.views.task_search import TaskPage, TaskQuery
-from service.web import labels
-from service.web.office import Office
-from service.web.parameters import cursor, is_text, read_parameters, wrong
+from service.store.views.task_search import TaskPage
+from service.web.parameters import cursor, is_text, read_parameters
 from service.web.presenters import field_changes
-from service.web.presenters.explanations import PastRules, RuleCard, cards
+from service.web.presenters.explanations import RuleCard, cards
+from service.web.presenters.found_tasks import find_tasks
 from service.web.problems import Problem
 from service.web.screens import Screen
 
@@ -56,11 +53,6 @@ class Tasks(Screen):
     """The search, and the screen of each task."""
 
     path, words, place = "/tasks", "Tasks", 4
-
-    def __init__(self, office: Office) -> None:
-        super().__init__(office)
-        self._past = PastRules(office.config)
-        self._one_at_a_time = asyncio.Lock()  # explanations are bound by the processor
 
     def routes(self) -> list[Route]:
         return [
@@ -98,14 +90,7 @@ class Tasks(Screen):
     async def _found(self, query: QueryParams) -> TaskPage:
         """Raises a Problem that names the parameter that is wrong."""
         asked = read_parameters(query, task_search.TASKS)
-        values = asked.values
-        wanted = TaskQuery(
-            values.get("q", ""), values.get("account"), values.get("state"), asked.after
-        )
-        try:
-            return await task_search.find(self.office.pool, wanted, asked.limit)
-        except OverflowError:
-            raise wrong("cursor", "what an earlier page gave as next") from None
+        return await find_tasks(self.office.pool, asked)
 
     async def show(self, request: Request) -> Response:
         key: Key = request.path_params["account"], request.path_params["id"]
@@ -143,31 +128,11 @@ class Tasks(Screen):
         async with pool.acquire() as connection:
             if not await task_search.is_known(connection, key):
                 return None
-            papers = await task_history.read(connection, key, self.office.config.rules.crons)
-        papers = replace(papers, account_waits=await self._account_waits(key))
-        found = await self._explained(papers)
+        papers, found = await self.office.explainer.explained(key)
         numbers = _messages(papers, found)
         messages = await dashboard.of_numbers(pool, numbers[-_MOST_MESSAGES:])
         shown = cards(found, papers, self._zone(key), self.office.config.timezone)
         return _Record(papers, shown, messages, max(0, len(numbers) - _MOST_MESSAGES))
-
-    async def _account_waits(self, key: Key) -> str | None:
-        """Why the account's due messages are not sent yet."""
-        rows = await api_lists.read_accounts(self.office.pool, self.office.clock.now(), [key[0]])
-        tell = labels.teller(self._zone(key), self.office.config.timezone)
-        return account_status.what_waits(rows[0], tell) if rows else None
-
-    async def _explained(self, papers: TaskHistory) -> list[Explanation]:
-        """The result of each rule, computed outside the event loop."""
-        now = self.office.clock.now()
-        since = max(papers.added_at, now - self.office.keep_events)
-
-        def work_out() -> list[Explanation]:
-            versions = self._past.versions(papers.texts)
-            return explain(versions, papers, self._zone(papers.key), now, since)
-
-        async with self._one_at_a_time:
-            return await asyncio.to_thread(work_out)
 
 
 def _filled(query: QueryParams) -> QueryParams:
