@@ -7,8 +7,18 @@ from typing import Annotated, Any
 import asyncpg
 import typer
 
-from service.cli.bulk_retry import OfAccount, OfChannel, OfState, Yes, retry_all
 from service.cli.database import with_pool
+from service.cli.outbox.bulk import (
+    OfAccount,
+    OfChannel,
+    OfRule,
+    ToDismiss,
+    ToRetry,
+    Yes,
+    act_on_all,
+    demand_one_or_many,
+    search_for,
+)
 from service.cli.output.console import (
     AsJson,
     Since,
@@ -22,10 +32,10 @@ from service.cli.output.console import (
 from service.clock import SystemClock
 from service.domain.model import State
 from service.outbox import NoSuchDelivery, approvals, operator_actions, storms
+from service.outbox.operator_actions import BulkAction
 from service.store import Pool, dead_letters
 from service.store.deliveries import REASON, TAKEN_BACK
 from service.store.views import messages
-from service.store.views.message_search import Search
 
 app = typer.Typer(
     help="Show deliveries and act on them. A delivery is one message, or one write to a system.",
@@ -41,10 +51,9 @@ IsWebhook = Annotated[
     bool,
     typer.Option("--webhook", help="NUMBER is the number of an unreadable webhook."),
 ]
-
-OfRule = Annotated[
-    str | None,
-    typer.Option("--rule", metavar="RULE", help="Only messages of this rule."),
+NumberOrMany = Annotated[
+    int | None,
+    typer.Argument(metavar="NUMBER", help="The delivery's number, or --state for many."),
 ]
 
 _ALWAYS: Any = None
@@ -160,11 +169,8 @@ def _show_delivery(
 
 @app.command()
 def retry(
-    number: Annotated[
-        int | None,
-        typer.Argument(metavar="NUMBER", help="The delivery's number, or --state for many."),
-    ] = None,
-    state: OfState = None,
+    number: NumberOrMany = None,
+    state: ToRetry = None,
     channel: OfChannel = None,
     rule: OfRule = None,
     account: OfAccount = None,
@@ -179,21 +185,12 @@ def retry(
     A customer message is first checked against the system. With --state: many at once, after a
     question with their number. With --webhook: process an unreadable webhook again.
     """
-    search = Search(
-        state=state or "",
-        channel=channel or "",
-        rule=rule or "",
-        account=account or "",
-        since=since,
-    )
-    if number is not None and search != Search():
-        raise typer.BadParameter("Write either the NUMBER of one delivery, or --state for many.")
-    if number is not None:
-        _retry_one(number, webhook=webhook, as_json=as_json)
-    elif state is None or webhook:
-        raise typer.BadParameter("Write the NUMBER, or --state for many deliveries.")
+    search = search_for(state, channel, rule, account, since)
+    demand_one_or_many(number, search, webhook=webhook)
+    if number is None:
+        act_on_all(BulkAction.RETRY, search, is_asked=not yes, as_json=as_json)
     else:
-        retry_all(search, is_asked=not yes, as_json=as_json)
+        _retry_one(number, webhook=webhook, as_json=as_json)
 
 
 def _retry_one(number: int, *, webhook: bool, as_json: bool) -> None:
@@ -218,19 +215,36 @@ def send_now(number: Number, *, as_json: AsJson = False) -> None:
 
 @app.command()
 def cancel(
-    number: Number,
+    number: NumberOrMany = None,
+    state: ToDismiss = None,
+    channel: OfChannel = None,
+    rule: OfRule = None,
+    account: OfAccount = None,
+    since: Since = _ALWAYS,
     reason: Annotated[
-        str | None, typer.Option(help="The reason, stored with the delivery.")
+        str | None, typer.Option(help="The reason, stored with the delivery NUMBER.")
     ] = None,
     *,
+    yes: Yes = False,
     webhook: IsWebhook = False,
     as_json: AsJson = False,
 ) -> None:
     """Cancel a pending delivery, or dismiss a failed one.
 
-    A dismissed delivery stays failed and no longer needs attention. With --webhook: ignore an
-    unreadable webhook.
+    A dismissed delivery stays failed and no longer needs attention. With --state failed: dismiss
+    many, after a question with their number. With --webhook: ignore an unreadable webhook.
     """
+    search = search_for(state, channel, rule, account, since)
+    demand_one_or_many(number, search, webhook=webhook)
+    if number is not None:
+        _cancel_one(number, reason, webhook=webhook, as_json=as_json)
+    elif reason is not None:
+        raise typer.BadParameter("--reason is for one delivery, and not for --state.")
+    else:
+        act_on_all(BulkAction.DISMISS, search, is_asked=not yes, as_json=as_json)
+
+
+def _cancel_one(number: int, reason: str | None, *, webhook: bool, as_json: bool) -> None:
     clock = SystemClock()
     if webhook:
         with_pool(lambda pool: dead_letters.leave(pool, number, by=who(), now=clock.now()))
