@@ -6,6 +6,7 @@ Exit codes: 0 success, 1 negative result or error, 2 usage error.
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -22,8 +23,10 @@ from service.cli import (
     doctor,
     events,
     explain,
+    hold,
     outbox,
     plan,
+    preview,
     replay,
     rule_tests,
     rules,
@@ -33,12 +36,13 @@ from service.cli import (
     send_test,
     serve,
     silence,
+    tasks,
     user,
 )
 from service.cli import next as next_command
-from service.cli.output.console import err, print_line, tell_crash
+from service.cli.output.console import err, print_line, show_json, tell_crash
 from service.document.messages import line
-from service.errors import TaskbellError
+from service.errors import ConfigError, TaskbellError
 from service.telemetry.visible import visible
 
 
@@ -95,7 +99,6 @@ app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 _COMMANDS = (
     serve,
@@ -105,6 +108,7 @@ _COMMANDS = (
     rule_tests,
     explain,
     next_command,
+    preview,
     plan,
     backtest,
     replay,
@@ -117,10 +121,12 @@ _COMMANDS = (
 )
 for part in _COMMANDS:
     app.add_typer(part.app)
+app.add_typer(tasks.app, name="tasks", cls=_Commands)
 app.add_typer(outbox.app, name="outbox", cls=_Commands)
 app.add_typer(accounts.app, name="accounts", cls=_Commands)
 app.add_typer(rules.app, name="rules", cls=_Commands)
 app.add_typer(silence.app, name="silence", cls=_Commands)
+app.add_typer(hold.app, name="hold", cls=_Commands)
 app.add_typer(user.app, name="user", cls=_Commands)
 
 
@@ -139,11 +145,32 @@ def root(
 
 
 def main() -> None:
-    """Run a command; expected errors are shown without a traceback."""
+    """Run a command; expected errors are shown without a traceback, with --json as JSON."""
     sys.excepthook = tell_crash
+    if "--json" in sys.argv:
+        sys.exit(_run_for_scripts())
     try:
         app(prog_name="taskbell")
     except TaskbellError as error:
         # A caret points at the right place only in a line that is not broken.
         err.print(str(error), markup=False, soft_wrap=True)
         sys.exit(1)
+
+
+def _run_for_scripts() -> int:
+    """Run a command whose output is JSON, whatever comes of it; returns its exit code."""
+    try:
+        code: int | None = app(prog_name="taskbell", standalone_mode=False)
+    except ConfigError as error:
+        show_json({"error": str(error), "faults": list(map(asdict, error.faults))})
+        return 1
+    except TaskbellError as error:
+        show_json({"error": str(error)})
+        return 1
+    except typer.TyperException as error:
+        show_json({"error": error.format_message()})
+        return error.exit_code
+    except typer.Abort:
+        show_json({"error": "aborted: nothing was changed"})
+        return 1
+    return code or 0

@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import replace
-from datetime import datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -13,6 +12,7 @@ from service.cli.database import with_pool
 from service.cli.instance import find
 from service.cli.output import explanation
 from service.cli.output.console import AsJson, out, show_json
+from service.cli.tasks.naming import EXAMPLE, Account, Named, moment, one_task
 from service.clock import SystemClock
 from service.config import RulesConfig, past_rules
 from service.diagnostics import did_you_mean
@@ -29,29 +29,11 @@ from service.store.views.task_history import TaskHistory
 
 app = typer.Typer()
 
-_MOST_NAMED = 10
-
-Named = Annotated[
-    str,
-    typer.Argument(metavar="TASK", help="The task's id, or its title if only one task has it."),
-]
-Account = Annotated[
-    str | None, typer.Option("--account", metavar="NAME", help="Only a task in this account.")
-]
 OneRule = Annotated[str | None, typer.Option("--rule", metavar="ID", help="Only this rule.")]
 At = Annotated[
     str | None,
-    typer.Option(
-        "--at",
-        metavar="TIME",
-        help="Explain as of this time, such as 2026-03-06T17:00."
-        " Without a time zone, the account's zone is used.",
-    ),
+    typer.Option("--at", metavar="TIME", help=f"Explain as of this time, {EXAMPLE}"),
 ]
-
-
-class NoSuchTask(TaskbellError):
-    """No task has this name, or several do; the message says which."""
 
 
 class NoSuchRule(TaskbellError):
@@ -75,11 +57,11 @@ def explain_task(
         sketch = written.switched(await rule_overrides.read(pool))
         loaded = await decisions.rules_in_force(pool)
         async with pool.acquire() as connection:
-            key = _one(task, account, await task_history.find(connection, task, account))
-            until = _moment(at, _zone(sketch, key)) if at else None
+            key = await one_task(connection, "explain", task, account)
+            until = moment(at, _zone(sketch, key)) if at else None
             papers = await task_history.read(connection, key, sketch.rules.crons, until)
         [row] = await api_lists.read_accounts(pool, SystemClock().now(), [key[0]])
-        waits = account_status.what_waits(row, lambda moment: told(moment, _zone(sketch, key)))
+        waits = account_status.what_waits(row, lambda when: told(when, _zone(sketch, key)))
         papers = replace(papers if until is None else papers.until(until), account_waits=waits)
         return sketch, papers, loaded is None or loaded[0] == sketch.rules.version
 
@@ -111,25 +93,3 @@ def _explained(
         hint = did_you_mean(rule, names) or "see `taskbell check`"
         raise NoSuchRule(f"there is no rule {rule} in {settings.taskbell_config}; {hint}")
     return [one for one in found if one.rule == rule]
-
-
-def _one(named: str, account: str | None, found: list[tuple[str, str, str]]) -> Key:
-    if not found:
-        where = f" in {account}" if account else ""
-        raise NoSuchTask(f"no task{where} has the id or the title {named}")
-    if len(found) > 1:
-        several = "\n".join(
-            f"  taskbell explain {number} --account {name}   # {title}"
-            for name, number, title in found[:_MOST_NAMED]
-        )
-        raise NoSuchTask(f"{len(found)} tasks are called {named}; say which one:\n{several}")
-    [(name, number, _)] = found
-    return name, number
-
-
-def _moment(text: str, zone: ZoneInfo) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text} is not a time; write 2026-03-06T17:00") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=zone)

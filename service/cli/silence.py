@@ -87,7 +87,7 @@ def add(
     """
     now = _CLOCK.now()
     silence = Silence(
-        0, now, _end(until, now), _said(reason), rule, person, customer, project, account
+        0, now, end_of(until, now), reason_of(reason), rule, person, customer, project, account
     )
     if not any((rule, person, customer, project, account)):
         raise typer.BadParameter("say which messages to suppress: --rule, --person, --customer, …")
@@ -131,7 +131,7 @@ def expire(number: Number, *, as_json: AsJson = False) -> None:
     say(f"silence {number} has ended", {"id": number, "ends_at": now}, as_json=as_json)
 
 
-def _end(text: str, now: datetime) -> datetime:
+def end_of(text: str, now: datetime) -> datetime:
     """A time, in this machine's zone if it has none, or a duration from now."""
     try:
         end = datetime.fromisoformat(text).astimezone(UTC)
@@ -152,7 +152,7 @@ def _length(text: str) -> timedelta:
         raise typer.BadParameter(message, param_hint="--until") from None
 
 
-def _said(reason: str) -> str:
+def reason_of(reason: str) -> str:
     if not reason.strip() or not reason.isprintable() or len(reason) > _LONGEST_REASON:
         message = f"give a reason of up to {_LONGEST_REASON} printable characters"
         raise typer.BadParameter(message, param_hint="--reason")

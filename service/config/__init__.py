@@ -15,11 +15,13 @@ from service.config.operator import Operator
 from service.config.reader import Reader
 from service.config.root_shape import Network
 from service.config.rule_tests import RuleTest
-from service.config.users import User
-from service.diagnostics import Diagnostic
+from service.config.users import User, read_users
+from service.diagnostics import Diagnostic, Issue
 from service.document import Document
 from service.document.files import Folder, folder_of, texts
 from service.document.interpolation import Substitution
+from service.document.messages import must_be
+from service.document.report import faults_of
 from service.domain.directory import NOBODY, Directory
 from service.domain.overrides import Override
 from service.errors import ConfigError
@@ -27,6 +29,8 @@ from service.rules import Ruleset
 from service.rules.overrides import overrides_in
 from service.rules.rule import Rule
 from service.sources.account import Account
+
+_USERS = "users"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +206,22 @@ def _completed(files: Sequence[tuple[str, str]], beside: Path) -> list[tuple[str
     own = {Path(name).resolve() for name, _ in files}
     others = [(name, text) for name, text in texts(beside) if Path(name).resolve() not in own]
     return [*others, *files]
+
+
+def users_in(path: Path) -> list[tuple[User, str]]:
+    """The users in the configuration at `path`, each with the file and line of their name.
+
+    Their passwords are as they are written. Raises ConfigError if it has errors in this part.
+    """
+    document = Document(texts(path))
+    raws = document.data.get(_USERS) or {}
+    if isinstance(raws, dict):
+        users, problems = read_users(raws)
+    else:
+        users, problems = {}, [Issue((_USERS,), must_be(_USERS, "names, each with a role", raws))]
+    if problems:
+        raise ConfigError(faults_of(document, Substitution({}), problems))
+    return [(one, document.place((_USERS, one.name), at_key=True)) for one in users.values()]
 
 
 def past_rules(text: str, sketch: RulesConfig) -> Ruleset:

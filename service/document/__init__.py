@@ -59,9 +59,9 @@ class Document:
             node = Node(next(iter(self._lines), ""), 0, 0, 0, 0)
         return self._at(node, problem)
 
-    def place(self, path: Path) -> str:
-        """The position of a value, as file:line."""
-        fault = self.fault(Issue(path, ""))
+    def place(self, path: Path, *, at_key: bool = False) -> str:
+        """The position of a value, or of its name, as file:line."""
+        fault = self.fault(Issue(path, "", at_key=at_key))
         return f"{fault.file}:{fault.line}"
 
     def _inside(self, file: str, problem: Issue) -> Diagnostic:

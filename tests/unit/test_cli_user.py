@@ -78,3 +78,65 @@ def test_at_a_terminal_it_is_asked_twice_and_not_shown() -> None:
     assert b"correct" not in shown
     [line] = [one for one in printed.splitlines() if "password" in one]
     assert passwords.is_right(PASSWORD, line.partition('"')[2].rstrip('"'))
+
+
+USERS = """
+version: 1
+users:
+  anna: { role: viewer, password: "${ANNA_HASH}" }
+  Bo:
+    role: admin
+    password: "${BO_HASH}"
+"""
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration with users, and a shell without the variables that it names."""
+    (tmp_path / "taskbell.yaml").write_text(USERS, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "taskbell.yaml"
+
+
+@pytest.mark.usefixtures("written")
+def test_users_are_listed_without_their_passwords() -> None:
+    """With the line where each stands; no database and no variable is needed."""
+    told = CliRunner().invoke(app, ["user", "list"])
+    assert (told.exit_code, told.stderr) == (0, "")
+    assert [line.split() for line in told.stdout.splitlines()[1:]] == [
+        ["anna", "viewer", "taskbell.yaml:4"],
+        ["Bo", "admin", "taskbell.yaml:5"],
+    ]
+    listed = orjson.loads(CliRunner().invoke(app, ["user", "list", "--json"]).stdout)
+    assert listed[1] == {"name": "Bo", "role": "admin", "file": "taskbell.yaml:5"}
+
+
+def test_remove_says_what_to_delete_and_changes_nothing(written: Path) -> None:
+    """A name is compared as at the login; an unknown one is exit code 1 with a suggestion."""
+    told = CliRunner().invoke(app, ["user", "remove", "bo"])
+    assert told.exit_code == 0
+    assert told.stdout == (
+        "Delete Bo under users: in the configuration, taskbell.yaml:5."
+        " This command changes no file.\n"
+    )
+    assert written.read_text(encoding="utf-8") == USERS
+    unknown = CliRunner().invoke(app, ["user", "remove", "ana"])
+    assert unknown.exit_code == 1
+    assert "there is no user ana; did you mean anna" in str(unknown.exception)
+
+
+def test_without_users_the_list_says_how_to_make_one(written: Path) -> None:
+    """An empty list is a sentence, and [] for scripts."""
+    written.write_text("version: 1\n", encoding="utf-8")
+    assert "taskbell user add NAME" in CliRunner().invoke(app, ["user", "list"]).stdout
+    assert CliRunner().invoke(app, ["user", "list", "--json"]).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("users", ["[anna]", "{ anna: { role: king, password: hunter2hunter2 } }"])
+def test_users_with_errors_are_told_without_secrets(written: Path, users: str) -> None:
+    """The error names the line; no part of a password is in it."""
+    written.write_text(f"version: 1\nusers: {users}\n", encoding="utf-8")
+    told = CliRunner().invoke(app, ["user", "list"])
+    assert told.exit_code == 1
+    assert "taskbell.yaml:2" in str(told.exception)
+    assert "hunter2" not in str(told.exception)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from service.domain.field_values import said_value
+from service.domain.field_values import NOTHING, said_value
 from service.domain.model import DAYS, Event, Task
 from service.web import labels
 
@@ -39,6 +39,13 @@ FIELDS = {
 """The fields of a task in words."""
 
 
+_FACTS = (
+    *("customer", "contacts", "assignee", "assignees", "project", "due", "start", "end"),
+    *("completed_at", "completed_by", "status", "type", "priority", "tags", "author"),
+    *("created_at", "updated_at", "description"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class FieldChange:
     """One changed field: its name and its values, in words."""
@@ -46,6 +53,18 @@ class FieldChange:
     name: str
     before: str
     after: str
+
+
+def facts(task: Task | None, zone: ZoneInfo, usual: ZoneInfo) -> Mapping[str, Any]:
+    """The fields of the task that are not empty, in words."""
+    if task is None:
+        return {}
+    found = {FIELDS[name]: said(task, name, zone, usual) for name in _FACTS}
+    for alone, several in (("assignee", "assignees"), ("customer", "contacts")):
+        if found[FIELDS[alone]] == found[FIELDS[several]]:
+            del found[FIELDS[several]]
+    own = {name.replace("_", " "): said_value(value) for name, value in task.fields.items()}
+    return {name: text for name, text in (found | own).items() if text != NOTHING}
 
 
 def changes(event: Event, zone: ZoneInfo, usual: ZoneInfo) -> list[FieldChange]:

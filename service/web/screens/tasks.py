@@ -1,9 +1,8 @@
 """The search for tasks, and one task: its state, events, messages, and results of rules."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -12,8 +11,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.domain import field_values
-from service.domain.model import Task
 from service.explain import Explanation, ExplanationStatus
 from service.explain.wording import standing
 from service.store.tasks import Key
@@ -29,11 +26,6 @@ from service.web.screens import Screen
 
 _LATEST = 100  # of the events of a task
 _MOST_MESSAGES = 50
-_FACTS = (
-    *("customer", "contacts", "assignee", "assignees", "project", "due", "start", "end"),
-    *("completed_at", "completed_by", "status", "type", "priority", "tags", "author"),
-    *("created_at", "updated_at", "description"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +101,7 @@ class Tasks(Screen):
             papers=record.papers,
             task=record.papers.known.task,
             stands=_stands(record.papers),
-            facts=_facts(record.papers.known.task, there, usual),
+            facts=field_changes.facts(record.papers.known.task, there, usual),
             events=[
                 (one, field_changes.changes(one, there, usual))
                 for one in reversed(record.papers.events[-_LATEST:])
@@ -155,20 +147,3 @@ def _messages(papers: TaskHistory, found: Sequence[Explanation]) -> list[int]:
 def _stands(papers: TaskHistory) -> str:
     known = papers.known
     return "deleted" if known.deleted_at else standing(known.task)
-
-
-def _facts(task: Task | None, zone: ZoneInfo, usual: ZoneInfo) -> Mapping[str, Any]:
-    """The fields of the task that are not empty, in words."""
-    if task is None:
-        return {}
-    found = {
-        field_changes.FIELDS[name]: field_changes.said(task, name, zone, usual) for name in _FACTS
-    }
-    for alone, several in (("assignee", "assignees"), ("customer", "contacts")):
-        if found[field_changes.FIELDS[alone]] == found[field_changes.FIELDS[several]]:
-            del found[field_changes.FIELDS[several]]
-    own = {
-        name.replace("_", " "): field_values.said_value(value)
-        for name, value in task.fields.items()
-    }
-    return {name: text for name, text in (found | own).items() if text != field_values.NOTHING}

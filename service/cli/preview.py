@@ -1,0 +1,156 @@
+"""`taskbell preview`: what a rule would send about a task. Nothing is sent."""
+
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+from service import config
+from service.cli.database import with_pool
+from service.cli.instance import find
+from service.cli.output.console import AsJson, print_line, show_json
+from service.cli.tasks.naming import EXAMPLE, Account, Named, NoSuchTask, moment, one_task
+from service.clock import SystemClock
+from service.config import RulesConfig
+from service.diagnostics import did_you_mean
+from service.errors import TaskbellError
+from service.explain.wording import told
+from service.rules import sample
+from service.rules.rule import Rule
+from service.rules.sample import Sample
+from service.rules.verdict import Plan
+from service.settings import read_settings
+from service.store import Pool
+from service.store.operators import rule_overrides
+from service.store.views import task_history
+from service.store.views.task_history import TaskHistory
+
+app = typer.Typer()
+
+RuleName = Annotated[str, typer.Argument(metavar="RULE", help="The rule's id.")]
+At = Annotated[
+    str | None,
+    typer.Option("--at", metavar="TIME", help=f"As if its event came at this time, {EXAMPLE}"),
+]
+
+
+class NoSuchRule(TaskbellError):
+    """The configuration has no rule with this id."""
+
+
+class NothingMade(TaskbellError):
+    """The rule's messages cannot be rendered for this task; the message says why."""
+
+
+@app.command("preview")
+def command(
+    rule: RuleName,
+    task: Named,
+    *,
+    account: Account = None,
+    at: At = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a rule would send about a task: to whom, when, and with which text.
+
+    Nothing is sent or stored. It also works for rules that are off, and says if a condition of the
+    rule is not met. Silences, holds and other messages are not considered.
+    """
+    written = config.sketch(find(read_settings()).taskbell_config, os.environ)
+
+    async def read(pool: Pool) -> tuple[RulesConfig, TaskHistory]:
+        sketch = written.switched(await rule_overrides.read(pool))
+        async with pool.acquire() as connection:
+            key = await one_task(connection, f"preview {rule}", task, account)
+            return sketch, await task_history.read(connection, key)
+
+    wanted = _rule(written, rule)
+    sketch, papers = with_pool(read)
+    zone = sketch.zones.get(papers.key[0], sketch.timezone)
+    now = SystemClock().now() if at is None else moment(at, zone)
+    shown = _sample(wanted, papers, now, zone)
+    mode = _mode(sketch, rule)
+    if as_json:
+        show_json(_as_json(shown, rule, mode))
+        return
+    for line in _lines(shown, papers, mode, zone):
+        print_line(line)
+
+
+def _rule(written: RulesConfig, name: str) -> Rule:
+    rules = written.rules.with_others(written.off)
+    found = rules.get(name)
+    if found is None:
+        hint = did_you_mean(name, rules.ids) or "see `taskbell rules list`"
+        raise NoSuchRule(f"there is no rule {name}; {hint}")
+    return found
+
+
+def _mode(sketch: RulesConfig, name: str) -> str:
+    rule = sketch.rules.get(name)
+    if rule is None:
+        return "off"
+    return "trial" if rule.planning.shadow else "on"
+
+
+def _sample(rule: Rule, papers: TaskHistory, now: datetime, zone: ZoneInfo) -> Sample:
+    """Raises NoSuchTask for a task that was never seen, or NothingMade."""
+    if papers.known.task is None:
+        raise NoSuchTask(f"the task {papers.key[1]} was never seen in {papers.key[0]}")
+    shown = sample.sample(rule, papers.known.task, papers.events, now, zone)
+    if shown.failure is not None:
+        raise NothingMade(f"rule {rule.id} cannot write about this task: {shown.failure}")
+    return shown
+
+
+def _as_json(shown: Sample, rule: str, mode: str) -> dict[str, Any]:
+    return {
+        "rule": rule,
+        "mode": mode,
+        "event": {"id": shown.event.id or None, "kind": shown.event.kind},
+        "refusal": shown.refusal,
+        "messages": [_row(one) for one in shown.plans],
+    }
+
+
+def _row(plan: Plan) -> dict[str, Any]:
+    return {
+        "step": plan.step,
+        "to": plan.receiver,
+        "at": plan.send_at,
+        "state": plan.state,
+        "reason": plan.reason,
+        "approver": plan.approver,
+        "subject": plan.subject,
+        "text": plan.text,
+        "fields": plan.fields,
+    }
+
+
+def _lines(shown: Sample, papers: TaskHistory, mode: str, zone: ZoneInfo) -> Iterator[str]:
+    event, (account, number) = shown.event, papers.key
+    came = f"event #{event.id}" if event.id else "no such event has come yet"
+    yield f"{event.task.title} ({number} in {account}), as if {event.kind} came ({came})"
+    yield f"Times are those of {zone.key}. Nothing is sent."
+    if mode != "on":
+        yield f"note: the rule is {'on trial' if mode == 'trial' else 'off'}"
+    if shown.refusal is not None:
+        yield f"note: the rule would not act: {shown.refusal}"
+    for plan in shown.plans:
+        yield ""
+        yield from _message(plan, zone)
+
+
+def _message(plan: Plan, zone: ZoneInfo) -> Iterator[str]:
+    why = f" ({plan.reason})" if plan.reason else ""
+    yield f"step {plan.step}, {plan.receiver}: {plan.state}, {told(plan.send_at, zone)}{why}"
+    if plan.approver is not None:
+        yield f"  first approved by: {plan.approver}"
+    if plan.subject is not None:
+        yield f"  subject: {plan.subject}"
+    for name, value in (plan.fields or {}).items():
+        yield f"  {name}: {value}"
+    yield from (f"  {line}" for line in plan.text.splitlines())

@@ -1,0 +1,117 @@
+"""`taskbell tasks`: finds tasks, and shows one with its events and messages."""
+
+import os
+from typing import Annotated, Any
+
+import typer
+
+from service import config
+from service.cli.database import with_pool
+from service.cli.instance import find
+from service.cli.output import task as output
+from service.cli.output.console import AsJson, print_line, show_json, show_rows
+from service.cli.tasks.naming import Account, Named, one_task
+from service.config import RulesConfig
+from service.diagnostics import did_you_mean
+from service.errors import TaskbellError
+from service.explain import summary
+from service.settings import read_settings
+from service.store import Pool
+from service.store.views import api_lists, task_history, task_search
+from service.store.views.api_lists import Row
+from service.store.views.task_history import TaskHistory
+from service.store.views.task_search import TaskPage, TaskQuery
+from service.web.presenters.found_tasks import summary_of
+
+app = typer.Typer(help="Find tasks, and show one of them.", no_args_is_help=True)
+
+_COLUMNS = ("account", "id", "title", "state", "customer", "assigned to", "due")
+_MESSAGES = 50
+
+Words = Annotated[
+    str,
+    typer.Argument(
+        metavar="[WORDS]",
+        help="Beginnings of words: of the title, the id, or a name that belongs to the task.",
+    ),
+]
+InState = Annotated[
+    str | None,
+    typer.Option(
+        "--state",
+        metavar="STATE",
+        help=f"Only this state: {', '.join(task_search.STANDINGS)}.",
+    ),
+]
+Limit = Annotated[
+    int, typer.Option(min=1, max=500, metavar="NUMBER", help="Maximum number of rows.")
+]
+
+
+class NoSuchAccount(TaskbellError):
+    """The configuration has no account of this name."""
+
+
+@app.command("list")
+def list_(
+    words: Words = "",
+    account: Annotated[
+        str | None, typer.Option("--account", metavar="NAME", help="Only tasks in this account.")
+    ] = None,
+    state: InState = None,
+    limit: Limit = 50,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List the tasks that were observed last, or those with these words.
+
+    Deleted tasks are listed with --state deleted only.
+    """
+    if state is not None and state not in task_search.STANDINGS:
+        hint = f"one of {', '.join(task_search.STANDINGS)}"
+        raise typer.BadParameter(f"it must be {hint}, not {state}", param_hint="--state")
+    sketch = _sketch()
+    if account is not None and account not in sketch.zones:
+        hint = did_you_mean(account, sketch.zones) or "see `taskbell accounts list`"
+        raise NoSuchAccount(f"there is no account {account}; {hint}")
+    query = TaskQuery(words, account, state)
+    page: TaskPage = with_pool(lambda pool: task_search.find(pool, query, limit))
+    if as_json:
+        show_json([summary_of(one) for one in page.tasks])
+        return
+    rows = [output.row_of(one, sketch.zones, sketch.timezone) for one in page.tasks]
+    show_rows(rows, _COLUMNS, "no tasks" if not words else "no task has these words", as_json=False)
+    if page.next is not None:
+        print_line("… and more; --limit shows more of them")
+
+
+@app.command()
+def show(task: Named, *, account: Account = None, as_json: AsJson = False) -> None:
+    """Show one task: its fields, its link, what happened to it, and the messages about it."""
+    sketch = _sketch()
+
+    async def read(pool: Pool) -> tuple[TaskHistory, list[Row]]:
+        async with pool.acquire() as connection:
+            key = await one_task(connection, "tasks show", task, account)
+            papers = await task_history.read(connection, key)
+        about = dict(zip(("account", "task"), key, strict=True))
+        return papers, await api_lists.read_rows(pool, api_lists.DELIVERIES, about, _MESSAGES)
+
+    papers, messages = with_pool(read)
+    if as_json:
+        show_json({**_as_json(papers), "messages": messages})
+        return
+    zone = sketch.zones.get(papers.key[0], sketch.timezone)
+    for line in output.lines(papers, messages, zone):
+        print_line(line)
+
+
+def _as_json(papers: TaskHistory) -> dict[str, Any]:
+    """What `taskbell explain --json` has of the task, without the rules."""
+    told = summary.as_json(papers, (), is_loaded=True)
+    names = ("task", "deleted_at", "absent_since", "unread", "events")
+    return {name: told[name] for name in names}
+
+
+def _sketch() -> RulesConfig:
+    return config.sketch(find(read_settings()).taskbell_config, os.environ)
