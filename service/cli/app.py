@@ -7,43 +7,47 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib import metadata
+from importlib import import_module, metadata
 from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
 from typer.core import TyperGroup
 
-from service.cli import (
-    accounts,
-    backtest,
-    check,
-    database,
-    demo,
-    doctor,
-    events,
-    explain,
-    hold,
-    outbox,
-    plan,
-    preview,
-    replay,
-    rule_tests,
-    rules,
-    sandbox,
-    schema,
-    secret,
-    send_test,
-    serve,
-    silence,
-    tasks,
-    user,
-)
-from service.cli import next as next_command
 from service.cli.output.console import err, print_line, show_json, tell_crash
 from service.document.messages import line
 from service.errors import ConfigError, TaskbellError
 from service.telemetry.visible import visible
+
+# In the order of the help: a command or a group, and its module in `service.cli`.
+_MODULES = {
+    "serve": "serve",
+    "web": "serve",
+    "demo": "demo",
+    "sandbox": "sandbox",
+    "check": "check",
+    "test": "rule_tests",
+    "explain": "explain",
+    "next": "next",
+    "preview": "preview",
+    "plan": "plan",
+    "backtest": "backtest",
+    "replay": "replay",
+    "events": "events",
+    "send-test": "send_test",
+    "schema": "schema",
+    "secret": "secret",
+    "doctor": "doctor",
+    "migrate": "database",
+    "tasks": "tasks",
+    "outbox": "outbox",
+    "accounts": "accounts",
+    "rules": "rules",
+    "silence": "silence",
+    "hold": "hold",
+    "user": "user",
+}
+_GROUPS = frozenset({"tasks", "outbox", "accounts", "rules", "silence", "hold", "user"})
 
 
 def _version(*, is_asked: bool) -> None:
@@ -76,6 +80,29 @@ class _Commands(TyperGroup):
             return super().invoke(*given, **named)
 
 
+class _Root(_Commands):
+    """The commands of `_MODULES`, whose modules are imported when they are asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        del ctx
+        return list(_MODULES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in _MODULES and cmd_name not in self.commands:
+            self.commands[cmd_name] = _loaded(cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+
+def _loaded(name: str) -> Any:
+    module = import_module(f"service.cli.{_MODULES[name]}")
+    alone = typer.Typer(cls=_Commands)
+    if name in _GROUPS:
+        alone.add_typer(module.app, name=name, cls=_Commands)
+    else:
+        alone.add_typer(module.app)
+    return typer.main.get_group(alone).commands[name]
+
+
 def _without_flag_types(params: Sequence[Any]) -> Sequence[Any]:
     for param in params:
         if getattr(param, "is_flag", False):
@@ -96,38 +123,10 @@ def _said_visibly() -> Iterator[None]:
 
 
 app = typer.Typer(
-    cls=_Commands,
+    cls=_Root,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-_COMMANDS = (
-    serve,
-    demo,
-    sandbox,
-    check,
-    rule_tests,
-    explain,
-    next_command,
-    preview,
-    plan,
-    backtest,
-    replay,
-    events,
-    send_test,
-    schema,
-    secret,
-    doctor,
-    database,
-)
-for part in _COMMANDS:
-    app.add_typer(part.app)
-app.add_typer(tasks.app, name="tasks", cls=_Commands)
-app.add_typer(outbox.app, name="outbox", cls=_Commands)
-app.add_typer(accounts.app, name="accounts", cls=_Commands)
-app.add_typer(rules.app, name="rules", cls=_Commands)
-app.add_typer(silence.app, name="silence", cls=_Commands)
-app.add_typer(hold.app, name="hold", cls=_Commands)
-app.add_typer(user.app, name="user", cls=_Commands)
 
 
 @app.callback()

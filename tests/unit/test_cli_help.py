@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import typer
+from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from service.cli.app import app
@@ -12,8 +13,10 @@ from service.cli.app import app
 
 def _commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     yield words
-    for name, part in getattr(command, "commands", {}).items():
-        yield from _commands(part, (*words, name))
+    if isinstance(command, TyperGroup):
+        context = command.context_class(command)
+        for name in command.list_commands(context):
+            yield from _commands(command.get_command(context, name), (*words, name))
 
 
 COMMANDS = list(_commands(typer.main.get_command(app)))
