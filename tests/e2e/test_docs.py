@@ -26,6 +26,7 @@ from service.settings import Settings
 from service.sources import systems
 from service.sources.account import HookOptions
 from service.web.api.openapi import describe
+from tests.unit.test_cli_help import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -199,6 +200,14 @@ def test_every_switch_of_the_sandbox_is_explained() -> None:
 def test_every_route_of_the_api_is_explained() -> None:
     """docs/api.md explains each path of the OpenAPI description."""
     assert set(describe()["paths"]) - code_words("api.md") == set()
+
+
+def test_every_command_is_listed() -> None:
+    """docs/commands.md names each command, and each command of a group."""
+    groups = {words[0] for words in COMMANDS if len(words) > 1}
+    names = {" ".join(words) for words in COMMANDS if words and words not in {(g,) for g in groups}}
+    spans = re.findall(r"`([^`\n]+)`", (DOCS / "commands.md").read_text(encoding="utf-8"))
+    assert names - {*spans} == set()
 
 
 def test_every_state_and_metric_is_explained() -> None:

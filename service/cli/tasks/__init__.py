@@ -29,9 +29,9 @@ _COLUMNS = ("account", "id", "title", "state", "customer", "assigned to", "due")
 _MESSAGES = 50
 
 Words = Annotated[
-    str,
+    list[str] | None,
     typer.Argument(
-        metavar="[WORDS]",
+        metavar="WORD",
         help="Beginnings of words: of the title, the id, or a name that belongs to the task.",
     ),
 ]
@@ -54,7 +54,7 @@ class NoSuchAccount(TaskbellError):
 
 @app.command("list")
 def list_(
-    words: Words = "",
+    words: Words = None,
     account: Annotated[
         str | None, typer.Option("--account", metavar="NAME", help="Only tasks in this account.")
     ] = None,
@@ -74,7 +74,7 @@ def list_(
     if account is not None and account not in sketch.zones:
         hint = did_you_mean(account, sketch.zones) or "see `taskbell accounts list`"
         raise NoSuchAccount(f"there is no account {account}; {hint}")
-    query = TaskQuery(words, account, state)
+    query = TaskQuery(" ".join(words or ()), account, state)
     page: TaskPage = with_pool(lambda pool: task_search.find(pool, query, limit))
     if as_json:
         show_json([summary_of(one) for one in page.tasks])
