@@ -10,7 +10,7 @@ from service.cli.database import with_pool
 from service.cli.output.console import A_DAY, AsJson, Since, show_rows
 from service.domain.model import Kind
 from service.store import Pool
-from service.store.views import api_lists
+from service.store.views import api_lists, listing
 
 app = typer.Typer()
 
@@ -40,15 +40,15 @@ def list_events(
     asked = {"account": account, "task": task, "kind": kind, "since": since}
     wanted = {name: value for name, value in asked.items() if value is not None}
 
-    async def read(pool: Pool) -> list[api_lists.Row]:
-        return await api_lists.read_rows(pool, api_lists.EVENTS, wanted, limit)
+    async def read(pool: Pool) -> list[listing.Row]:
+        return await listing.read_rows(pool, api_lists.EVENTS, wanted, limit)
 
     rows = with_pool(read)
     shown = rows if as_json else [_in_words(row) for row in rows]
     show_rows(shown, _COLUMNS, "nothing happened in that time", as_json=as_json)
 
 
-def _in_words(row: api_lists.Row) -> dict[str, Any]:
+def _in_words(row: listing.Row) -> dict[str, Any]:
     shown: dict[str, Any] = orjson.loads(orjson.dumps(row))
     task = shown["after"] or shown["before"] or {}
     happened_at = datetime.fromisoformat(shown["at"])

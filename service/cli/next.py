@@ -24,7 +24,7 @@ from service.simulator.upcoming import upcoming
 from service.store import Pool
 from service.store.operators import rule_overrides
 from service.store.views import api_lists
-from service.store.views.api_lists import Row
+from service.store.views.listing import Row
 
 app = typer.Typer()
 

@@ -13,7 +13,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.datastructures import QueryParams
 
 from service.domain.model import utc
-from service.store.views.api_lists import Listing, Mark
+from service.store.views.listing import Listing, Mark
 from service.web.problems import Problem
 
 DEFAULT_LIMIT = 50

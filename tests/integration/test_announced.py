@@ -11,7 +11,7 @@ from service.clock import VirtualClock
 from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.system import Raw
 from service.store import Pool
-from service.store.views import api_lists
+from service.store.views import api_lists, listing
 from tests.harness.corridor import Corridor, begun, copy, kinds
 
 RULES = """
@@ -65,7 +65,7 @@ async def told(taskbell: Corridor, task_id: str) -> list[str]:
 
 
 async def reason(taskbell: Corridor, receipt: int) -> str | None:
-    page = await api_lists.read_page(taskbell.pool, api_lists.RECEIPTS, {}, 50)
+    page = await listing.read_page(taskbell.pool, api_lists.RECEIPTS, {}, 50)
     [found] = [row["reason"] for row in page.rows if row["id"] == receipt]
     return None if found is None else str(found)
 

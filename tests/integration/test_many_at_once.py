@@ -10,7 +10,7 @@ from service.clock import VirtualClock
 from service.outbox.alerts import OperatorAddress
 from service.store import Pool, accounts, canaries
 from service.store.views import api_lists
-from service.store.views.api_lists import Row
+from service.store.views.listing import Row
 from tests.harness.corridor import Corridor, begun, kinds
 from workers.alerts import Alerts
 

@@ -19,7 +19,7 @@ from service.sources import Page
 from service.sources.plannr import RECENT_PER_PAGE
 from service.store import Pool, accounts
 from service.store.lookups import PostgresLookups
-from service.store.views import api_lists
+from service.store.views import api_lists, listing
 from tests.harness.corridor import Corridor, corridor
 from tests.harness.history import know, record
 from tests.harness.tasks import task
@@ -209,7 +209,7 @@ async def test_a_hint_to_a_task_that_is_not_there_says_so(taskbell: Corridor) ->
     for pause in (timedelta(0), *retry.ANNOUNCED.pauses):
         taskbell.clock.advance(pause)
         await taskbell.look_up()
-    page = await api_lists.read_page(taskbell.pool, api_lists.RECEIPTS, {}, 10)
+    page = await listing.read_page(taskbell.pool, api_lists.RECEIPTS, {}, 10)
     reasons = {row["id"]: row["reason"] for row in page.rows}
     asked = "field was asked 6 times and has no task"
     assert reasons[first] == f"{asked} 4711"
@@ -241,7 +241,7 @@ async def test_a_hint_that_the_system_rejects_is_not_asked_for_ever(taskbell: Co
         await taskbell.look_up()
         taskbell.clock.advance(timedelta(minutes=10))
     assert await taskbell.pool.fetchval("SELECT count(*) FROM lookups") == 0
-    row = await api_lists.read_one(taskbell.pool, api_lists.RECEIPTS, number)
+    row = await listing.read_one(taskbell.pool, api_lists.RECEIPTS, number)
     assert row is not None
     assert row["reason"].startswith("given up: field: GET ")
     assert "was rejected (422)" in row["reason"]

@@ -16,7 +16,7 @@ from service.simulator import Simulator
 from service.simulator.backtest import backtest
 from service.simulator.batches import batches
 from service.store import Pool, history
-from service.store.views import api_lists
+from service.store.views import api_lists, listing
 from tests.harness.corridor import Corridor, begun, copy, kinds
 
 RULES = "- { id: done, when: task.completed, if: task.done, then: [{ notify: accounting }] }"
@@ -110,7 +110,7 @@ class Week:
 
     async def reasons(self) -> list[str]:
         """What the receipts say of what did not come of them."""
-        page = await api_lists.read_page(self.taskbell.pool, api_lists.RECEIPTS, {}, 50)
+        page = await listing.read_page(self.taskbell.pool, api_lists.RECEIPTS, {}, 50)
         mine = [row for row in page.rows if row["id"] in self.receipts]
         return [str(row["reason"]) for row in mine if row["reason"] is not None]
 

@@ -14,7 +14,7 @@ from service.config import Config
 from service.processes.embedded import EmbeddedValkey
 from service.sources.account import HookOptions
 from service.store import Pool
-from service.store.views import api_lists
+from service.store.views import api_lists, listing
 from tests.harness.corridor import Corridor, corridor
 from tests.harness.site import STANDARD_SECRET, serving
 
@@ -95,7 +95,7 @@ async def test_only_rules_that_wait_for_its_name_hear_a_signal(taskbell: Corrido
 
 async def reason(taskbell: Corridor, receipt: int) -> str:
     """What became of a webhook, where the API shows it."""
-    page = await api_lists.read_page(taskbell.pool, api_lists.RECEIPTS, {}, 10)
+    page = await listing.read_page(taskbell.pool, api_lists.RECEIPTS, {}, 10)
     [found] = [row["reason"] for row in page.rows if row["id"] == receipt]
     return str(found)
 

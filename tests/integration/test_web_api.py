@@ -19,7 +19,7 @@ from service.outbox import holds, silences
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
 from service.store.decisions import keep_rules
-from service.store.views import api_lists
+from service.store.views import api_lists, listing
 from service.web.api import LARGEST_PAGE
 from tests.harness.history import know, know_of_none, plan, record
 from tests.harness.site import Answer, Site, site
@@ -141,7 +141,7 @@ async def test_a_page_ends_where_the_time_for_it_is_over(pool: Pool, clock: Virt
     )
     found, pages, mark = list[int](), 0, None
     while True:
-        page = await api_lists.read_page(
+        page = await listing.read_page(
             pool, api_lists.EVENTS, {"kind": "deleted"}, 50, mark, patience=0
         )
         found += [row["id"] for row in page.rows]
@@ -149,7 +149,7 @@ async def test_a_page_ends_where_the_time_for_it_is_over(pool: Pool, clock: Virt
         if mark is None:
             break
     assert (found, pages) == ([old.id], 3)
-    rows = await api_lists.read_rows(pool, api_lists.EVENTS, {"kind": "deleted"}, 50)
+    rows = await listing.read_rows(pool, api_lists.EVENTS, {"kind": "deleted"}, 50)
     assert [row["id"] for row in rows] == [old.id]
 
 

@@ -14,7 +14,7 @@ from service.settings.database_address import read_address
 from service.store.operators import rule_overrides
 from service.store.trouble import advice
 from service.store.views import api_lists
-from service.store.views.api_lists import Row
+from service.store.views.listing import Row
 
 
 async def examine_database(url: str, configuration: Config | None) -> list[Finding]:

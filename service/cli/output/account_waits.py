@@ -5,7 +5,7 @@ from datetime import datetime
 
 from service.cli.output.console import print_line
 from service.explain import account_status
-from service.store.views.api_lists import Row
+from service.store.views.listing import Row
 
 
 def tell_waits(accounts: Iterable[Row]) -> None:

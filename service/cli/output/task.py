@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from service.domain.model import Event
 from service.explain.wording import date_shown, standing, told
-from service.store.views.api_lists import Row
+from service.store.views.listing import Row
 from service.store.views.task_history import TaskHistory
 from service.store.views.task_search import FoundTask
 from service.web.labels import place

@@ -17,8 +17,8 @@ from service.errors import TaskbellError
 from service.explain import summary
 from service.settings import read_settings
 from service.store import Pool
-from service.store.views import api_lists, task_history, task_search
-from service.store.views.api_lists import Row
+from service.store.views import api_lists, listing, task_history, task_search
+from service.store.views.listing import Row
 from service.store.views.task_history import TaskHistory
 from service.store.views.task_search import TaskPage, TaskQuery
 from service.web.presenters.found_tasks import summary_of
@@ -95,7 +95,7 @@ def show(task: Named, *, account: Account = None, as_json: AsJson = False) -> No
             key = await one_task(connection, "tasks show", task, account)
             papers = await task_history.read(connection, key)
         about = dict(zip(("account", "task"), key, strict=True))
-        return papers, await api_lists.read_rows(pool, api_lists.DELIVERIES, about, _MESSAGES)
+        return papers, await listing.read_rows(pool, api_lists.DELIVERIES, about, _MESSAGES)
 
     papers, messages = with_pool(read)
     if as_json:

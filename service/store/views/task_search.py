@@ -11,7 +11,7 @@ import asyncpg
 from service.domain.model import Task
 from service.store import Connection, Pool
 from service.store.tasks import Key
-from service.store.views.api_lists import Listing, Mark
+from service.store.views.listing import Listing, Mark
 
 STANDINGS = ("open", "done", "archived", "deleted")
 

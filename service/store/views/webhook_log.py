@@ -7,7 +7,7 @@ import asyncpg
 import orjson
 
 from service.store import Pool
-from service.store.views.api_lists import Listing, ListPage, Row
+from service.store.views.listing import Listing, ListPage, Row
 
 _OPEN = "state = 'poison' AND acknowledged_at IS NULL"
 _IGNORED = "state = 'poison' AND acknowledged_at IS NOT NULL"

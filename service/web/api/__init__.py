@@ -19,8 +19,8 @@ from service.outbox.silence_names import NothingKnown
 from service.rules.overrides import modes, overrides_in
 from service.store import Pool, decisions
 from service.store.operators import rule_overrides
-from service.store.views import api_lists, webhook_log
-from service.store.views.api_lists import Listing
+from service.store.views import api_lists, listing, webhook_log
+from service.store.views.listing import Listing
 from service.web.actions import (
     DELIVERY_ACTIONS,
     RULE_ACTIONS,
@@ -126,23 +126,23 @@ class Api:
 
     async def _list(self, one: Listing, request: Request) -> Response:
         asked = read_parameters(request.query_params, one)
-        rows = await api_lists.read_page(
+        rows = await listing.read_page(
             self._pool, one, asked.values, asked.limit, asked.after, LARGEST_PAGE
         )
         return page(rows.rows, cursor(rows.next))
 
     async def _one(self, one: Listing, request: Request) -> Response:
         number = request.path_params["id"]
-        row = await api_lists.read_one(self._pool, one, number) if number <= LARGEST_ID else None
+        row = await listing.read_one(self._pool, one, number) if number <= LARGEST_ID else None
         return answer(found(row))
 
     async def _attempts(self, request: Request) -> Response:
         """The attempts of one delivery, also none."""
-        listing, number = api_lists.ATTEMPTS, request.path_params["id"]
-        asked = read_parameters(request.query_params, replace(listing, filters={}))
+        attempts, number = api_lists.ATTEMPTS, request.path_params["id"]
+        asked = read_parameters(request.query_params, replace(attempts, filters={}))
         await self._one(api_lists.DELIVERIES, request)
-        rows = await api_lists.read_page(
-            self._pool, listing, {"delivery": number}, asked.limit, asked.after, LARGEST_PAGE
+        rows = await listing.read_page(
+            self._pool, attempts, {"delivery": number}, asked.limit, asked.after, LARGEST_PAGE
         )
         return page(rows.rows, cursor(rows.next))
 
@@ -241,7 +241,7 @@ class Api:
         except NothingKnown as error:
             raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from error
         number = await silences.add(self._pool, silence, actor_of(request))
-        row = await api_lists.read_one(self._pool, api_lists.SILENCES, number)
+        row = await listing.read_one(self._pool, api_lists.SILENCES, number)
         return answer(found(row), HTTPStatus.CREATED)
 
     async def _end_silence(self, request: Request) -> Response:
@@ -252,7 +252,7 @@ class Api:
         """Hold all customer messages from now on, and return the hold."""
         until, reason = read_hold(await said(request), self._clock.now())
         number = await self._actions.hold(until, reason, actor_of(request))
-        row = await api_lists.read_one(self._pool, api_lists.HOLDS, number)
+        row = await listing.read_one(self._pool, api_lists.HOLDS, number)
         return answer(found(row), HTTPStatus.CREATED)
 
     async def _release(self, request: Request) -> Response:

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from service.clock import Clock
 from service.diagnostics import did_you_mean
 from service.store import Pool
-from service.store.views import api_lists
+from service.store.views import api_lists, listing
 from service.web.actions import ACCOUNT_ACTIONS, OperatorActions
 from service.web.api.answers import answer, by_id, found, page
 from service.web.auth import Guard, actor_of
@@ -70,5 +70,5 @@ class Accounts:
         await self._actions.act_on_account(action, name, actor_of(request))
         return await self._one(request)
 
-    async def _states(self) -> list[api_lists.Row]:
+    async def _states(self) -> list[listing.Row]:
         return await api_lists.read_accounts(self._pool, self._clock.now(), self._names)

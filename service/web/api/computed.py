@@ -21,7 +21,7 @@ from service.simulator.backtest import row_of
 from service.store import Pool, decisions
 from service.store.tasks import Key
 from service.store.views import task_history, task_search
-from service.store.views.api_lists import Listing
+from service.store.views.listing import Listing
 from service.web.api.answers import answer, page
 from service.web.auth import Guard
 from service.web.parameters import (

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from service.domain.silences import SCOPES
 from service.outbox.operator_actions import MOST_AT_ONCE, BulkAction
 from service.store.views import api_lists, task_search
-from service.store.views.api_lists import Listing
+from service.store.views.listing import Listing
 from service.web.actions import (
     ACCOUNT_ACTIONS,
     DELIVERY_ACTIONS,

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from service.http.json_body import aside, decoded
 from service.store.views import webhook_log
-from service.store.views.api_lists import Row
+from service.store.views.listing import Row
 from service.web.parameters import LARGEST_ID, cursor, demand_choice, read_parameters
 from service.web.presenters.told_tasks import told_tasks
 from service.web.problems import Problem
