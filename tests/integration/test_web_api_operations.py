@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from service.clock import VirtualClock
@@ -103,7 +104,8 @@ async def test_a_hold_that_is_not_well_formed_is_refused(
 
 async def test_a_webhook_is_read_without_its_secrets(web: Site) -> None:
     """Its body is the JSON that came, except for what is secret in it; lists do not have it."""
-    body = b'{"event":"task.created","data":{"id":"T1","password_salt":"hunter2"}}'
+    body = b"""{"event":"task.created","data":{"id":"T1","password_salt":"hunter2",
+        "links":[{"Access-Token":"hunter2","api\\u005fkey":{"of":"hunter2"},"token":null}]}}"""
     answer = await web.post("open", body, {"webhook-id": "m1"})
     shown = await get(web, f"receipts/{answer.json()['receipt']}")
     assert "task.created" in shown["body"]
@@ -113,6 +115,21 @@ async def test_a_webhook_is_read_without_its_secrets(web: Site) -> None:
     assert listed.items() <= shown.items()
     assert "body" not in listed
     await get(web, "receipts/99", 404)
+
+
+async def test_secrets_are_hidden_however_deep_they_are(web: Site) -> None:
+    """On the page and in the API; nothing fails, and what is stored is as it came."""
+    for depth in (3, 90, 300, 900):
+        nested = b'{"a":' * depth + b'{"token":"hunter2"}' + b"}" * depth
+        answer = await web.post("open", b'{"id":"T1","data":%b}' % nested, {})
+        if answer.status_code != httpx.codes.ACCEPTED:
+            assert "levels deep" in answer.json()["detail"]
+            continue
+        number = answer.json()["receipt"]
+        assert "hunter2" not in (await get(web, f"receipts/{number}"))["body"]
+        page = await web.client.get(f"/webhooks/{number}", headers={"accept": "text/html"})
+        assert page.status_code == httpx.codes.OK
+        assert "hunter2" not in page.text
 
 
 async def test_a_viewer_reads_and_cannot_act(firm: Site, pool: Pool) -> None:

@@ -84,7 +84,7 @@ async def one(pool: Pool, number: int) -> Row | None:
 
 
 async def as_listed(pool: Pool, number: int) -> Row | None:
-    """A webhook as the API lists it, with its `headers` and its `body`, a text."""
+    """A webhook as the API lists it, with its `headers` (JSON) and its `body`."""
     row = await pool.fetchrow(
         """
         SELECT id, account, state, reason, repeats, octet_length(body) AS size, received_at,
@@ -93,10 +93,7 @@ async def as_listed(pool: Pool, number: int) -> Row | None:
         """,
         number,
     )
-    if row is None:
-        return None
-    body = row["body"].decode("utf-8", "replace")
-    return {**row, "headers": orjson.Fragment(row["headers"]), "body": body}
+    return None if row is None else {**row, "headers": orjson.Fragment(row["headers"])}
 
 
 async def titles(pool: Pool, account: str, tasks: Sequence[str]) -> dict[str, str | None]:

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from service.clock import Clock
 from service.config import Config
 from service.domain.overrides import Mode
+from service.http.json_body import aside
 from service.outbox import silence_names, silences
 from service.outbox.silence_names import NothingKnown
 from service.rules.overrides import modes, overrides_in
@@ -43,6 +44,7 @@ from service.web.parameters import (
     wrong,
 )
 from service.web.presenters.silence_form import names_of
+from service.web.presenters.webhook_body import masked_text
 from service.web.problems import Problem
 
 LARGEST_PAGE = 2_000_000  # characters of texts; five hundred tasks may have fifteen million
@@ -147,11 +149,13 @@ class Api:
         return page(rows.rows, cursor(rows.next))
 
     async def _receipt(self, request: Request) -> Response:
-        """A webhook with its headers and its body, as they are stored: without secrets."""
+        """A webhook with its headers and the text of its body, without secrets."""
         number = request.path_params["id"]
-        return answer(
-            found(await webhook_log.as_listed(self._pool, number) if number <= LARGEST_ID else None)
+        row = found(
+            await webhook_log.as_listed(self._pool, number) if number <= LARGEST_ID else None
         )
+        body = await aside(row["size"], masked_text, row["body"])
+        return answer({**row, "body": body})
 
     async def _task(self, request: Request) -> Response:
         """A task's id is unique in its account only; if it is ambiguous, `account` is required."""

@@ -18,6 +18,7 @@ from service.store.views import webhook_log
 from service.store.views.listing import Row
 from service.web.parameters import LARGEST_ID, cursor, demand_choice, read_parameters
 from service.web.presenters.told_tasks import told_tasks
+from service.web.presenters.webhook_body import masked
 from service.web.problems import Problem
 from service.web.screens import Screen
 
@@ -134,7 +135,7 @@ def _pretty(body: bytes) -> str:
 
     It has one character more than are shown, if there is more.
     """
-    text = "".join(_up_to(_LONGEST_BODY + 1, _ENCODER.iterencode(decoded(body))))
+    text = "".join(_up_to(_LONGEST_BODY + 1, _ENCODER.iterencode(masked(decoded(body)))))
     whole = text.encode("utf-8", "replace").decode()
     return _REORDERING.sub(lambda found: f"\\u{ord(found[0]):04x}", whole)
 
