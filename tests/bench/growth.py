@@ -185,7 +185,12 @@ def _paths() -> Iterator[str]:
     yield from (f"{api}/{name}?rule=rule-1" for name in ("decisions", "deliveries"))
     yield from (f"{api}/deliveries/{{d}}", f"{api}/deliveries/{{d}}/attempts")
     yield from (f"{api}/tasks/T{{o}}?account=london", f"{api}/search?q=roof", f"{api}/next")
-    yield f"{api}/explain?account=london&task=T{{o}}"
+    yield from (f"{api}/explain?account=london&task={one}" for one in ("T{o}", "no such task"))
+    # Filters that next to nothing matches.
+    yield from (f"{api}/deliveries?{one}=nothing" for one in ("rule", "channel", "account"))
+    yield from (f"{api}/tasks?state=deleted", f"{api}/tasks?since=2099-01-01T00:00:00Z")
+    yield from (f"{api}/{name}?kind=deleted" for name in ("events", "decisions", "deliveries"))
+    yield from (f"{api}/decisions?rule=nothing", "/messages?rule=nothing", "/tasks?q=nothing")
 
 
 async def _ask(client: httpx.AsyncClient, path: str, tasks: int) -> Took:

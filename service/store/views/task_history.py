@@ -6,6 +6,8 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Self
 
+import asyncpg
+
 from service.domain.model import Cause, Event, Task
 from service.store import Connection, absences, decisions, deliveries
 from service.store.decisions import RecordedDecision
@@ -14,7 +16,9 @@ from service.store.history import RecordedEvent, events_of
 from service.store.tasks import Key, TaskState, read_state
 from service.store.views import digest_history
 from service.store.views.digest_history import DigestHistory
+from service.store.views.task_search import prefix_query
 
+_MOST_NAMESAKES = 1_000
 _NO_CHANGE = frozenset({Cause.CLOCK, Cause.SIGNAL})
 
 
@@ -82,20 +86,43 @@ class TaskHistory:
 async def find(
     connection: Connection, named: str, account: str | None
 ) -> list[tuple[str, str, str]]:
-    """The tasks with this id, or else with this title: (account, id, title); deleted ones too."""
-    for condition in ("id = $1", "lower(snapshot ->> 'title') = lower($1)"):
-        rows = await connection.fetch(
-            f"""
-            SELECT account, id, snapshot ->> 'title' AS title FROM tasks
-            WHERE {condition} AND ($2::text IS NULL OR account = $2) AND snapshot IS NOT NULL
-            ORDER BY account, id
-            """,
-            named,
-            account,
-        )
-        if rows:
-            return [tuple(row) for row in rows]
-    return []
+    """The tasks with this id, or else with this title: (account, id, title); deleted ones too.
+
+    Of a title that very many tasks have, the first `_MOST_NAMESAKES`.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT account, id, snapshot ->> 'title' AS title FROM tasks
+        WHERE account = ANY (CASE WHEN $2::text IS NULL THEN ARRAY(SELECT name FROM accounts)
+                                  ELSE ARRAY[$2] END)
+          AND id = $1 AND snapshot IS NOT NULL
+        ORDER BY account, id
+        """,
+        named,
+        account,
+    )
+    return [tuple(row) for row in rows or await _titled(connection, named, account)]
+
+
+async def _titled(connection: Connection, title: str, account: str | None) -> list[asyncpg.Record]:
+    """The tasks with this title, found by its words and not among all tasks."""
+    words = prefix_query(title)
+    if words is None:
+        return []
+    return await connection.fetch(
+        f"""
+        SELECT account, id, title
+        FROM (SELECT account, task FROM task_words
+              WHERE words @@ to_tsquery('simple', $1) OFFSET 0) AS found,
+        LATERAL (SELECT id, snapshot ->> 'title' AS title FROM tasks
+                 WHERE tasks.account = found.account AND id = found.task OFFSET 0) AS known
+        WHERE lower(title) = lower($2) AND ($3::text IS NULL OR account = $3)
+        ORDER BY account, id LIMIT {_MOST_NAMESAKES}
+        """,
+        words,
+        title,
+        account,
+    )
 
 
 async def read(
