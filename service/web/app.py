@@ -66,31 +66,45 @@ def build(
     pages = Pages(root)
     forecast = Forecast(pool, clock, config)
     explainer = TaskExplainer(pool, clock, config, settings.taskbell_keep_events)
-    parts = (pool, clock, guard, actions, config, doorbell, pages, forecast, explainer)
     office = Office(
-        *parts,
+        *(pool, clock, guard, actions, config, doorbell, pages, forecast, explainer),
         faults=tuple(faults),
         sections=sections(),
         inbox=settings.taskbell_inbox,
         editing=Editing(settings.taskbell_config, environ, settings.saves_edits),
     )
     metrics.expect(config.accounts, ways(config.kinds))
-
-    door = WebhookEndpoint(
-        config.accounts, keeper, clock, unverified_from_anywhere=settings.taskbell_open_door
-    )
-    # The door comes first: it is asked a thousand times as often as anything else.
+    health = Health(pool, doorbell, clock, guard, board, keeper, len(faults))
     routes = [
-        Route("/hooks/{account}", door, methods=["POST"]),
-        Route("/hooks/{account}/", door, methods=["POST"]),
-        *Health(pool, doorbell, clock, guard, board, keeper, len(faults)).routes(),
-        *Api(pool, clock, guard, actions, config, root).routes(),
-        *Computed(pool, guard, config, forecast, explainer, clock).routes(),
+        # Webhooks come first: they come a thousand times as often as anything else.
+        *_webhooks(settings, config, keeper, clock),
+        *health.routes(),
+        *_api(office, root),
         *ApprovalPage(pool, clock, guard, actions, config, links, pages).routes(),
         *live.routes(guard),
         *_pages(office),
     ]
     return _application(routes, root, doorbell)
+
+
+def _webhooks(
+    settings: Settings, config: Config, keeper: ReceiptKeeper, clock: Clock
+) -> list[BaseRoute]:
+    is_open = settings.taskbell_open_door
+    door = WebhookEndpoint(config.accounts, keeper, clock, unverified_from_anywhere=is_open)
+    return [
+        Route("/hooks/{account}", door, methods=["POST"]),
+        Route("/hooks/{account}/", door, methods=["POST"]),
+    ]
+
+
+def _api(office: Office, root: str) -> list[BaseRoute]:
+    """What scripts ask for: what is stored, and what is computed from it."""
+    pool, clock, guard, config = office.pool, office.clock, office.guard, office.config
+    return [
+        *Api(pool, clock, guard, office.actions, config, root).routes(),
+        *Computed(pool, guard, config, office.forecast, office.explainer, clock).routes(),
+    ]
 
 
 def _application(routes: Sequence[BaseRoute], root: str, doorbell: Doorbell) -> Starlette:
