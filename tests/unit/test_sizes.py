@@ -1,4 +1,4 @@
-"""The code stays in small pieces: a reader finds the way by names, and reads one thing at a time."""
+"""The code stays in small pieces, so that a reader finds the way by names."""
 
 import ast
 import statistics
