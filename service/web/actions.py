@@ -255,6 +255,8 @@ def _attempts(said: Mapping[str, Any]) -> int | None:
     attempts = said.get("attempts")
     if attempts is None:
         return None
+    if isinstance(attempts, float) and attempts.is_integer():  # 1.0 is an integer in JSON Schema
+        attempts = int(attempts)
     if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 0:
         raise wrong("attempts", "how many attempts were shown")
     return attempts

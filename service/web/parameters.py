@@ -51,7 +51,7 @@ class ListQuery:
 
 
 def read_parameters(query: QueryParams, listing: Listing) -> ListQuery:
-    """Raises a 400 Problem that names the parameter."""
+    """Raises a 400 Problem that names the parameter, or a 404 Problem if there is no such page."""
     demand_known(query, {*listing.filters, "limit", "cursor"})
     values = {name: _value(listing, name, query[name]) for name in listing.filters if name in query}
     after = _mark(query["cursor"], listing) if "cursor" in query else None
@@ -82,6 +82,15 @@ def cursor(mark: Mark | None) -> str | None:
 def wrong(name: str, expected: str) -> Problem:
     return Problem(
         HTTPStatus.BAD_REQUEST, f"The parameter {name}: expected {expected}", parameter=name
+    )
+
+
+def no_page() -> Problem:
+    """The problem of a cursor that is none: whoever asks is to begin again."""
+    return Problem(
+        HTTPStatus.NOT_FOUND,
+        "There is no page with this cursor: send what an earlier page gave as next, or none",
+        parameter="cursor",
     )
 
 
@@ -136,7 +145,7 @@ def _limit(text: str) -> int:
 def _mark(text: str, listing: Listing) -> Mark:
     mark = read_cursor(text, list(listing.key.values()))
     if mark is None:
-        raise wrong("cursor", "what an earlier page gave as next")
+        raise no_page()
     return mark
 
 

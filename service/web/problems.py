@@ -12,6 +12,7 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 from starlette.types import HTTPExceptionHandler, Receive, Scope, Send
 
 from service.store import DATABASE_ERRORS
@@ -89,8 +90,17 @@ def respond(problem: HTTPException) -> Response:
 async def _say_why(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    del request
-    return respond(error)
+    answer = respond(error)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        answer.headers["Allow"] = ", ".join(sorted(_methods(request)))
+    return answer
+
+
+def _methods(request: Request) -> set[str]:
+    """The methods of this address, of whatever routes; Starlette names those of the first."""
+    routes = [one for one in request.app.routes if isinstance(one, Route)]
+    there = (one for one in routes if one.matches(request.scope)[0] is not Match.NONE)
+    return {method for one in there for method in one.methods or ()}
 
 
 async def _blame_the_database(request: Request, error: Exception) -> Response:

@@ -127,6 +127,31 @@ async def test_pages_go_on_where_the_last_one_ended(
     assert seen == [event.id for event in reversed(happened)]
 
 
+@pytest.mark.parametrize(
+    ("path", "cursor"),
+    [
+        ("/events", "nonsense"),
+        ("/events", "WyJ4Il0"),
+        ("/events", "Wzk5OTk5OTk5OTk5OTk5OTk5OTld"),
+        ("/tasks", "WyJcdTAwMDAiLCJ4Il0"),
+        ("/next", "nonsense"),
+        ("/next", "WyJ4IiwwLDFd"),
+        ("/search", "nonsense"),
+    ],
+)
+async def test_a_cursor_that_no_page_gave_leads_nowhere(web: Site, path: str, cursor: str) -> None:
+    """There is no such page, and the answer says how to begin again."""
+    said = await refused(web, 404, path, cursor=cursor)
+    assert "send what an earlier page gave as next, or none" in said["detail"]
+
+
+async def test_the_methods_of_an_address_are_named(web: Site) -> None:
+    """Those of all its routes, if it is asked in another way."""
+    for path, methods in (("silences", "GET, HEAD, POST"), ("tasks", "GET, HEAD")):
+        answer = await web.client.delete(f"/api/v1/{path}")
+        assert (answer.status_code, answer.headers["allow"]) == (405, methods)
+
+
 async def test_a_page_ends_where_the_time_for_it_is_over(pool: Pool, clock: VirtualClock) -> None:
     """One deleted task among many changes: each page looks through a part, and none is left out."""
     await know(pool, task(), at=clock.now())
@@ -287,10 +312,6 @@ async def test_rules_as_they_were(web: Site, pool: Pool, clock: VirtualClock) ->
         ("/events", "limit", "501"),
         ("/events", "limit", "\u0661"),
         ("/events", "task", "T\x00"),
-        ("/events", "cursor", "nonsense"),
-        ("/events", "cursor", "WyJ4Il0"),
-        ("/events", "cursor", "Wzk5OTk5OTk5OTk5OTk5OTk5OTld"),
-        ("/tasks", "cursor", "WyJcdTAwMDAiLCJ4Il0"),
         ("/decisions", "state", "matched"),
         ("/deliveries", "state", "lost"),
         ("/receipts", "state", "lost"),

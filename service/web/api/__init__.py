@@ -243,7 +243,7 @@ class Api:
             if not anyway:
                 await silence_names.demand_known(self._pool, silence, self._names, ANYWAY)
         except NothingKnown as error:
-            raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from error
+            raise Problem(HTTPStatus.CONFLICT, str(error)) from error
         number = await silences.add(self._pool, silence, actor_of(request))
         row = await listing.read_one(self._pool, api_lists.SILENCES, number)
         return answer(found(row), HTTPStatus.CREATED)

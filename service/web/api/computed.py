@@ -29,6 +29,7 @@ from service.web.parameters import (
     cursor,
     demand_choice,
     demand_known,
+    no_page,
     read_parameters,
     wrong,
 )
@@ -145,7 +146,7 @@ def _mark(asked: ListQuery) -> Mark | None:
     try:
         return utc(datetime.fromisoformat(str(at))), int(source), int(number)
     except (ValueError, OverflowError):
-        raise wrong("cursor", "what an earlier page gave as next") from None
+        raise no_page() from None
 
 
 def _of_rule(results: Sequence[Explanation], rule: str | None) -> Sequence[Explanation]:

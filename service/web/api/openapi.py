@@ -72,7 +72,7 @@ def _paths(*, has_token: bool) -> Schema:
     for path, (noun, filtered_by) in _LISTS.items():
         about = "/api/v1/" + path
         paths[about] = {
-            "get": _operation(_page_of(noun), (*usual, *_ALSO.get(path, ()), 400))
+            "get": _operation(_page_of(noun), (*usual, *_ALSO.get(path, ()), 400, 404))
             | {"parameters": _parameters(path, filtered_by)},
         }
         paths[f"{about}/{{id}}"] = {
@@ -103,12 +103,14 @@ def _computed(usual: tuple[int, ...]) -> Schema:
     until = {**TIME, "description": "how far ahead it could be computed"}
     coming["properties"]["until"] = until
     coming["required"].append("until")
-    task = _parameter("task", LINE, "its id, or its title if only one has it") | {"required": True}
+    task = _parameter(
+        "task", LINE | {"minLength": 1}, "its id, or its title if only one has it"
+    ) | {"required": True}
     account, rule = _parameter("account", LINE), _parameter("rule", LINE, "only this one")
     asked: Mapping[str, tuple[Schema, list[Schema], tuple[int, ...]]] = {
-        "next": (coming, [_parameter("within", _LENGTH, "up to 7d"), *_PAGE], (400,)),
+        "next": (coming, [_parameter("within", _LENGTH, "up to 7d"), *_PAGE], (400, 404)),
         "explain": (_ref("explained_task"), [task, account, rule], (400, 404)),
-        "search": (_page_of("found_task"), _parameters("search", task_search.TASKS), (400,)),
+        "search": (_page_of("found_task"), _parameters("search", task_search.TASKS), (400, 404)),
     }
     return {
         f"/api/v1/{path}": {"get": _operation(answer, (*usual, *also)) | {"parameters": parameters}}
@@ -127,7 +129,7 @@ _VERSION = _parameter(
 _CURSOR = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": LONGEST}
 _LENGTH = {
     "type": "string",
-    "pattern": "^[0-9]+ ?[a-z]+$",
+    "pattern": "^([1-9]h|[1-9][0-9]h|1[0-5][0-9]h|16[0-8]h|[1-7]d)$",
     "maxLength": LONGEST,
     "default": "24h",
 }
@@ -225,31 +227,39 @@ def _problem(description: str) -> Schema:
     return {"description": description, "content": content}
 
 
+def _not_blank(*types: str) -> Schema:
+    """A text on one line with something to see in it."""
+    return {"type": list(types), "allOf": [{"pattern": TEXT}, {"pattern": "\\S"}]}
+
+
 def _new_silence(usual: tuple[int, ...]) -> Schema:
-    name = {"type": ["string", "null"], "pattern": TEXT, "maxLength": LONGEST_NAME}
+    name = _not_blank("string", "null") | {"maxLength": LONGEST_NAME}
     properties = {
         **dict.fromkeys(SCOPES, name),
         "ends_at": TIME,
-        "reason": _REASON | {"type": "string", "minLength": 1},
+        "reason": _not_blank("string") | {"maxLength": LONGEST_REASON},
         "anyway": {**TRUTH, "description": "also if a name is unknown"},
     }
     schema = {
         "type": "object",
         "properties": properties,
         "required": ["ends_at", "reason"],
-        "anyOf": [{"required": [scope]} for scope in SCOPES],
+        "anyOf": [
+            {"required": [scope], "properties": {scope: {"type": "string"}}} for scope in SCOPES
+        ],
         "additionalProperties": False,
     }
     return _created("silence", schema, usual)
 
 
 def _new_hold(usual: tuple[int, ...]) -> Schema:
-    properties = {"ends_at": TIME, "reason": _REASON | {"type": "string", "minLength": 1}}
+    reason = _not_blank("string") | {"maxLength": LONGEST_REASON}
+    properties = {"ends_at": TIME, "reason": reason}
     return _created("hold", _object(properties) | {"additionalProperties": False}, usual)
 
 
 def _created(noun: str, schema: Schema, usual: tuple[int, ...]) -> Schema:
-    operation = _operation(_ref(noun), (*usual, 400, 408, 413), HTTPStatus.CREATED)
+    operation = _operation(_ref(noun), (*usual, 400, 408, 409, 413), HTTPStatus.CREATED)
     body = {"required": True, "content": {"application/json": {"schema": schema}}}
     return operation | {"requestBody": body}
 

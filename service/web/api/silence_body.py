@@ -20,7 +20,7 @@ _OF_A_HOLD = frozenset({"ends_at", "reason"})
 def read_silence(said: Mapping[str, Any], now: datetime) -> tuple[Silence, bool]:
     """The silence, which begins now (UTC), and whether unknown names are accepted.
 
-    Raises a 400 Problem that names the wrong field.
+    Raises a 400 Problem that names the wrong field, and a 409 Problem if it would end before now.
     """
     _demand_known(said, _KNOWN)
     scopes = {scope: _name(said, scope) for scope in SCOPES}
@@ -68,5 +68,6 @@ def _end(said: Mapping[str, Any], now: datetime) -> datetime:
     except (KeyError, TypeError, ValueError, OverflowError):
         raise wrong("ends_at", "a time with its zone, such as 2026-03-06T12:00:00Z") from None
     if not now < ends_at <= now + LONGEST:
-        raise wrong("ends_at", "a time in the next ten years")
+        why = "ends_at: it has passed, or is more than ten years ahead"
+        raise Problem(HTTPStatus.CONFLICT, why, parameter="ends_at")
     return ends_at
