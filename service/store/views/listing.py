@@ -20,7 +20,6 @@ Row: TypeAlias = dict[str, Any]
 Mark: TypeAlias = tuple[str | int, ...]
 """Where a page ends: the key of its last row."""
 
-_WINDOW = 10_000  # rows
 _PATIENCE = 0.05  # seconds
 
 
@@ -31,7 +30,7 @@ class Listing:
     `key` orders the rows of the `table` and is unique, its columns with their types. `indexed` are
     the filters that an index answers; `rare` are values of others that one finds if they stand in
     the statement. `choices` are the possible values of a filter; `hides` is a condition that
-    applies unless a state is requested.
+    applies unless a state is requested. `window` is how many rows are checked at once.
     """
 
     table: str
@@ -42,6 +41,7 @@ class Listing:
     rare: Mapping[str, frozenset[str]] = field(default_factory=dict)
     choices: Mapping[str, frozenset[str]] = field(default_factory=dict)
     descending: bool = True
+    window: int = 10_000
     hides: str = "true"
 
     def is_checked_by_row(self, values: Mapping[str, Any]) -> bool:
@@ -109,7 +109,7 @@ async def _window_end(
     beyond = "true" if after is None else _beyond(listing, 0)
     row = await pool.fetchrow(
         f"SELECT {', '.join(listing.key)} FROM {listing.table} WHERE {beyond}"
-        f" ORDER BY {_order(listing)} OFFSET {_WINDOW - 1} LIMIT 1",
+        f" ORDER BY {_order(listing)} OFFSET {listing.window - 1} LIMIT 1",
         *(after or ()),
     )
     return None if row is None else tuple(row)

@@ -1,7 +1,8 @@
 """When each rule last did something, and how much on each day.
 
-The order of a list begins with the rule, so that PostgreSQL reads the index of rules, and never
-that of all times: there it could pass over millions of rows of other rules.
+A rule is asked for by bounds and not by equality, and the order of a list begins with it: so
+PostgreSQL reads the index of rules, and never that of all times, where it could pass over millions
+of rows of other rules.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,11 +23,13 @@ async def last_messages(pool: Pool, rules: Sequence[str]) -> Mapping[str, asyncp
         SELECT rule, last.* FROM unnest($1::text[]) AS asked (rule), LATERAL (
             SELECT * FROM (
                 (SELECT id, state, account, created_at FROM deliveries
-                 WHERE deliveries.rule = asked.rule AND state NOT IN ('planned', 'held', 'sending')
+                 WHERE deliveries.rule BETWEEN asked.rule AND asked.rule
+                   AND state NOT IN ('planned', 'held', 'sending')
                  ORDER BY rule DESC, created_at DESC, id DESC LIMIT 1)
                 UNION ALL
                 (SELECT id, state, account, created_at FROM deliveries
-                 WHERE deliveries.rule = asked.rule AND state IN ('planned', 'held', 'sending')
+                 WHERE deliveries.rule BETWEEN asked.rule AND asked.rule
+                   AND state IN ('planned', 'held', 'sending')
                  ORDER BY created_at DESC, id DESC LIMIT 1)) AS both_kinds
             ORDER BY created_at DESC, id DESC LIMIT 1) AS last
         """,
@@ -93,11 +96,11 @@ async def last_times(pool: Pool, rule: str) -> LastTimes:
     """Of the messages only the last 1,000 are looked at: a rule on trial never sends one."""
     [row] = await pool.fetch(
         """
-        SELECT (SELECT at FROM decisions WHERE rule = $1 AND outcome = 'matched'
+        SELECT (SELECT at FROM decisions WHERE rule BETWEEN $1 AND $1 AND outcome = 'matched'
                 ORDER BY rule DESC, at DESC LIMIT 1) AS matched_at,
                (SELECT max(settled_at) FROM (
                     SELECT settled_at, state FROM deliveries
-                    WHERE rule = $1 AND state NOT IN ('planned', 'held', 'sending')
+                    WHERE rule BETWEEN $1 AND $1 AND state NOT IN ('planned', 'held', 'sending')
                     ORDER BY rule DESC, created_at DESC, id DESC LIMIT 1000) AS lately
                 WHERE state = 'sent') AS sent_at
         """,
@@ -118,7 +121,7 @@ async def last_decisions(pool: Pool, rule: str, most: int) -> Sequence[asyncpg.R
                ARRAY (SELECT id FROM deliveries
                       WHERE deliveries.event = last.event AND deliveries.rule = last.rule
                       ORDER BY id LIMIT 5) AS messages
-        FROM (SELECT * FROM decisions WHERE rule = $1
+        FROM (SELECT * FROM decisions WHERE rule BETWEEN $1 AND $1
               ORDER BY rule DESC, at DESC, id DESC LIMIT $2) AS last
         LEFT JOIN events ON events.id = last.event
         ORDER BY last.at DESC, last.id DESC
