@@ -122,8 +122,8 @@ async def test_explain_says_what_it_needs(web: Site, pool: Pool, clock: VirtualC
     await know(pool, task("T1"), task("T1", account="field"), at=clock.now())
     assert (await get(web, "explain", 400))["parameter"] == "task"
     assert "T1 in field, T1 in london" in (await get(web, "explain", 400, task="T1"))["detail"]
-    said = await get(web, "explain", 400, task="T1", account="lodnon")
-    assert "one of field, london, open" in said["detail"]
+    said = await get(web, "explain", 404, task="T1", account="lodnon")
+    assert "the configuration has: field, london, open" in said["detail"]
     said = await get(web, "explain", 404, task="T9", account="london")
     assert "GET /api/v1/search" in said["detail"]
     said = await get(web, "explain", 404, task="T1", account="london", rule="urgnet")
@@ -151,7 +151,7 @@ async def test_search_finds_tasks_by_their_words(
     rest = await get(web, "search", limit=2, cursor=first["next"])
     assert {one["id"] for one in first["data"] + rest["data"]} == {"A-17", "T2", "T3"}
     assert rest["next"] is None
-    assert "field, london, open" in (await get(web, "search", 400, account="x"))["detail"]
+    assert "field, london, open" in (await get(web, "search", 404, account="x"))["detail"]
 
 
 async def test_hostile_text_is_returned_as_text(web: Site, pool: Pool, clock: VirtualClock) -> None:

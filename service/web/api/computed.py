@@ -27,7 +27,6 @@ from service.web.auth import Guard
 from service.web.parameters import (
     ListQuery,
     cursor,
-    demand_choice,
     demand_known,
     no_page,
     read_parameters,
@@ -107,7 +106,7 @@ class Computed:
             tasks = await task_history.find(connection, named, account)
         if not tasks:
             if account is not None:
-                demand_choice("account", account, self._config.accounts)
+                self._demand_account(account)
             raise Problem(
                 HTTPStatus.NOT_FOUND,
                 "No task has this id or title. GET /api/v1/search?q=… finds tasks by their words",
@@ -119,12 +118,19 @@ class Computed:
         [(name, number, _)] = tasks
         return name, number
 
+    def _demand_account(self, name: str) -> None:
+        """Raise a 404 Problem if the configuration has no account of this name."""
+        if name not in self._config.accounts:
+            known = ", ".join(sorted(self._config.accounts))
+            why = f"There is no account of this name; the configuration has: {known}"
+            raise Problem(HTTPStatus.NOT_FOUND, why, parameter="account")
+
     async def _search(self, request: Request) -> Response:
         """Tasks by the beginnings of words; the last observed come first."""
         asked = read_parameters(request.query_params, task_search.TASKS)
         values = asked.values
         if "account" in values:
-            demand_choice("account", values["account"], self._config.accounts)
+            self._demand_account(values["account"])
         tasks = await find_tasks(self._pool, asked)
         return page([summary_of(one) for one in tasks.tasks], cursor(tasks.next))
 
