@@ -160,8 +160,6 @@ async def test_pages_follow_each_other(
         "state=sideways",
         "limit=0",
         "limit=many",
-        "cursor=x",
-        "cursor=WzEsMl0",
         "cursor=WzkyMjMzNzIwMzY4NTQ3NzU4MDcsImEiLCJiIl0",  # a moment after the end of time
         f"q={'x' * 3000}",
         "q=%00",
@@ -171,6 +169,14 @@ async def test_a_wrong_parameter_is_a_page_that_names_it(web: Site, query: str) 
     """In plain words, with a way back; it is no failure of ours."""
     page = await page_of(web, f"/tasks?{query}", status=400)
     assert f"The parameter {query.partition('=')[0]}: expected" in page
+    assert 'href="/tasks"' in page
+
+
+@pytest.mark.parametrize("cursor", ["x", "WzEsMl0"])
+async def test_a_page_of_the_list_that_does_not_exist(web: Site, cursor: str) -> None:
+    """It is said in words, with the way back to the first page."""
+    page = await page_of(web, f"/tasks?cursor={cursor}", status=400)
+    assert "There is no page with this cursor" in page
     assert 'href="/tasks"' in page
 
 
