@@ -31,7 +31,7 @@ TASKS = Listing(
         "since": "observed_at >= {}",
     },
     indexed=frozenset({"task"}),
-    window=2_000,  # they are stored in another order, so each is read from its own page of disk
+    window=500,  # they are stored in another order, so each is read from its own page of disk
     choices={"state": frozenset({"open", "done", "deleted"})},
     hides="snapshot IS NOT NULL AND deleted_at IS NULL",
 )
