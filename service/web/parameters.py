@@ -89,7 +89,8 @@ def no_page() -> Problem:
     """The problem of a cursor that is none: whoever asks is to begin again."""
     return Problem(
         HTTPStatus.NOT_FOUND,
-        "There is no page with this cursor: send what an earlier page gave as next, or none",
+        "This page of the list does not exist; begin with the first, or send as cursor what an"
+        " earlier page gave as next",
         parameter="cursor",
     )
 

@@ -153,6 +153,30 @@ async def test_a_message_follows_the_customer_to_a_new_address(
     assert (new["state"], new["target"]) == ("sent", "ida@new.test")
 
 
+async def test_a_retry_goes_to_the_new_address(taskbell: Corridor) -> None:
+    """The first attempt failed, and the address has changed since."""
+    task_id = await book(taskbell)
+    taskbell.accounting.reply(Answer(503))
+    await pass_on(taskbell, hours=1)
+    changed = {**IDA, "email": "ida@new.test"}
+    taskbell.sandbox.kickserv.change(task_id, customer=changed)
+    await pass_on(taskbell, minutes=1)
+    await pass_on(taskbell, minutes=1)
+    assert [(one["state"], one["target"]) for one in await taskbell.deliveries()] == [
+        ("cancelled", "ida@customer.test"),
+        ("sent", "ida@new.test"),
+    ]
+
+
+async def test_an_address_in_another_spelling_is_told_once(taskbell: Corridor) -> None:
+    """The system writes it in capitals now: Ida gets one message."""
+    task_id = await book(taskbell)
+    taskbell.sandbox.kickserv.change(task_id, customer={**IDA, "email": "IDA@customer.test"})
+    await pass_on(taskbell, hours=1)
+    await pass_on(taskbell, minutes=1)
+    assert len(told(taskbell)) == 1
+
+
 async def test_a_message_to_an_address_that_was_taken_away_is_not_sent(taskbell: Corridor) -> None:
     """The customer has none by then: nobody gets the message, and the record says why."""
     task_id = await book(taskbell)

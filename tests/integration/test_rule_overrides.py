@@ -240,7 +240,11 @@ async def test_alarms_of_that_time_do_not_ring_later_either_if_no_worker_ran(
     taskbell.clock.advance(timedelta(minutes=20))
     for rule in ("late", "daily"):
         await taskbell.switch(rule, Mode.OFF)
-    taskbell.clock.advance(timedelta(minutes=40))
+    taskbell.clock.advance(timedelta(minutes=20))
+    await taskbell.switch("late", Mode.OFF, "really")
+    taskbell.clock.advance(timedelta(minutes=1))
+    await taskbell.webhook(taskbell.sandbox.kickserv.change(str(meanwhile["id"]), name="Roof"))
+    taskbell.clock.advance(timedelta(minutes=19))
     for rule in ("late", "daily"):
         await taskbell.switch(rule, mode)
     await taskbell.restart(RULES)

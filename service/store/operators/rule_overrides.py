@@ -62,12 +62,15 @@ async def off_periods(connection: Pool | Connection) -> OffPeriods:
         SELECT rule, at, ended_at
         FROM (SELECT rule, mode, at, lead(at) OVER (PARTITION BY rule ORDER BY id) AS ended_at
               FROM rule_overrides) AS switches
-        WHERE mode = 'off' AND ended_at IS NOT NULL
+        WHERE mode = 'off' AND ended_at IS NOT NULL ORDER BY rule, at
         """
     )
     periods: dict[str, list[tuple[datetime, datetime]]] = {}
-    for row in rows:
-        periods.setdefault(row["rule"], []).append((row["at"], row["ended_at"]))
+    for rule, start, end in rows:
+        known = periods.setdefault(rule, [])
+        # Who switches off a rule that is off goes on with the same period.
+        is_longer = bool(known) and known[-1][1] == start
+        known.append((known.pop()[0] if is_longer else start, end))
     return periods
 
 
