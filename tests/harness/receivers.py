@@ -44,12 +44,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What to say to one request, after `delay` seconds; `body` may be given as JSON values."""
+    """What to say to one request, after `delay` seconds or when `after` is set.
+
+    `body` may be given as JSON values.
+    """
 
     status: int = 200
     body: bytes | dict[str, Any] | list[Any] = b""
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
+    after: asyncio.Event | None = None
     fault: Fault | None = None
 
     def encode(self) -> bytes:
@@ -151,16 +155,19 @@ class HttpReceiver(Receiver):
         request = await _read(head, reader)
         self.requests.append(request)
         answer = self._script.popleft() if self._script else self.answer(request)
-        await self._pause(answer.delay)
+        await self._pause(answer)
         return await _say(answer, writer)
 
-    async def _pause(self, delay: float) -> None:
-        if not delay:
+    async def _pause(self, answer: Answer) -> None:
+        """Until it is time for this answer, or until the receiver closes."""
+        if not answer.delay and answer.after is None:
             return
-        try:
-            await asyncio.wait_for(self.closing.wait(), delay)
-        except TimeoutError:
-            return
+        waits = [asyncio.ensure_future(self.closing.wait())]
+        if answer.after is not None:
+            waits.append(asyncio.ensure_future(answer.after.wait()))
+        await asyncio.wait(waits, timeout=answer.delay or None, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
 
 
 async def _read(head: bytes, reader: asyncio.StreamReader) -> Request:

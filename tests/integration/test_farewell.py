@@ -18,6 +18,7 @@ from service.clock import VirtualClock
 from service.store.receipts import NotKept, Receipt, ReceiptKeeper, body_key
 from tests.harness.corridor import corridor
 from tests.harness.receivers import Answer
+from tests.harness.waiting import eventually
 
 RULES = "- { id: tell, when: task.created, then: [{ notify: accounting }] }"
 _FIELDS = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to unexpected postmaster exit\0\0"
@@ -78,10 +79,12 @@ async def test_an_answer_is_written_down_over_the_next_connection(
         await taskbell.begin()
         await taskbell.webhook(taskbell.visit())
         lane = taskbell.worker.lanes["accounting"]
-        taskbell.accounting.reply(Answer(delay=0.3))
+        taskbell.accounting.reply(Answer(after=(answered := asyncio.Event())))
         assert await lane.batch()
+        await eventually(taskbell.is_accounting_told)
         await farewell.say()
-        await asyncio.sleep(0.5)
+        answered.set()
+        await asyncio.sleep(0.3)
         farewell.hang_up()
         async with asyncio.timeout(5):
             await lane.rest()
