@@ -5,6 +5,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -112,15 +113,19 @@ async def throughput(folder: Path) -> list[Figure]:
         await warm(running, receiver)
         requests = [work.webhook(1_000_000 + one, f"task {one}") for one in range(EVENTS)]
         before = (await stats(receiver))["count"]
-        started = time.time()
+        used, started = _cpu(running), time.time()
         await wire.flood(running.port, requests, CONNECTIONS)
         accepted = time.time() - started
         last = await received(receiver, before + EVENTS)
-        memory = _memory(running)
+        used, memory = _cpu(running) - used, _memory(running)
     rate = EVENTS / (last - started)
     return [
         Figure("events a second, webhook to receiver", f"{rate:,.0f}", "≥ 2,500", rate >= 2500),
         Figure(f"  {EVENTS:,} events accepted within", f"{accepted:.1f} s"),
+        *(
+            Figure(f"  CPU of {name} per event", f"{seconds / EVENTS * 1e6:.0f} µs")
+            for name, seconds in used.items()
+        ),
         *(Figure(f"memory of {name} after it", f"{size:.0f} MB") for name, size in memory.items()),
     ]
 
@@ -153,7 +158,8 @@ async def idle(folder: Path) -> list[Figure]:
         await asyncio.sleep(3)
         before, started = _cpu(running), time.perf_counter()
         await asyncio.sleep(10)
-        share = (_cpu(running) - before) / (time.perf_counter() - started) * 100
+        used = (_cpu(running) - before).total()
+        share = used / (time.perf_counter() - started) * 100
     return [Figure("idle CPU of all processes, of a core", f"{share:.1f} %", "< 5 %", share < 5)]
 
 
@@ -199,6 +205,13 @@ def _memory(running: Taskbell) -> dict[str, float]:
     }
 
 
-def _cpu(running: Taskbell) -> float:
-    times = [one.cpu_times() for group in _programs(running).values() for one in group]
-    return float(sum(one.user + one.system for one in times))
+def _cpu(running: Taskbell) -> Counter[str]:
+    """CPU seconds so far: of the web, the workers together, PostgreSQL, and Valkey."""
+    seconds: Counter[str] = Counter()
+    for name, processes in _programs(running).items():
+        for one in processes:
+            times = one.cpu_times()
+            # A program's own children are in its list, or have ended: those are counted here.
+            ended = times.children_user + times.children_system if name == "PostgreSQL" else 0
+            seconds[name.partition(".")[0]] += times.user + times.system + ended
+    return seconds

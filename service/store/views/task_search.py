@@ -1,6 +1,5 @@
 """Search for tasks by words, account and state; the last observed come first."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,7 +8,7 @@ from typing import Any
 import asyncpg
 
 from service.domain.model import Task
-from service.store import Connection, Pool
+from service.store import Connection, Pool, task_words
 from service.store.tasks import Key
 from service.store.views.listing import Listing, Mark
 
@@ -34,8 +33,6 @@ _LOOKED_THROUGH = 2_000  # of the tasks last observed, before the index of words
 _LOOKED_THROUGH_IN_PARTS = 24_000
 _MOST_WORDS, _LONGEST_WORD = 10, 100
 _BEGINNING = 3  # characters
-# Characters that `task_words` treats as spaces.
-_PUNCTUATION = re.compile(r"[\s!-/:-@\[-`{-~]+")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -93,7 +90,7 @@ def prefix_query(text: str) -> str | None:
     Too many words begin with the same one or two characters, so words as short as that have to be
     whole, except the last.
     """
-    found = [word[:_LONGEST_WORD] for word in _PUNCTUATION.split(text) if word][:_MOST_WORDS]
+    found = [word[:_LONGEST_WORD] for word in task_words.split(text)[:_MOST_WORDS]]
     whole = [one if len(one) < _BEGINNING else f"{one}:*" for one in found[:-1]]
     return " & ".join([*whole, *(f"{one}:*" for one in found[-1:])]) or None
 
