@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import asyncpg
@@ -24,13 +24,20 @@ _GATHERING = 0.01  # seconds for which an answer waits for others to be written 
 class InFlight:
     """The deliveries that one lane has claimed, up to `capacity` of them.
 
-    Each result is stored as it arrives, without waiting for the others. More are claimed only when
-    there is room for at least `worth_claiming`.
+    Each result is stored as it arrives, without waiting for the others; then `on_stored` is called
+    with it. More are claimed only when there is room for at least `worth_claiming`.
     """
 
     def __init__(
-        self, lane: str, pool: Pool, clock: Clock, capacity: int, worth_claiming: int
+        self,
+        lane: str,
+        pool: Pool,
+        clock: Clock,
+        capacity: int,
+        worth_claiming: int,
+        on_stored: Callable[[AttemptResult], None],
     ) -> None:
+        self._on_stored = on_stored
         self._lane = lane
         self._pool = pool
         self._clock = clock
@@ -79,6 +86,8 @@ class InFlight:
                 answers, self._answers = self._answers, []
                 await self._write(answers)
                 await self._remove(answers)
+                for one in answers:
+                    self._on_stored(one)
         finally:
             leases.cancel()
 

@@ -1,22 +1,21 @@
 """Sends deliveries per lane: claims them, sends them, and records the results."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import structlog
 
 from service.channels import Channel, SentRef
+from service.channels.pace import Pace
 from service.clock import Clock
 from service.domain.model import State
 from service.domain.system_actions import CREATE, STILL_COMING
 from service.errors import CallNotStarted, SendError
 from service.outbox import CHECK_ARRIVAL, Attempt, AttemptResult, Claim, claiming
 from service.outbox.approval_links import ApprovalLinks
-from service.outbox.target_pace import TargetRateLimit
 from service.rules import Ruleset
 from service.rules.revision import MessageBasis
 from service.store import Pool
@@ -32,8 +31,22 @@ _GIVEN_BACK = "Taskbell was stopped before it was sent"
 _BROKEN_OFF = SendError("Taskbell was stopped while it waited for an answer", outcome_unknown=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A queue of deliveries: its channels by their names, and how it sends.
+
+    `concurrency` is how many messages each worker sends at once. With a `pace`, the messages to one
+    target are sent one after the other, no faster than it.
+    """
+
+    name: str
+    channels: Mapping[str, Channel]
+    concurrency: int
+    pace: Pace | None = None
+
+
 class LaneSender:
-    """Sends the due deliveries of one lane; `channels` has the channel for each of their names.
+    """Sends the due deliveries of one lane.
 
     `rules` are used to check once more whether a delivery has expired; `zones` are those of the
     accounts. `links` are the links for approvers. A message to a customer is sent only after the
@@ -42,8 +55,7 @@ class LaneSender:
 
     def __init__(
         self,
-        name: str,
-        channels: Mapping[str, Channel],
+        lane: Lane,
         pool: Pool,
         clock: Clock,
         rules: Ruleset,
@@ -55,25 +67,22 @@ class LaneSender:
         self._links = links
         self._rules = rules
         self._zones = zones
-        self.name = name
-        self._channels = channels
+        self.name = lane.name
+        self._pace = lane.pace
+        self._channels = lane.channels
         self._pool = pool
         self._clock = clock
-        width = max(channel.concurrency for channel in channels.values())
+        width, ways = lane.concurrency, lane.channels.values()
         self._width = asyncio.Semaphore(width)
         # What reaches a customer is claimed only when it is sent next: a crash then leaves few
         # with unknown outcome. For the others large claims cost less.
-        guarded = any(channel.at_most_once for channel in channels.values())
+        guarded = any(channel.at_most_once for channel in ways)
         room, worth_claiming = (width, 1) if guarded else (width * 6, width * 2)
         # A lost claim is harmless if no channel looks for messages of earlier attempts.
-        self._durable = guarded or any(channel.finds for channel in channels.values())
-        self._ledger = InFlight(name, pool, clock, room, worth_claiming)
+        self._durable = guarded or any(channel.finds for channel in ways)
+        self._ledger = InFlight(lane.name, pool, clock, room, worth_claiming, self._follow)
         self._attempts: set[asyncio.Task[None]] = set()
         self._stopping = False
-        paces = [channel.pace for channel in channels.values() if channel.pace]
-        self._pace = TargetRateLimit(max(paces, default=None))
-        self._is_paced = bool(paces)
-        self._under_way: Counter[str] = Counter()
         self._wake_up: Callable[[], None] = _wake_nothing
 
     def set_wake_up(self, wake_up: Callable[[], None]) -> None:
@@ -93,12 +102,10 @@ class LaneSender:
             self._rules,
             self._zones,
             durable=self._durable,
-            resting=self._resting(),
-            one_by_one=self._is_paced,
+            pace=self._pace,
         )
         self._ledger.enter(claims)
         for claim in claims:
-            self._under_way[claim.message.target] += 1
             attempt = asyncio.create_task(self._attempt(claim))
             self._attempts.add(attempt)
             attempt.add_done_callback(self._attempts.discard)
@@ -126,20 +133,12 @@ class LaneSender:
         except asyncio.CancelledError:
             settlement = given_back
         self._ledger.answer(settlement)
-        self._follow(claim.message.target)
 
-    def _resting(self) -> list[str]:
-        """The targets to which nothing may be sent just now."""
-        busy = list(self._under_way) if self._is_paced else []
-        return [*self._pace.resting(self._clock.now()), *busy]
-
-    def _follow(self, target: str) -> None:
+    def _follow(self, result: AttemptResult) -> None:
         """Continue with deliveries for the same target, once that may be sent to again."""
-        self._under_way[target] -= 1
-        if not self._under_way[target]:
-            del self._under_way[target]
-        rest = self._pace.rest(target, self._clock.now())
-        if self._is_paced or rest:
+        again_at = result.pause_until or result.claim.turn
+        if again_at is not None:
+            rest = max(again_at - self._clock.now(), timedelta(0))
             asyncio.get_running_loop().call_later(rest.total_seconds(), self._wake_up)
 
     async def _outcome(self, claim: Claim) -> AttemptResult:
@@ -190,21 +189,21 @@ class LaneSender:
     def _result(self, claim: Claim, answer: SentRef | SendError) -> AttemptResult:
         if isinstance(answer, SendError):
             return self._unsent(claim, answer)
-        self._pace.sent(claim.message.target, self._clock.now())
         return AttemptResult(claim, State.SENT, claim.note, receipt=answer)
 
     def _unsent(self, claim: Claim, error: SendError) -> AttemptResult:
         """The result for a message that was not accepted; a requested pause is not a failure."""
         now = self._clock.now()
-        if not error.not_now or now - (claim.unsent_since or now) > retry.PATIENCE:
+        waited = now - (claim.unsent_since or now)
+        if not _asks_for_pause(claim, error) or waited > retry.PATIENCE:
             return _failed(claim, error, now)
-        again_at = now + (error.retry_after or retry.SHORT_PAUSE)
-        if self._is_paced:
-            # The line waits as a whole, and this one keeps its place in it.
-            self._pace.refused(claim.message.target, again_at)
-            again_at = claim.created_at
+        until = now + (error.retry_after or retry.SHORT_PAUSE)
         reason = f"{error}; will be tried again"
-        return AttemptResult(claim, State.PLANNED, reason, again_at=again_at, is_unsent=True)
+        # With a pace the messages to a target keep their order: this one goes first again.
+        again_at = claim.created_at if self._pace else until
+        return AttemptResult(
+            claim, State.PLANNED, reason, again_at=again_at, is_unsent=True, pause_until=until
+        )
 
     async def _check(self, claim: Claim, grounds: MessageBasis) -> AttemptResult | Claim:
         """A customer message that passes the final check, up to date; else its result."""
@@ -245,6 +244,12 @@ async def _send(channel: Channel, claim: Claim) -> SentRef:
     if claim.message.receipt is None:
         raise SendError("the message that this one corrects has not been sent yet")
     return await channel.take_back(claim.message)
+
+
+def _asks_for_pause(claim: Claim, error: SendError) -> bool:
+    """Whether the receiving system wants the message later, and certainly has not taken it now."""
+    is_taken_back = not error.permanent and not error.outcome_unknown and not claim.at_most_once
+    return error.not_now or (is_taken_back and error.retry_after is not None)
 
 
 def _failed(claim: Claim, error: SendError, now: datetime) -> AttemptResult:

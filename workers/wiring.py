@@ -10,7 +10,7 @@ import structlog
 
 from service import metrics, store
 from service.change_plan.new_rules import passed_over
-from service.channels import Channel, built_in, kinds, ways
+from service.channels import Channel, ChannelOptions, built_in, kinds, ways
 from service.clock import Clock
 from service.config import Config
 from service.domain.overrides import Override
@@ -35,12 +35,13 @@ from workers.heartbeat import Heartbeat
 from workers.ingest import Ingest
 from workers.lookup import Lookups
 from workers.poll import Poll
-from workers.sender import LaneSender
+from workers.sender import Lane, LaneSender
 from workers.worker import Worker, process_name
 
 log = structlog.get_logger()
 
 _ROLL_OUT = timedelta(hours=1)
+_CALLS_AT_ONCE = 4  # of one worker to an account's own system, in each of its lanes
 
 
 @asynccontextmanager
@@ -235,13 +236,14 @@ def _lanes(
         name: FinalCheck(pool, engine, source, clock, rules, zones[name])
         for name, source in first.items()
     }
-    lanes: dict[str, Mapping[str, Channel]] = {name: {name: one} for name, one in channels.items()}
+    lanes = [_channel_lane(config.channels[name], one) for name, one in channels.items()]
     for name in sources:
-        told = built_in().items()
-        lanes[account_lane(name)] = {action: way(first[name]) for action, way in told}
-        written = ((action, built_in()[action]) for action in WRITES)
-        lanes[writes_lane(name)] = {action: way(sources[name]) for action, way in written}
-    return [
-        LaneSender(name, ways_out, pool, clock, rules, zones, links, final_checks)
-        for name, ways_out in lanes.items()
-    ]
+        told = {action: way(first[name]) for action, way in built_in().items()}
+        written = {action: built_in()[action](sources[name]) for action in WRITES}
+        lanes.append(Lane(account_lane(name), told, _CALLS_AT_ONCE))
+        lanes.append(Lane(writes_lane(name), written, _CALLS_AT_ONCE))
+    return [LaneSender(lane, pool, clock, rules, zones, links, final_checks) for lane in lanes]
+
+
+def _channel_lane(options: ChannelOptions, channel: Channel) -> Lane:
+    return Lane(options.name, {options.name: channel}, options.concurrency, options.pace)

@@ -17,9 +17,10 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 
 import httpx
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from service import plugins
+from service.channels.pace import Pace, Rate
 from service.clock import Clock
 from service.diagnostics import Issue
 from service.errors import SendError
@@ -84,8 +85,12 @@ class Message:
 class ChannelOptions(BaseModel):
     """What every channel's configuration has in common; each kind derives its own.
 
-    `timeout` is how long one attempt may take from beginning to end. What was typed in never
-    appears in a validation error: it may be a secret.
+    - `timeout`: how long one attempt may take from beginning to end
+    - `concurrency`: how many messages each worker sends at once
+    - `rate`, `burst`: the messages to one target are sent one after the other, no faster than the
+      rate, except for the first `burst` of them; without a rate, all at once
+
+    What was typed in never appears in a validation error: it may be a secret.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -93,6 +98,13 @@ class ChannelOptions(BaseModel):
     name: str
     kind: str
     timeout: timedelta = timedelta(seconds=15)
+    concurrency: int = Field(4, ge=1, le=1000)
+    rate: Rate | None = None
+    burst: int = Field(5, ge=1, le=1000)
+
+    @property
+    def pace(self) -> Pace | None:
+        return None if self.rate is None else Pace(self.rate, self.burst)
 
     def warnings(self) -> Iterable[Issue]:
         """Allowed options that are probably not intended, each with its place in these options."""
@@ -102,21 +114,16 @@ class ChannelOptions(BaseModel):
 class Channel(ABC):
     """A channel.
 
-    - `concurrency`: how many messages may be sent at once in one process
     - `at_most_once`: a message that may have arrived is never sent again automatically
     - `undoes`: the ways in which it can undo a sent message
     - `finds`: it can find a message of an earlier attempt, and is asked before each further attempt
     - `reaches_people`: its messages are counted by the storm guard
-    - `pace`: messages to one target are sent one after the other and, after the first few, no
-      faster than this
     - `needs_text`: a step must have a text; without it, the event is sent
     """
 
-    concurrency: ClassVar[int] = 4
     reaches_people: ClassVar[bool] = True
     at_most_once: ClassVar[bool] = False
     finds: ClassVar[bool] = False
-    pace: ClassVar[timedelta | None] = None
     undoes: ClassVar[frozenset[str]] = frozenset()
     needs_target: ClassVar[bool] = True
     needs_text: ClassVar[bool] = True

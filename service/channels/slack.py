@@ -14,6 +14,7 @@ import httpx
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from service.channels import ChannelOptions, ConfiguredChannel, Message, SentRef, http_call
+from service.channels.pace import Rate
 from service.clock import Clock
 from service.errors import SendError
 from service.http import retry_after
@@ -60,6 +61,7 @@ class SlackOptions(ChannelOptions):
     token: SecretStr | None = None
     api_url: str = "https://slack.com/api/"
     webhook_url: SecretStr | None = Field(None, validate_default=True)
+    rate: Rate | None = timedelta(seconds=1)
 
     @field_validator("webhook_url")
     @classmethod
@@ -77,7 +79,6 @@ class SlackChannel(ConfiguredChannel):
 
     options: ClassVar[type[ChannelOptions]] = SlackOptions
     finds: ClassVar[bool] = True
-    pace: ClassVar[timedelta | None] = timedelta(seconds=1)
     undoes: ClassVar[frozenset[str]] = frozenset({"update", "thread", "retract"})
 
     def __init__(self, options: SlackOptions, client: httpx.AsyncClient, clock: Clock) -> None:

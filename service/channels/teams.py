@@ -23,6 +23,7 @@ from service.channels import (
     SentRef,
     http_call,
 )
+from service.channels.pace import Rate
 from service.clock import Clock
 from service.diagnostics import refused
 from service.errors import SendError
@@ -70,6 +71,7 @@ class TeamsOptions(ChannelOptions):
     """`url` is the address of the workflow; whoever knows it can post."""
 
     url: HttpAddress
+    rate: Rate | None = timedelta(seconds=1)
 
     @field_validator("url")
     @classmethod
@@ -89,7 +91,6 @@ class TeamsChannel(ConfiguredChannel):
     """
 
     options: ClassVar[type[ChannelOptions]] = TeamsOptions
-    pace: ClassVar[timedelta | None] = timedelta(seconds=1)
     needs_target: ClassVar[bool] = False
 
     def __init__(self, options: TeamsOptions, client: httpx.AsyncClient, clock: Clock) -> None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import httpx
 import orjson
-from pydantic import SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from service.channels import (
     ChannelOptions,
@@ -25,8 +25,7 @@ from service.http.connection_check import ConnectionCheck
 from service.settings import keys
 
 GONE = 410
-OVERLOADED = frozenset({429, 502, 504})
-PAUSE = timedelta(minutes=1)
+PAUSE = timedelta(minutes=1)  # for who asks for one without saying how long
 
 
 class WebhookOptions(ChannelOptions):
@@ -37,6 +36,7 @@ class WebhookOptions(ChannelOptions):
 
     url: HttpAddress
     secret: SecretStr | None = None
+    concurrency: int = Field(64, ge=1, le=1000)
 
     @field_validator("secret")
     @classmethod
@@ -54,7 +54,6 @@ class WebhookChannel(ConfiguredChannel):
     """
 
     options: ClassVar[type[ChannelOptions]] = WebhookOptions
-    concurrency: ClassVar[int] = 64
     needs_target: ClassVar[bool] = False
     needs_text: ClassVar[bool] = False
     reaches_people: ClassVar[bool] = False
@@ -121,9 +120,9 @@ class WebhookChannel(ConfiguredChannel):
             said = f"{host} answered 410: it wants no more webhooks"
             return SendError(said, permanent=True, status=status)
         pause = retry_after(response.headers, self._clock.now())
-        if pause is None and status in OVERLOADED:
-            pause = PAUSE
         not_now = status == httpx.codes.TOO_MANY_REQUESTS
+        if pause is None and not_now:
+            pause = PAUSE
         said = f"{host} answered {status}"
         return SendError(said, retry_after=pause, not_now=not_now, status=status)
 

@@ -9,6 +9,7 @@ from service.settings import Settings
 from service.store import Pool, receipt_queue
 
 _PRUNED_AT_ONCE = 1000
+_TURNS_KEPT = timedelta(days=1)  # a turn that has passed says nothing any more
 # After a gap of this length, every process has this long to renew its leases.
 _GAP, _TIME_TO_RENEW = timedelta(seconds=3), timedelta(seconds=3)
 
@@ -35,6 +36,10 @@ _EVENTS = """
 """
 _CHANGES = """
     DELETE FROM changes WHERE id IN (SELECT id FROM changes WHERE at < $1 ORDER BY at LIMIT $2)
+"""
+_TARGET_TURNS = """
+    DELETE FROM target_turns WHERE (lane, target) IN (
+        SELECT lane, target FROM target_turns WHERE turn < $1 LIMIT $2)
 """
 _DELETED_TASKS = """
     WITH gone AS (
@@ -72,7 +77,7 @@ class Pruner:
 
 
 async def prune(pool: Pool, settings: Settings, now: datetime) -> None:
-    """Delete rows that are older than the retention settings, in small transactions."""
+    """Delete rows that are older than the retention settings say, in small transactions."""
     for statement, age in (
         (_RECEIPTS, settings.taskbell_keep_receipts),
         (_DECISIONS, settings.taskbell_keep_decisions),
@@ -80,6 +85,7 @@ async def prune(pool: Pool, settings: Settings, now: datetime) -> None:
         (_EVENTS, settings.taskbell_keep_events),
         (_CHANGES, settings.taskbell_keep_events),
         (_DELETED_TASKS, settings.taskbell_keep_deleted_tasks),
+        (_TARGET_TURNS, _TURNS_KEPT),
     ):
         full = f"DELETE {_PRUNED_AT_ONCE}"
         while await pool.execute(statement, now - age, _PRUNED_AT_ONCE) == full:

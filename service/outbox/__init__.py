@@ -128,6 +128,7 @@ class Claim:
     - `note`: why it is sent with another text than planned
     - `unsent_since`: since when every attempt has ended before anything was sent (UTC)
     - `trace`: the traceparent of the event
+    - `turn`: when its target may be sent to next (UTC), if its lane has a pace
     """
 
     id: int
@@ -144,6 +145,7 @@ class Claim:
     unsent_since: datetime | None = None
     trace: str | None = None
     note: str | None = None
+    turn: datetime | None = None
 
     @property
     def number(self) -> int:
@@ -192,7 +194,7 @@ class AttemptResult:
 
     `is_unsent`: nothing was sent, so this attempt does not count. If the system could not be asked
     about the task, `expires_at` is when the delivery expires at the latest. `attempt` is what was
-    tried; None: it ended before that.
+    tried; None: it ended before that. `pause_until`: nothing is sent to its target before (UTC).
     """
 
     claim: Claim
@@ -203,3 +205,4 @@ class AttemptResult:
     is_unsent: bool = False
     expires_at: datetime | None = None
     attempt: Attempt | None = None
+    pause_until: datetime | None = None

@@ -17,6 +17,7 @@ from service.outbox import (
     AttemptResult,
     Claim,
     fallback,
+    target_turns,
 )
 from service.rules.revision import MessageBasis
 from service.rules.rewriting import NewText
@@ -34,7 +35,9 @@ async def renew(pool: Pool, deliveries: Sequence[int], clock: Clock) -> None:
 
 
 async def settle(pool: Pool, settlements: Sequence[AttemptResult], now: datetime) -> None:
-    """Record the results of attempts, plan `on_fail`, and request a read-back of written tasks.
+    """Record the results of attempts with what follows from them.
+
+    Targets are paused, `on_fail` is planned, and a read-back of written tasks is requested.
 
     A result that arrives after the lease has expired still counts, unless another attempt was made:
     it resolves an `unknown` delivery. Recording the same result twice, for instance after the
@@ -46,6 +49,8 @@ async def settle(pool: Pool, settlements: Sequence[AttemptResult], now: datetime
             await connection.execute("SET LOCAL synchronous_commit = off")
         rows = await _record(connection, settlements, now)
         await _log(connection, settlements, {row["id"] for row in rows})
+        pauses = {one.claim.id: one.pause_until for one in settlements if one.pause_until}
+        await target_turns.pause(connection, pauses)
         failed = [row["id"] for row in rows if row["state"] == State.FAILED]
         await fallback.plan(connection, failed, now)
         await lookups.request_read_back(connection, _written(settlements), now)

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
+from service.channels.pace import Pace
 from service.clock import Clock
 from service.domain.model import State, Task
 from service.domain.storms import StormScope
@@ -21,6 +22,7 @@ from service.outbox import (
     silences,
     storms,
     suppression,
+    target_turns,
     visits,
 )
 from service.outbox.gates import Candidate, Stops
@@ -41,8 +43,7 @@ async def claim(
     zones: Mapping[str, ZoneInfo],
     *,
     durable: bool = True,
-    resting: Sequence[str] = (),
-    one_by_one: bool = False,
+    pace: Pace | None = None,
 ) -> list[Claim]:
     """Claim up to `limit` deliveries of a lane that are due, each for one attempt.
 
@@ -53,13 +54,13 @@ async def claim(
     The gates (see `gates`) are asked about the others. They cancel, expire, skip, hold or postpone
     deliveries by the `rules`, whose opening hours are in the accounts' `zones`.
 
-    - `resting`: targets for which nothing is claimed
-    - `one_by_one`: claim only the first delivery for each target
+    - `pace`: of the messages to one target; only the first delivery for each target is claimed, and
+      only when no other is being sent
     - `durable`: commit the claim to disk before anything is sent; otherwise the claim may be lost
       in a crash, which costs at worst another attempt with the same key
     """
     while True:
-        due = _Due(lane, clock.now(), limit, resting, one_by_one)
+        due = _Due(lane, clock.now(), limit, pace)
         async with pool.acquire() as connection, connection.transaction():
             claims, stopped = await _claim_or_stop(connection, due, rules, zones, durable=durable)
         if claims or not stopped:
@@ -73,8 +74,7 @@ class _Due:
     lane: str
     now: datetime
     limit: int
-    resting: Sequence[str]
-    one_by_one: bool
+    pace: Pace | None = None
 
 
 async def _claim_or_stop(
@@ -99,8 +99,24 @@ async def _claim_or_stop(
     await storms.hold(connection, stopped, due.now)
     others = await provenance.others(connection, [row["id"] for row in left if _is_repeated(row)])
     by_id = {one.id: one for one in candidates}
-    claims = [claim_of(row, by_id[row["id"]], others.get(row["id"], frozenset())) for row in left]
+    turns = await _take_turns(connection, due, left)
+    claims = [
+        claim_of(
+            row, by_id[row["id"]], others.get(row["id"], frozenset()), turns.get(row["target"])
+        )
+        for row in left
+    ]
     return claims, stopped
+
+
+async def _take_turns(
+    connection: Connection, due: _Due, rows: Sequence[asyncpg.Record]
+) -> Mapping[str, datetime]:
+    """When each of their targets may be sent to next, after these; empty without a pace."""
+    if due.pace is None or not rows:
+        return {}
+    targets = {row["target"] for row in rows}
+    return await target_turns.take(connection, due.lane, targets, due.pace, due.now)
 
 
 def is_free(lane: str, failing_before: str) -> str:
@@ -139,11 +155,12 @@ _COMES_TOO_LATE = "(expires_at <= $2 OR approve_by <= $2 AND approved_by IS NULL
 _HAS_COME = "lane = $1 AND state IN ('planned', 'held') AND next_attempt_at <= $2"
 _IS_DUE = f"""
     {_HAS_COME}
-    AND ({_COMES_TOO_LATE} OR target <> ALL ($4::text[]) AND {is_free("$1", "$5")})
+    AND ({_COMES_TOO_LATE}
+      OR NOT {target_turns.is_resting("$1", "$2")} AND {is_free("$1", "$4")})
 """
 # What has come is asked for once more outside: by then another process may have taken it.
 _IS_FIRST_DUE = f"""
-    {_HAS_COME} AND id IN (
+    {_HAS_COME} AND NOT {target_turns.is_busy("$1")} AND id IN (
         SELECT DISTINCT ON (target) id FROM deliveries
         WHERE {_IS_DUE} ORDER BY target, next_attempt_at, id)
 """
@@ -157,7 +174,7 @@ async def _lock_due(connection: Connection, due: _Due) -> list[asyncpg.Record]:
     return await connection.fetch(
         f"""
         WITH due AS MATERIALIZED (
-            SELECT * FROM deliveries WHERE {_IS_FIRST_DUE if due.one_by_one else _IS_DUE}
+            SELECT * FROM deliveries WHERE {_IS_FIRST_DUE if due.pace else _IS_DUE}
             ORDER BY next_attempt_at, id LIMIT $3 FOR UPDATE SKIP LOCKED)
         SELECT due.id, due.attempts, due.unsent, due.at_most_once,
                due.updates, due.key, due.channel, due.target, due.text, due.subject, due.fields,
@@ -182,7 +199,6 @@ async def _lock_due(connection: Connection, due: _Due) -> list[asyncpg.Record]:
         due.lane,
         due.now,
         due.limit,
-        list(due.resting),
         due.now - outages.LONGEST_WAIT,
     )
 

@@ -91,8 +91,10 @@ def _message(request: DeliveryRequest) -> dict[str, Any]:
     }
 
 
-def claim_of(row: asyncpg.Record, candidate: Candidate, others: frozenset[str]) -> Claim:
-    """The claim of a delivery that is due; `others` as in `Message`."""
+def claim_of(
+    row: asyncpg.Record, candidate: Candidate, others: frozenset[str], turn: datetime | None
+) -> Claim:
+    """The claim of a delivery that is due; `others` as in `Message`, `turn` as in `Claim`."""
     kind, at, event = _happened(row)
     message = Message(
         key=str(row["key"]),
@@ -129,6 +131,7 @@ def claim_of(row: asyncpg.Record, candidate: Candidate, others: frozenset[str]) 
         _grounds(row) if candidate.reaches_customer else None,
         row["unread_since"],
         row["trace"],
+        turn=turn,
     )
 
 

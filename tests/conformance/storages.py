@@ -194,7 +194,7 @@ class PostgresStorage(Storage):
     async def send(self, now: datetime) -> None:
         rows = await self._connection.fetch("SELECT DISTINCT lane FROM deliveries")
         for row in rows:
-            due = claiming._Due(row["lane"], now, _ALL, (), one_by_one=False)
+            due = claiming._Due(row["lane"], now, _ALL)
             await claiming._claim_or_stop(
                 self._connection, due, Ruleset.empty(), ZONES, durable=True
             )

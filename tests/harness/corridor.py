@@ -68,7 +68,7 @@ accounts:
 channels:
   slack:      {{ kind: slack, token: "${{SLACK_TOKEN}}", api_url: "{slack}/api/" }}
   accounting: {{ kind: webhook, url: "{accounting}/hook", secret: "${{HOOK_SECRET}}",
-                 timeout: 1s }}
+                 {accounting_options} }}
   mail:       {{ kind: email, url: "smtp://127.0.0.1:9", from: "office@firm.test" }}
 hours: {{ office: "Mo-Fr 08:00-17:00" }}
 rules:
@@ -318,6 +318,7 @@ async def corridor(
             "zone": "America/New_York",
             "slack": slack.url,
             "accounting": accounting.url,
+            "accounting_options": "timeout: 1s",
         }
         made = Corridor(
             pool=pool,

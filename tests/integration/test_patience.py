@@ -1,6 +1,8 @@
 """Who asks for patience is waited for: that is no failed attempt, and holds up nobody else."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -88,6 +90,39 @@ async def test_sixty_messages_take_a_minute_where_one_a_second_is_taken(
     assert {row["attempts"] for row in await taskbell.deliveries("office")} == {1}
 
 
+async def test_two_workers_send_to_a_channel_no_faster_than_one(taskbell: Corridor) -> None:
+    """They take turns: in order, one message a second, and with hardly a refusal."""
+    office, first = OneASecond(taskbell), taskbell.worker.lanes["slack"]
+    second = (await taskbell.restart(RULES)).worker.lanes["slack"]
+    for number in range(40):
+        taskbell.visit(name=f"Visit {number}")
+    await taskbell.poll()
+    for _ in range(42):
+        for _ in range(6):
+            await asyncio.gather(first.batch(), second.batch())
+            await asyncio.gather(first.rest(), second.rest())
+        await taskbell.tick(seconds=1)
+    assert office.taken == [row["text"] for row in await taskbell.deliveries("office")]
+    assert len(taskbell.slack.requests) < 46
+
+
+async def test_a_message_is_not_overtaken_by_another_workers(taskbell: Corridor) -> None:
+    """While one is on its way, nothing else is sent to its channel; it may have to be repeated."""
+    first = taskbell.worker.lanes["slack"]
+    second = (await taskbell.restart(RULES)).worker.lanes["slack"]
+    taskbell.slack.reply(replace(TAKEN, after=(answered := asyncio.Event())))
+    for name in ("First", "Second"):
+        taskbell.visit(name=name)
+    await taskbell.poll()
+    await first.batch()
+    assert not await second.batch()
+    answered.set()
+    await first.rest()
+    assert await second.batch()
+    await second.rest()
+    assert await taskbell.states("office") == ["sent", "sent"]
+
+
 async def test_a_few_messages_to_one_channel_go_at_once(taskbell: Corridor) -> None:
     """A pace is for many; what comes later goes as its turn comes."""
     for number in range(7):
@@ -98,6 +133,52 @@ async def test_a_few_messages_to_one_channel_go_at_once(taskbell: Corridor) -> N
     await taskbell.tick(seconds=1)
     await taskbell.deliver("slack")
     assert len(taskbell.posts) == 6
+
+
+async def test_a_rate_of_its_own(taskbell: Corridor) -> None:
+    """A webhook may have one, too: two at once, then one every two seconds, in order."""
+    taskbell.head["accounting_options"] = "rate: 30/m, burst: 2"
+    await taskbell.restart(RULES)
+    for _ in range(4):
+        await taskbell.webhook(taskbell.sandbox.plannr.make(), "london")
+    told = []
+    for _ in range(5):
+        await taskbell.deliver("accounting")
+        told.append(len(taskbell.accounting.requests))
+        await taskbell.tick(seconds=1)
+    assert told == [2, 2, 3, 3, 4]
+
+
+async def test_what_asks_for_patience_is_left_alone_by_all(taskbell: Corridor) -> None:
+    """The whole destination rests until then: no other message is tried, by no worker."""
+    taskbell.head["accounting_options"] = "timeout: 1m"
+    first = (await taskbell.restart(RULES)).worker.lanes["accounting"]
+    second = (await taskbell.restart(RULES)).worker.lanes["accounting"]
+    taskbell.accounting.reply(Answer(429, headers={"Retry-After": "30"}))
+    await taskbell.webhook(taskbell.sandbox.plannr.make(), "london")
+    await first.batch()
+    await first.rest()
+    for _ in range(3):
+        await taskbell.webhook(taskbell.sandbox.plannr.make(), "london")
+    await taskbell.tick(seconds=29)
+    assert not await first.batch()
+    assert not await second.batch()
+    await taskbell.tick(seconds=1)
+    await taskbell.deliver("accounting")
+    assert await taskbell.states("book") == ["sent"] * 4
+
+
+async def test_an_outage_that_names_its_end_uses_up_no_attempt(taskbell: Corridor) -> None:
+    """503 with a Retry-After, again and again: it is waited for as long as is asked, no longer."""
+    away = Answer(503, headers={"Retry-After": "90"})
+    taskbell.accounting.reply(*[away] * 20)
+    await taskbell.webhook(taskbell.sandbox.plannr.make(), "london")
+    for tried in range(1, 22):
+        await taskbell.deliver("accounting")
+        assert len(taskbell.accounting.requests) == tried
+        taskbell.clock.advance(timedelta(seconds=90))
+    [delivery] = await taskbell.deliveries("book")
+    assert (delivery["state"], delivery["attempts"]) == ("sent", 1)
 
 
 async def test_a_receiver_that_asks_for_patience_uses_up_no_attempt(taskbell: Corridor) -> None:

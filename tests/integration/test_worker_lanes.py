@@ -114,7 +114,7 @@ async def test_an_answer_that_no_table_can_hold_blocks_nothing(
 ) -> None:
     """Odd characters in what the other side said cost that answer its details, others nothing."""
     claims = await claimed(taskbell, 2)
-    ledger = InFlight("accounting", taskbell.pool, taskbell.clock, capacity=2, worth_claiming=1)
+    ledger = ledger_of(taskbell, capacity=2, worth_claiming=1)
     ledger.enter(claims)
     for claim, text in zip(claims, (odd, "c"), strict=True):
         ledger.answer(AttemptResult(claim, State.SENT, receipt={"id": text}))
@@ -131,7 +131,7 @@ async def test_an_answer_outlives_a_database_that_only_reads(
 ) -> None:
     """During a failover nothing can be written for a while; the answer is kept until it can."""
     claims = await claimed(taskbell, 1)
-    ledger = InFlight("accounting", taskbell.pool, taskbell.clock, capacity=1, worth_claiming=1)
+    ledger = ledger_of(taskbell, capacity=1, worth_claiming=1)
     async with only_reading(database_url):
         ledger.enter(claims)
         ledger.answer(AttemptResult(claims[0], State.SENT))
@@ -147,7 +147,7 @@ async def test_a_lease_that_could_not_be_renewed_is_renewed_soon(
     """Not only when the next is due: by then others might take the process for dead."""
     monkeypatch.setattr("workers.in_flight.LEASE", timedelta(seconds=9))
     claims = await claimed(taskbell, 1)
-    ledger = InFlight("accounting", taskbell.pool, taskbell.clock, capacity=1, worth_claiming=1)
+    ledger = ledger_of(taskbell, capacity=1, worth_claiming=1)
     [before] = await taskbell.deliveries()
     taskbell.clock.advance(timedelta(seconds=5))
     async with only_reading(database_url):
@@ -166,7 +166,7 @@ async def test_a_lease_that_could_not_be_renewed_is_renewed_soon(
 async def test_there_is_room_again_when_claiming_is_worth_while(taskbell: Corridor) -> None:
     """A full ledger waits until enough of what is in hand is written down."""
     claims = await claimed(taskbell, 3)
-    ledger = InFlight("accounting", taskbell.pool, taskbell.clock, capacity=3, worth_claiming=2)
+    ledger = ledger_of(taskbell, capacity=3, worth_claiming=2)
     ledger.enter(claims)
     room = asyncio.create_task(ledger.room())
     ledger.answer(AttemptResult(claims[0], State.SENT))
@@ -175,6 +175,13 @@ async def test_there_is_room_again_when_claiming_is_worth_while(taskbell: Corrid
     for claim in claims[1:]:
         ledger.answer(AttemptResult(claim, State.SENT))
     assert await room == 3
+
+
+def ledger_of(taskbell: Corridor, *, capacity: int, worth_claiming: int) -> InFlight:
+    """Of which nobody wants to know what it has stored."""
+    return InFlight(
+        "accounting", taskbell.pool, taskbell.clock, capacity, worth_claiming, lambda _: None
+    )
 
 
 async def claimed(taskbell: Corridor, count: int) -> list[Claim]:

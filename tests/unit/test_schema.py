@@ -103,6 +103,11 @@ def test_the_corridor_is_valid() -> None:
     """The configuration that the integration tests run on."""
     address = "http://127.0.0.1:9"
     text = CORRIDOR.format(
-        zone="UTC", accounts=firm(address), slack=address, accounting=address, rules=SOON
+        zone="UTC",
+        accounts=firm(address),
+        slack=address,
+        accounting=address,
+        accounting_options="rate: 30/m, burst: 2, concurrency: 8",
+        rules=SOON,
     )
     assert said(text) == []

@@ -209,5 +209,8 @@ WORDS = {
     "ChannelOptions": {
         "kind": "The kind of channel.",
         "timeout": "How long one attempt may take.",
+        "concurrency": "How many messages each worker sends at once.",
+        "rate": "The fastest pace of messages to one target, such as 1/s or 30/m.",
+        "burst": "How many messages to one target may be sent ahead of its rate.",
     },
 }
