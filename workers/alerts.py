@@ -1,4 +1,4 @@
-"""Alerts to the operator: accounts that fail or work again, storms, outages, failed messages."""
+"""Alerts to the operator: accounts and channels that fail, storms, outages, failed messages."""
 
 from collections.abc import Iterable
 
@@ -31,5 +31,6 @@ class Alerts:
             told += await alerts.alert_missing(connection, self._names, self._address, now)
             told += await alerts.alert_appeared(connection, self._names, self._address, now)
             told += await failure_alerts.alert_unsent(connection, self._names, self._address, now)
+            told += await failure_alerts.alert_channels(connection, self._address, now)
             told += await alerts.alert_outages(connection, self._address, now)
         return frozenset({self._address.channel} if told else ())

@@ -58,6 +58,8 @@ DELIVERY = FixedSteps(_seconds(5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 8
 # How long a message waits for a receiver that asks for a pause before that counts as a failure,
 # and the pause if the receiver names none.
 PATIENCE, SHORT_PAUSE = timedelta(days=1), timedelta(seconds=2)
+# A channel that fails as a whole: one connection is tried, not each message.
+LANE = ExponentialBackoff(timedelta(seconds=5), timedelta(minutes=1))
 # A customer message that cannot be checked. It should be sent soon, so the system is asked often.
 STANDING = ProportionalBackoff(timedelta(seconds=5), timedelta(minutes=2))
 # A poll. An account that is seldom polled should not be unread for an hour over a hiccup.

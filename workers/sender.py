@@ -1,7 +1,7 @@
 """Sends deliveries per lane: claims them, sends them, and records the results."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -16,11 +16,13 @@ from service.domain.system_actions import CREATE, STILL_COMING
 from service.errors import CallNotStarted, SendError
 from service.outbox import CHECK_ARRIVAL, Attempt, AttemptResult, Claim, claiming
 from service.outbox.approval_links import ApprovalLinks
+from service.outbox.destinations import LaneOutage
 from service.rules import Ruleset
 from service.rules.revision import MessageBasis
 from service.store import Pool
 from service.telemetry import tracing
 from workers import retry
+from workers.breaker import Breaker
 from workers.final_check import FinalCheck
 from workers.in_flight import InFlight
 
@@ -35,14 +37,17 @@ _BROKEN_OFF = SendError("Taskbell was stopped while it waited for an answer", ou
 class Lane:
     """A queue of deliveries: its channels by their names, and how it sends.
 
-    `concurrency` is how many messages each worker sends at once. With a `pace`, the messages to one
-    target are sent one after the other, no faster than it.
+    - `concurrency`: how many messages each worker sends at once
+    - `pace`: the messages to one target are sent one after the other, no faster than it
+    - `probe`: finds out whether a message could be sent; raises SendError. Without it, each message
+      is tried by its own schedule however many others fail.
     """
 
     name: str
     channels: Mapping[str, Channel]
     concurrency: int
     pace: Pace | None = None
+    probe: Callable[[], Awaitable[None]] | None = None
 
 
 class LaneSender:
@@ -81,6 +86,7 @@ class LaneSender:
         # A lost claim is harmless if no channel looks for messages of earlier attempts.
         self._durable = guarded or any(channel.finds for channel in ways)
         self._ledger = InFlight(lane.name, pool, clock, room, worth_claiming, self._follow)
+        self._breaker = lane.probe and Breaker(lane.name, pool, clock, lane.probe)
         self._attempts: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._wake_up: Callable[[], None] = _wake_nothing
@@ -89,12 +95,34 @@ class LaneSender:
         """Set the function that wakes up this lane when a paused target may be sent to again."""
         self._wake_up = wake_up
 
+    def learn(self, outage: LaneOutage | None) -> bool:
+        """Take over what all workers know of this lane; returns whether it is to be tried now."""
+        return self._breaker is not None and self._breaker.learn(outage)
+
     async def batch(self) -> bool:
         """Start to send what is due, as far as there is room; False if nothing was due."""
         room = await self._ledger.room()
         if self._stopping:
             return False
-        claims = await claiming.claim(
+        claims = await self._claim(room)
+        self._ledger.enter(claims)
+        for claim in claims:
+            attempt = asyncio.create_task(self._attempt(claim))
+            self._attempts.add(attempt)
+            attempt.add_done_callback(self._attempts.discard)
+        return bool(claims)
+
+    async def _claim(self, room: int) -> list[Claim]:
+        if self._breaker is None:
+            return await self._claim_due(room)
+        room = await self._breaker.room(room)
+        claims = await self._claim_due(room) if room else []
+        if room and not claims and await self._breaker.nothing_due():
+            claims = await self._claim_due(room)
+        return claims
+
+    async def _claim_due(self, room: int) -> list[Claim]:
+        return await claiming.claim(
             self._pool,
             self.name,
             self._clock,
@@ -104,12 +132,6 @@ class LaneSender:
             durable=self._durable,
             pace=self._pace,
         )
-        self._ledger.enter(claims)
-        for claim in claims:
-            attempt = asyncio.create_task(self._attempt(claim))
-            self._attempts.add(attempt)
-            attempt.add_done_callback(self._attempts.discard)
-        return bool(claims)
 
     async def rest(self) -> None:
         """Wait until the results of all started deliveries are stored."""
@@ -166,6 +188,8 @@ class LaneSender:
     async def _attempted(self, claim: Claim) -> AttemptResult:
         began_at = self._clock.now()
         answer = await self._answer(claim)
+        if self._breaker is not None and self._breaker.note(answer):
+            self._wake_up()
         error = answer if isinstance(answer, SendError) else None
         # The machine's clock may be set back meanwhile.
         took = max(self._clock.now() - began_at, timedelta(0))

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import httpx
 import structlog
@@ -18,6 +19,7 @@ from service.domain.system_actions import WRITES
 from service.engine import Engine
 from service.engine.decider import Decider
 from service.http import open_client
+from service.http.connection_check import ConnectionCheck, check_connection
 from service.http.throttle import Budget, Throttle
 from service.maintenance import clock_repair
 from service.outbox import account_lane, removal, writes_lane
@@ -236,7 +238,8 @@ def _lanes(
         name: FinalCheck(pool, engine, source, clock, rules, zones[name])
         for name, source in first.items()
     }
-    lanes = [_channel_lane(config.channels[name], one) for name, one in channels.items()]
+    check = partial(check_connection, config.allow)
+    lanes = [_channel_lane(config.channels[name], one, check) for name, one in channels.items()]
     for name in sources:
         told = {action: way(first[name]) for action, way in built_in().items()}
         written = {action: built_in()[action](sources[name]) for action in WRITES}
@@ -245,5 +248,11 @@ def _lanes(
     return [LaneSender(lane, pool, clock, rules, zones, links, final_checks) for lane in lanes]
 
 
-def _channel_lane(options: ChannelOptions, channel: Channel) -> Lane:
-    return Lane(options.name, {options.name: channel}, options.concurrency, options.pace)
+def _channel_lane(options: ChannelOptions, channel: Channel, check: ConnectionCheck) -> Lane:
+    return Lane(
+        options.name,
+        {options.name: channel},
+        options.concurrency,
+        options.pace,
+        partial(channel.probe, check),
+    )

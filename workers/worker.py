@@ -20,7 +20,7 @@ from service.clock import Clock
 from service.domain.overrides import Override
 from service.doorbell import Bell
 from service.maintenance import clock_repair, empty_storms, prune
-from service.outbox import attempts, removal
+from service.outbox import attempts, destinations, removal
 from service.settings import Settings
 from service.store import DATABASE_GONE, Pool, accounts, lookups
 from service.store.accounts import AccountState
@@ -129,6 +129,8 @@ class Worker:
             _begin(self._poll(state), self._polling)
         lanes = [lane.name for lane in self._lanes]
         self._wake_lanes(await attempts.lanes_due(self._pool, lanes, now))
+        outages = await destinations.outages(self._pool)
+        self._wake_lanes(one.name for one in self._lanes if one.learn(outages.get(one.name)))
         for account in await lookups.accounts_due(self._pool, self._lookups_of, now):
             self.ring(doorbell.LOOKUP, account)
 

@@ -21,7 +21,7 @@ from service.store.outages import LONGEST_WAIT
 # The names of the rules, and types of the messages, that are Taskbell's own.
 FAILING, WORKING = "account.failing", "account.working"
 STORM = "customers.held"
-UNSENT = "messages.failed"
+UNSENT, CHANNEL = "messages.failed", "channel.failing"
 AWAY = "taskbell.away"
 ABSENT, APPEARED = "tasks.held", "tasks.appeared"
 # How long an account has to fail before the operator is alerted: short failures are usual.
@@ -73,7 +73,8 @@ async def alert_failing(
     for row in rows:
         text = (
             f"Taskbell has been unable to read {row['name']} ({title_of(row['system'])}) since"
-            f" {_local(row['since'], address)}: {row['error'].removeprefix(row['name'] + ': ')}.\n"
+            f" {local_time(row['since'], address)}:"
+            f" {row['error'].removeprefix(row['name'] + ': ')}.\n"
             "Taskbell keeps trying and tells you when it works again. Other accounts are not"
             " affected. What to do: see"
             f" {address.screen('Connections', '/connections')} (developers: `taskbell doctor`)."
@@ -104,7 +105,8 @@ async def alert_working(
         if await _was_told(connection, row, now):
             text = (
                 f"Taskbell can read {row['name']} ({title_of(row['system'])}) again. It could not"
-                f" from {_local(row['since'], address)} to {_local(row['polled_at'], address)}."
+                f" from {local_time(row['since'], address)}"
+                f" to {local_time(row['polled_at'], address)}."
             )
             await plan(connection, WORKING, row, text, address, now)
     return len(rows)
@@ -237,8 +239,8 @@ def _of_outage(row: asyncpg.Record, address: OperatorAddress) -> str:
     """How long Taskbell did not run, what it has read since, and what happened to messages."""
     minutes = round((row["ended_at"] - row["since"]) / timedelta(minutes=1))
     text = (
-        f"Taskbell did not run from {_local(row['since'], address)} to"
-        f" {_local(row['ended_at'], address)} ({in_words(timedelta(minutes=minutes))})."
+        f"Taskbell did not run from {local_time(row['since'], address)} to"
+        f" {local_time(row['ended_at'], address)} ({in_words(timedelta(minutes=minutes))})."
     )
     if read := [name for name in row["accounts"] if name not in row["unread"]]:
         text += f" It has since read all changes in: {', '.join(read)}."
@@ -314,6 +316,7 @@ def _period(row: asyncpg.Record | dict[str, Any]) -> str:
     return f"{row.get('flood') or row['name']}:{row['since'].isoformat()}"
 
 
-def _local(moment: datetime, address: OperatorAddress) -> str:
+def local_time(moment: datetime, address: OperatorAddress) -> str:
+    """Such as `Mon 2 Mar, 08:15`, in the operator's zone."""
     there = moment.astimezone(address.zone)
     return f"{there:%a} {there.day} {there:%b}, {there:%H:%M}"

@@ -16,8 +16,8 @@ from service.outbox import (
     AttemptOutcome,
     AttemptResult,
     Claim,
+    destinations,
     fallback,
-    target_turns,
 )
 from service.rules.revision import MessageBasis
 from service.rules.rewriting import NewText
@@ -50,7 +50,7 @@ async def settle(pool: Pool, settlements: Sequence[AttemptResult], now: datetime
         rows = await _record(connection, settlements, now)
         await _log(connection, settlements, {row["id"] for row in rows})
         pauses = {one.claim.id: one.pause_until for one in settlements if one.pause_until}
-        await target_turns.pause(connection, pauses)
+        await destinations.pause(connection, pauses)
         failed = [row["id"] for row in rows if row["state"] == State.FAILED]
         await fallback.plan(connection, failed, now)
         await lookups.request_read_back(connection, _written(settlements), now)

@@ -16,13 +16,13 @@ from service.domain.system_actions import CREATE, WRITES
 from service.outbox import (
     LEASE,
     Claim,
+    destinations,
     gate_facts,
     gates,
     provenance,
     silences,
     storms,
     suppression,
-    target_turns,
     visits,
 )
 from service.outbox.gates import Candidate, Stops
@@ -116,7 +116,7 @@ async def _take_turns(
     if due.pace is None or not rows:
         return {}
     targets = {row["target"] for row in rows}
-    return await target_turns.take(connection, due.lane, targets, due.pace, due.now)
+    return await destinations.take(connection, due.lane, targets, due.pace, due.now)
 
 
 def is_free(lane: str, failing_before: str) -> str:
@@ -156,11 +156,11 @@ _HAS_COME = "lane = $1 AND state IN ('planned', 'held') AND next_attempt_at <= $
 _IS_DUE = f"""
     {_HAS_COME}
     AND ({_COMES_TOO_LATE}
-      OR NOT {target_turns.is_resting("$1", "$2")} AND {is_free("$1", "$4")})
+      OR NOT {destinations.is_resting("$1", "$2")} AND {is_free("$1", "$4")})
 """
 # What has come is asked for once more outside: by then another process may have taken it.
 _IS_FIRST_DUE = f"""
-    {_HAS_COME} AND NOT {target_turns.is_busy("$1")} AND id IN (
+    {_HAS_COME} AND NOT {destinations.is_busy("$1")} AND id IN (
         SELECT DISTINCT ON (target) id FROM deliveries
         WHERE {_IS_DUE} ORDER BY target, next_attempt_at, id)
 """

@@ -1,11 +1,11 @@
-"""Alerts about failed messages: one alert for all, with a few examples."""
+"""Alerts about failed messages, one for all with a few examples, and about channels that fail."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import asyncpg
 
-from service.outbox.alerts import UNSENT, OperatorAddress, plan
+from service.outbox.alerts import CHANNEL, HICCUP, UNSENT, OperatorAddress, local_time, plan
 from service.store import Connection
 
 # The operator hears of messages that failed no more often than this, of all at once.
@@ -42,6 +42,34 @@ async def alert_unsent(
         await connection.execute("UPDATE operator SET told_at = $1", now)
         about = {"name": "", "since": now}
         await plan(connection, UNSENT, about, _unsent(rows, address), address, now)
+    return len(rows)
+
+
+async def alert_channels(connection: Connection, address: OperatorAddress, now: datetime) -> int:
+    """Alert about channels through which nothing could be sent for a while; returns how many.
+
+    Of the operator's own channel nothing can be said through it.
+    """
+    rows = await connection.fetch(
+        """
+        UPDATE lane_outages SET told_at = $2 WHERE lane IN (
+            SELECT lane FROM lane_outages
+            WHERE told_at IS NULL AND since <= $1 AND lane <> $3 FOR UPDATE SKIP LOCKED)
+        RETURNING lane AS name, since, reason
+        """,
+        now - HICCUP,
+        now,
+        address.channel,
+    )
+    for row in rows:
+        text = (
+            f"Taskbell has been unable to send through {row['name']} since"
+            f" {local_time(row['since'], address)}: {row['reason']}.\n"
+            "It tries again at least once a minute. The messages wait, and are sent as soon as it"
+            " works. What to do: see"
+            f" {address.screen('Connections', '/connections')} (developers: `taskbell doctor`)."
+        )
+        await plan(connection, CHANNEL, row, text, address, now)
     return len(rows)
 
 

@@ -20,7 +20,7 @@ from service.config import Config, load
 from service.domain.actors import Actor
 from service.domain.overrides import Mode
 from service.http import open_client
-from service.outbox import Claim, attempts, claiming, rule_switches
+from service.outbox import Claim, attempts, claiming, destinations, rule_switches
 from service.outbox.approval_links import ApprovalLinks
 from service.rules.overrides import modes
 from service.sandbox.app import Sandbox
@@ -193,9 +193,12 @@ class Corridor:
         self.clock.advance(timedelta(minutes=1))
 
     async def tick(self, **time: float) -> None:
-        """Let time pass, then let the clock speak."""
+        """Let time pass, then let the clock speak; the lanes learn which of them fail."""
         self.clock.advance(timedelta(**time))
         await go_round(self.worker)
+        outages = await destinations.outages(self.pool)
+        for name, lane in self.worker.lanes.items():
+            lane.learn(outages.get(name))
 
     async def deliver(self, lane: str | None = None) -> None:
         """Send what is due, on every lane or on this one."""

@@ -100,6 +100,11 @@ class Receiver:
     async def drop(self) -> None:
         """Close the connections that are open."""
 
+    async def start_again(self) -> None:
+        """Listen again after a `stop`, at the same port."""
+        self.closing.clear()
+        self._server = await self.listen()
+
 
 class HttpReceiver(Receiver):
     """Answers 200, unless told otherwise by `reply` or by a subclass's `answer`."""
@@ -125,7 +130,7 @@ class HttpReceiver(Receiver):
         return Answer()
 
     async def listen(self) -> asyncio.Server:
-        return await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        return await asyncio.start_server(self._accept, "127.0.0.1", self.port)
 
     async def drop(self) -> None:
         for writer in self._open.values():

@@ -307,3 +307,22 @@ async def test_a_failure_that_a_person_has_seen_is_not_told(taskbell: Corridor) 
     taskbell.accounting.reply(Answer(410))
     await taskbell.deliver("accounting")
     assert await worker(taskbell).batch() == {"slack"}
+
+
+async def test_a_channel_that_fails_as_a_whole_is_reported_once(taskbell: Corridor) -> None:
+    """After some minutes, to the operator on another channel; of the operator's own nothing is."""
+    alerts, own = worker(taskbell), worker(taskbell, "accounting", "")
+    await taskbell.accounting.stop()
+    await taskbell.webhook(taskbell.visit())
+    await taskbell.deliver("accounting")
+    await own.batch()
+    await alerts.batch()
+    assert await taskbell.states("channel.failing") == []
+    for _ in range(2):
+        await taskbell.tick(minutes=5)
+        await own.batch()
+        await alerts.batch()
+    await taskbell.deliver("slack")
+    [post] = taskbell.posts
+    assert post.startswith("Taskbell has been unable to send through accounting since")
+    assert "The messages wait, and are sent as soon as it works" in post

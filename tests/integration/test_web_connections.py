@@ -19,6 +19,8 @@ from service.explain.account_advice import what_to_do
 from service.http import open_client
 from service.http.throttle import Unthrottled
 from service.http.upstream import SystemClient
+from service.outbox import destinations
+from service.outbox.destinations import LaneOutage
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
 from tests.harness.history import know, plan, record
@@ -232,6 +234,23 @@ async def test_an_account_or_channel_that_does_not_exist_is_told(web: Site) -> N
         assert answer.status_code == 404
         assert "There is no" in answer.text
         assert answer.headers["content-type"].startswith("text/html")
+
+
+async def test_a_channel_that_fails_as_a_whole_needs_attention(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """Today and Connections say since when, why, and that the messages wait."""
+    outage = LaneOutage(clock.now(), f"refused: {HOSTILE}", clock.now(), 0)
+    await destinations.begin_outage(pool, "accounting", outage)
+    clock.advance(timedelta(minutes=3))
+    for path in ("/", "/connections"):
+        page = await shown(web, path)
+        assert "not working accounting" in page
+        assert "Messages wait, and are sent as soon as it works. refused:" in page
+        assert "<script>alert" not in (await web.client.get(path)).text
+    assert "1 item needs attention" in await shown(web, "/")
+    await destinations.end_outage(pool, "accounting", clock.now())
+    assert "not working" not in await shown(web, "/")
 
 
 async def test_a_channel_says_what_fails_on_it(web: Site, pool: Pool, clock: VirtualClock) -> None:

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from service.channels import kinds
 from service.explain import account_advice
-from service.outbox import account_lane, writes_lane
+from service.outbox import account_lane, destinations, writes_lane
 from service.store.rate_limits import BURST, calls_left
 from service.store.views import api_lists, connections
 from service.web.screens import Screen
@@ -32,7 +32,7 @@ class Connections(Screen):
             "connections.html",
             too_late="too_late" in request.query_params,
             accounts=await self._accounts(now, trouble),
-            channels=self._channels(trouble),
+            channels=await self._channels(trouble),
             most=connections.MOST,
         )
 
@@ -75,13 +75,15 @@ class Connections(Screen):
             "per_minute": per_minute,
         }
 
-    def _channels(self, trouble: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    async def _channels(self, trouble: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+        outages = await destinations.outages(self.office.pool)
         return [
             {
                 "name": name,
                 "kind": options.kind,
                 "needs_target": kinds()[options.kind].needs_target,
                 "trouble": trouble.get(name),
+                "outage": outages.get(name),
             }
             for name, options in self.office.config.channels.items()
         ]

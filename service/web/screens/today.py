@@ -7,7 +7,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.explain.account_advice import what_to_do
-from service.outbox import holds, silences, storms
+from service.outbox import destinations, holds, silences, storms
+from service.outbox.destinations import LaneOutage
 from service.store import dead_letters
 from service.store.views import api_lists, dashboard, messages
 from service.web.presenters.customer_messages import to_customers
@@ -58,11 +59,17 @@ class Today(Screen):
             "waiting": await dashboard.waiting(pool, _SHOWN),
             "lately": await dashboard.lately(pool, _SHOWN),
             "storms": await self._storms(),
+            "outages": await self._outages(),
             "holds": await holds.read(pool, now),
             "lengths": LENGTHS,
             "silences": await silences.read(pool, now),
             "events": await dashboard.last_events(pool, _SHOWN),
         }
+
+    async def _outages(self) -> dict[str, LaneOutage]:
+        """The channels of the configuration that fail as a whole, by name."""
+        found = await destinations.outages(self.office.pool)
+        return {name: one for name, one in found.items() if name in self.office.config.channels}
 
     async def _storms(self) -> list[dict[str, Any]]:
         """The storms on the page, each with the first of its messages."""

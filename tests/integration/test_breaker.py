@@ -1,0 +1,168 @@
+"""A channel that fails as a whole is tried from time to time; nothing waits longer than it must."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from service.clock import VirtualClock
+from service.store import Pool
+from tests.harness.corridor import Corridor, begun
+from tests.harness.receivers import Answer
+
+RULES = """
+- { id: book, when: task.created, accounts: [london],
+    then: [{ notify: accounting, on_fail: [{ notify: "slack:#office", text: "It failed" }] }] }
+- { id: post, when: task.created, accounts: [field],
+    then: [{ notify: "slack:#office", text: New }] }
+"""
+BROKEN, TAKEN = Answer(500), Answer(204)
+
+
+@pytest.fixture
+async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterator[Corridor]:
+    async with begun(folder, pool, clock, RULES) as running:
+        running.head["accounting_options"] = "timeout: 30s"
+        yield await running.restart(RULES)
+
+
+async def plan(taskbell: Corridor, count: int) -> None:
+    for _ in range(count):
+        await taskbell.webhook(taskbell.sandbox.plannr.make(), "london")
+
+
+async def go_on(taskbell: Corridor, **time: float) -> None:
+    await taskbell.tick(**time)
+    await taskbell.deliver("accounting")
+
+
+async def attempts(taskbell: Corridor) -> list[int]:
+    return [row["attempts"] for row in await taskbell.deliveries("book")]
+
+
+async def test_what_cannot_be_reached_is_not_tried_for_each_message(taskbell: Corridor) -> None:
+    """One message finds out; the others wait, and all go at once as soon as somebody is there."""
+    await taskbell.accounting.stop()
+    await plan(taskbell, 1)
+    await taskbell.deliver("accounting")
+    await plan(taskbell, 20)
+    for _ in range(30):
+        await go_on(taskbell, minutes=1)
+    assert await attempts(taskbell) == [1] + [0] * 20
+    await taskbell.accounting.start_again()
+    await go_on(taskbell, minutes=1)
+    await go_on(taskbell, seconds=1)
+    assert await taskbell.states("book") == ["sent"] * 21
+    assert len(taskbell.accounting.requests) == 21
+
+
+async def test_a_single_message_does_not_wait_for_its_schedule(taskbell: Corridor) -> None:
+    """Its receiver was away for three hours: it goes within a minute of its return."""
+    await taskbell.accounting.stop()
+    await plan(taskbell, 1)
+    await taskbell.deliver("accounting")
+    for _ in range(180):
+        await go_on(taskbell, minutes=1)
+    await taskbell.accounting.start_again()
+    await go_on(taskbell, minutes=1)
+    assert await taskbell.states("book") == ["sent"]
+
+
+async def test_who_answers_with_errors_gets_one_message_at_a_time(taskbell: Corridor) -> None:
+    """After five failures in a row; the first success lets all others go."""
+    taskbell.accounting.reply(*[BROKEN] * 7)
+    await plan(taskbell, 5)
+    await taskbell.deliver("accounting")
+    await plan(taskbell, 20)
+    await taskbell.deliver("accounting")
+    assert len(taskbell.accounting.requests) == 5
+    for tried in (6, 7):
+        await go_on(taskbell, minutes=1)
+        assert len(taskbell.accounting.requests) == tried
+    await go_on(taskbell, minutes=1)
+    await go_on(taskbell, seconds=1)
+    assert await taskbell.states("book") == ["sent"] * 25
+    assert len(taskbell.accounting.requests) == 32
+
+
+async def test_one_message_that_always_fails_stops_no_other(taskbell: Corridor) -> None:
+    """Others arrive between its attempts: nothing is wrong with the channel."""
+    for _ in range(6):
+        taskbell.accounting.reply(BROKEN, TAKEN)
+        await plan(taskbell, 1)
+        await taskbell.deliver("accounting")
+        await plan(taskbell, 1)
+        await taskbell.deliver("accounting")
+    assert (await taskbell.states("book")).count("sent") == 6
+    assert await taskbell.pool.fetchval("SELECT count(*) FROM lane_outages") == 0
+
+
+async def test_an_outage_of_one_channel_is_none_of_another(taskbell: Corridor) -> None:
+    """Slack gets its messages while accounting is away."""
+    await taskbell.accounting.stop()
+    await plan(taskbell, 2)
+    await taskbell.deliver()
+    taskbell.visit()
+    await taskbell.poll()
+    await taskbell.deliver()
+    assert await taskbell.states("post") == ["sent"]
+
+
+async def test_all_workers_know_of_an_outage(taskbell: Corridor) -> None:
+    """Of two workers only one tries, and both go on when it is over."""
+    first = taskbell.worker.lanes["accounting"]
+    await taskbell.accounting.stop()
+    await plan(taskbell, 1)
+    await taskbell.deliver("accounting")
+    await first.batch()
+    await taskbell.restart(RULES)
+    await plan(taskbell, 5)
+    await taskbell.tick(seconds=1)
+    await taskbell.deliver("accounting")
+    assert await attempts(taskbell) == [1, 0, 0, 0, 0, 0]
+    probes = await taskbell.pool.fetchval("SELECT probes FROM lane_outages")
+    await go_on(taskbell, minutes=1)
+    await first.batch()
+    assert await taskbell.pool.fetchval("SELECT probes FROM lane_outages") == probes + 1
+
+
+async def test_what_waited_for_days_is_given_up_in_words(taskbell: Corridor) -> None:
+    """As long as any message is tried; then its on_fail is sent, and a younger one still waits."""
+    await taskbell.accounting.stop()
+    await plan(taskbell, 2)
+    await taskbell.deliver("accounting")
+    await taskbell.tick(days=2)
+    await plan(taskbell, 1)
+    for _ in range(4):
+        await go_on(taskbell, hours=8)
+    _, second, third = (await taskbell.deliveries("book"))[:3]
+    assert second["state"] == "failed"
+    assert (
+        "given up after three days in which nothing could be sent to accounting"
+        in (second["reason"])
+    )
+    assert third["state"] == "planned"
+    await taskbell.deliver("slack")
+    assert "It failed" in taskbell.posts
+
+
+async def test_a_rejected_message_is_no_outage(taskbell: Corridor) -> None:
+    """Whoever says 404 is there, however often: each message keeps its own schedule."""
+    taskbell.accounting.reply(*[Answer(404)] * 8)
+    await plan(taskbell, 8)
+    await taskbell.deliver("accounting")
+    assert await attempts(taskbell) == [1] * 8
+
+
+async def test_attempts_are_not_used_up_by_trying(taskbell: Corridor) -> None:
+    """Errors for a day use up as many as the schedule of a message has in a day, of its ten."""
+    taskbell.accounting.reply(*[BROKEN] * 1000)
+    await plan(taskbell, 6)
+    for _ in range(24 * 12):
+        await go_on(taskbell, minutes=5)
+    assert max(await attempts(taskbell)) <= 7
+    assert set(await taskbell.states("book")) == {"planned"}
+    assert (
+        timedelta(days=1) <= taskbell.clock.now() - (await taskbell.deliveries())[0]["created_at"]
+    )
