@@ -124,6 +124,10 @@ class HttpReceiver(Receiver):
         """Say these to the next requests, one each."""
         self._script.extend(answers)
 
+    def forget_replies(self) -> None:
+        """Answer as if nothing had been scripted."""
+        self._script.clear()
+
     def answer(self, request: Request) -> Answer:
         """What to say to a request for which nothing was scripted."""
         del request

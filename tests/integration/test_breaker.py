@@ -86,6 +86,19 @@ async def test_who_answers_with_errors_gets_one_message_at_a_time(taskbell: Corr
     assert len(taskbell.accounting.requests) == 32
 
 
+async def test_after_errors_nobody_waits_for_their_own_schedule(taskbell: Corridor) -> None:
+    """Errors for 18 minutes: soon after everything is sent, not after half an hour."""
+    taskbell.accounting.reply(*[BROKEN] * 1000)
+    await plan(taskbell, 6)
+    for _ in range(18):
+        await go_on(taskbell, minutes=1)
+    assert set(await taskbell.states("book")) == {"planned"}
+    taskbell.accounting.forget_replies()
+    for _ in range(3):
+        await go_on(taskbell, minutes=1)
+    assert await taskbell.states("book") == ["sent"] * 6
+
+
 async def test_one_message_that_always_fails_stops_no_other(taskbell: Corridor) -> None:
     """Others arrive between its attempts: nothing is wrong with the channel."""
     for _ in range(6):
@@ -150,8 +163,9 @@ async def test_what_waited_for_days_is_given_up_in_words(taskbell: Corridor) -> 
 async def test_a_rejected_message_is_no_outage(taskbell: Corridor) -> None:
     """Whoever says 404 is there, however often: each message keeps its own schedule."""
     taskbell.accounting.reply(*[Answer(404)] * 8)
-    await plan(taskbell, 8)
-    await taskbell.deliver("accounting")
+    for _ in range(8):
+        await plan(taskbell, 1)
+        await taskbell.deliver("accounting")
     assert await attempts(taskbell) == [1] * 8
 
 
