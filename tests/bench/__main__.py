@@ -13,6 +13,7 @@ from service.settings import Settings
 from service.telemetry import log
 from tests.bench import (
     clock,
+    dead_channel,
     figures,
     growth,
     history,
@@ -30,6 +31,7 @@ MEASUREMENTS = {
     "throughput": figures.throughput,
     "latency": figures.latency,
     "neighbours": neighbours.neighbours,
+    "dead-channel": dead_channel.dead_channel,
     "scan": scan.scan,
     "sync": sync.sync,
     "rules": rules.rules,
