@@ -92,7 +92,7 @@ async def test_sixty_messages_take_a_minute_where_one_a_second_is_taken(
 
 @pytest.mark.timeout(900)
 async def test_two_workers_send_to_a_channel_no_faster_than_one(
-    taskbell: Corridor, soaking: bool
+    taskbell: Corridor, *, soaking: bool
 ) -> None:
     """They take turns: in order, one message a second, and with hardly a refusal."""
     count, many = 500 if soaking else 40, "UTC\nstorm: { per_target: 1000, per_rule: 1000 }"
