@@ -190,9 +190,10 @@ class Reader:
         return self._noted(read_operator(root.operator, offered))
 
     def _rules(self, root: RootShape, written: Mapping[str, Any], offered: Capabilities) -> Ruleset:
-        country = root.holidays.country if root.holidays else None
-        hours, problems = compile_hours(root.hours, country)
-        if "holidays" not in written:
+        country = root.holidays.country
+        hours, problems = compile_hours(root.hours, country, root.holidays.closed)
+        given = written.get("holidays", {})
+        if isinstance(given, dict) and given.keys() <= {"closed"}:
             self._problems += unknown_holidays(root.hours)
         self._problems += never_open(hours.values())
         compiler = Compiler(offered, hours, self._folder)

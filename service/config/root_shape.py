@@ -6,12 +6,12 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from service.diagnostics import refused
 from service.document.validation import Shape
 from service.domain.durations import Length
-from service.rules.hours import is_country
+from service.rules.hours import closed_days, is_country
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -35,9 +35,13 @@ def _country(code: str) -> str:
 
 
 class HolidaysShape(Shape):
-    """The country whose public holidays (PH in `hours`) count, as an ISO code."""
+    """The country whose public holidays (PH in `hours`) count, as an ISO code, and days off.
 
-    country: Annotated[str, AfterValidator(_country)]
+    On the `closed` days all opening hours are closed. They are kept in the syntax of hours.
+    """
+
+    country: Annotated[str, AfterValidator(_country)] | None = None
+    closed: tuple[Annotated[str, BeforeValidator(closed_days)], ...] = ()
 
 
 class StormShape(Shape):
@@ -65,7 +69,7 @@ class RootShape(Shape):
     operator: str | None = None
     timezone: ZoneInfo = ZoneInfo("UTC")
     hours: dict[str, Any] = Field(default_factory=dict)
-    holidays: HolidaysShape | None = None
+    holidays: HolidaysShape = HolidaysShape()
     storm: StormShape = StormShape()
     rules: list[Any] = Field(default_factory=list)
     tests: list[Any] = Field(default_factory=list)

@@ -28,27 +28,36 @@ _HORIZON = timedelta(days=3660)
 _PLACE = re.compile(r"--> (\d+):(\d+)")
 
 
+_DAY = r"(?:(\d{4})-)?(\d{2})-(\d{2})"
+_CLOSED = re.compile(rf"{_DAY}(?:\s+to\s+{_DAY})?")
+_LEAP_YEAR = 2000
+
+
 @lru_cache(maxsize=1_000)
-def _calendar(text: str, country: str | None, zone: ZoneInfo) -> OpeningHours:
-    return OpeningHours(text, timezone=zone, country=country)
+def _calendar(
+    text: str, country: str | None, zone: ZoneInfo, closed: tuple[str, ...] = ()
+) -> OpeningHours:
+    rules = "; ".join([text, *(f"{days} off" for days in closed)])
+    return OpeningHours(rules, timezone=zone, country=country)
 
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """Named opening hours, such as `office`."""
+    """Named opening hours, such as `office`; closed on the `closed` days (see `closed_days`)."""
 
     name: str
     text: str
     country: str | None = None
+    closed: tuple[str, ...] = ()
 
     def is_open(self, moment: datetime, zone: ZoneInfo) -> bool:
-        return _calendar(self.text, self.country, zone).is_open(moment.astimezone(zone))
+        return self._calendar(zone).is_open(moment.astimezone(zone))
 
     def open_on(self, day: date, zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
         """When they open and close on a day, in `zone`; what goes on beyond midnight is cut."""
         start = datetime.combine(day, time(), zone)
         end = datetime.combine(day + timedelta(days=1), time(), zone)
-        found = _calendar(self.text, self.country, zone).intervals(start, end)
+        found = self._calendar(zone).intervals(start, end)
         return [(opening, closing) for opening, closing, state, _ in found if state == State.OPEN]
 
     def next_open(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
@@ -99,6 +108,9 @@ class Hours:
             days -= 1
         return self.next_open(at.astimezone(UTC), zone)
 
+    def _calendar(self, zone: ZoneInfo) -> OpeningHours:
+        return _calendar(self.text, self.country, zone, self.closed)
+
     def _next_change(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
         """When they open or close next; None if they do neither within the horizon.
 
@@ -106,11 +118,13 @@ class Hours:
         """
         # Counted in UTC: on the wall, ten years later may be an hour that a clock leaves out.
         start, last = moment.astimezone(zone), (moment + _HORIZON).astimezone(zone)
-        [_, change, *_] = next(_calendar(self.text, self.country, zone).intervals(start, last))
+        [_, change, *_] = next(self._calendar(zone).intervals(start, last))
         return None if change >= last else change.astimezone(UTC)
 
 
-def read_hours(name: str, text: str, country: str | None) -> Hours:
+def read_hours(
+    name: str, text: str, country: str | None = None, closed: tuple[str, ...] = ()
+) -> Hours:
     """Parse opening hours; raises ValueError with the position of the error.
 
     `country` must be one whose holidays are known.
@@ -125,7 +139,35 @@ def read_hours(name: str, text: str, country: str | None) -> Hours:
         offset = int(found[2]) - 1 if found else None
         hint = 'write for example "Mo-Fr 08:00-17:00; PH off"'
         raise refused("the opening hours cannot be read here", hint, offset) from None
-    return Hours(name, text, country)
+    return Hours(name, text, country, closed)
+
+
+def closed_days(value: object) -> str:
+    """The days of `2026-12-24`, of `12-24` (every year), or of `12-24 to 01-01`, as in the syntax.
+
+    Raises ValueError with the error.
+    """
+    hint = "write 2026-12-24, 12-24 (every year), or 12-24 to 01-01"
+    written = _CLOSED.fullmatch(value.strip()) if isinstance(value, str) else None
+    if written is None:
+        raise refused(f"this is not a day: {value}", hint)
+    first, last = written.groups()[:3], written.groups()[3:]
+    if last[1] is None:
+        return _day(*first, hint)
+    if (first[0] is None) != (last[0] is None):
+        raise refused("a year is given for only one of the two days", hint)
+    days = f"{_day(*first, hint)}-{_day(*last, hint)}"
+    if first[0] is not None and first > last:
+        raise refused("the last day is before the first one", hint)
+    return days
+
+
+def _day(year: str | None, month: str, day: str, hint: str) -> str:
+    try:
+        found = date(int(year or _LEAP_YEAR), int(month), int(day))
+    except ValueError:
+        raise refused(f"there is no day {month}-{day}", hint) from None
+    return f"{found:%Y %b %d}" if year else f"{found:%b %d}"
 
 
 def is_country(code: str) -> bool:

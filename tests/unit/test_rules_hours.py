@@ -7,9 +7,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic_core import PydanticCustomError
 
 from service.domain.durations import in_words, parse_duration, parse_length
-from service.rules.hours import Hours
+from service.rules.hours import Hours, closed_days
 from tests.harness import wall_clock
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -190,3 +191,45 @@ def test_business_days_are_counted_as_on_a_calendar(
 def _next_weekday(day: date) -> date:
     day += timedelta(days=1)
     return day if day.weekday() < 5 else _next_weekday(day)
+
+
+CLOSED = {
+    "2026-12-24": "2026 Dec 24",
+    "12-24": "Dec 24",
+    "12-24 to 01-01": "Dec 24-Jan 01",
+    "2026-12-24 to 2027-01-03": "2026 Dec 24-2027 Jan 03",
+    "02-29": "Feb 29",
+}
+
+
+@pytest.mark.parametrize(("written", "days"), CLOSED.items())
+def test_closing_days_are_read(written: str, days: str) -> None:
+    """A day, a day of every year, and a stretch of either."""
+    assert closed_days(written) == days
+    hours = Hours("office", "24/7", "US", (days,))
+    assert hours.next_open(datetime(2026, 11, 2, tzinfo=UTC), NEW_YORK) is not None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["24.12.2026", "2026-13-01", "02-30", "2026-12-24 to 01-01", "2027-01-02 to 2026-12-24"],
+)
+def test_what_is_no_closing_day_is_refused(wrong: str) -> None:
+    """Each with a hint of how days are written."""
+    with pytest.raises(PydanticCustomError) as refused:
+        closed_days(wrong)
+    assert "write 2026-12-24" in str(refused.value.context)
+
+
+def test_on_closing_days_everything_is_closed() -> None:
+    """From Christmas Eve over the turn of every year, and on one summer day of one year."""
+    days = tuple(closed_days(one) for one in ("12-24 to 01-01", "2026-08-14"))
+    office = Hours("office", "Mo-Fr 08:00-17:00; PH off", "US", days)
+    assert office.next_open(local("2026-12-23 18:00"), NEW_YORK) == local("2027-01-04 08:00")
+    assert office.next_open(local("2027-12-23 18:00"), NEW_YORK) == local("2028-01-03 08:00")
+    assert not office.is_open(local("2026-08-14 12:00"), NEW_YORK)
+    assert office.is_open(local("2028-08-14 12:00"), NEW_YORK)
+    business_day = parse_duration("1 business day")
+    assert office.after(business_day, local("2026-12-23 12:00"), NEW_YORK) == local(
+        "2027-01-04 12:00"
+    )

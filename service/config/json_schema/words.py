@@ -15,7 +15,7 @@ WORDS = {
         "operator": "Who is told when an account fails, such as slack:#ops.",
         "timezone": "The zone of accounts without their own, such as Europe/London. Default: UTC.",
         "hours": 'Opening hours by names that you choose, such as "Mo-Fr 08:00-17:00; PH off".',
-        "holidays": "The country whose public holidays (PH) count.",
+        "holidays": "The country whose public holidays (PH) count, and own closing days.",
         "storm": "Limits: messages above them are held until someone decides.",
         "rules": "What to do when something happens.",
         "tests": "Tests of the rules, for taskbell test.",
@@ -39,7 +39,10 @@ WORDS = {
         " Default: three times messages, and at least 150.",
         "within": "The time in which messages are counted, such as 10m.",
     },
-    "HolidaysShape": {"country": "An ISO country code, such as US or GB."},
+    "HolidaysShape": {
+        "country": "An ISO country code, such as US or GB.",
+        "closed": "Days on which all opening hours are closed: 2026-12-24, 12-24, 12-24 to 01-01.",
+    },
     "HookOptions": {
         "verify": "How the sender is authenticated: plannr, standard, github, slack or token. none:"
         " not at all; then only this machine can send webhooks, unless TASKBELL_OPEN_DOOR is 1.",

@@ -15,12 +15,12 @@ _ANY_TIME = "24/7"
 
 
 def compile_hours(
-    texts: Mapping[str, Any], country: str | None
+    texts: Mapping[str, Any], country: str | None, closed: tuple[str, ...] = ()
 ) -> tuple[dict[str, Hours], list[Issue]]:
     """The named opening hours, and their problems.
 
     Invalid ones are replaced by "always open", so that the rules can be checked all the same.
-    `country` is the country of the public holidays.
+    `country` is the country of the public holidays, `closed` are the firm's own closing days.
     """
     hours = {name: Hours(name, _ANY_TIME) for name in texts}
     problems: list[Issue] = []
@@ -29,7 +29,7 @@ def compile_hours(
             problems.append(Issue(("hours", name), must_be(name, "text", text)))
             continue
         try:
-            hours[name] = read_hours(name, text, country)
+            hours[name] = read_hours(name, text, country, closed)
         except PydanticCustomError as error:
             said = error.context or {}
             problems.append(Issue(("hours", name), said["message"], said["hint"], said["offset"]))
@@ -37,7 +37,7 @@ def compile_hours(
 
 
 def unknown_holidays(texts: Mapping[str, Any]) -> Iterable[Issue]:
-    """Warnings about opening hours with public holidays (PH), for when no country is given."""
+    """Warnings about opening hours with public holidays (PH), for when there is no country."""
     message = "PH has no effect, because no country is set for public holidays"
     hint = "add holidays: { country: US }"
     for name, text in texts.items():

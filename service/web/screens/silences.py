@@ -10,10 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service.config.root_shape import HolidaysShape
 from service.domain.silences import described
 from service.outbox import holds, silence_names, silences
 from service.outbox.silence_names import UnknownName
-from service.rules.hours import Hours
+from service.rules.compiler.hours import compile_hours
 from service.store.views import dashboard, seen_names
 from service.web.auth import Endpoint, actor_of
 from service.web.pages import read_form
@@ -126,13 +127,13 @@ class Silences(Screen):
     ) -> list[week.Row]:
         """The lines of the week."""
         raw = orjson.loads(self.office.config.text)
-        country = (raw.get("holidays") or {}).get("country")
-        hours = [Hours(name, text, country) for name, text in raw.get("hours", {}).items()]
-        holidays = week.holiday_row(shown, country)
+        off = HolidaysShape.model_validate(raw.get("holidays") or {})
+        hours, _ = compile_hours(raw.get("hours", {}), off.country, off.closed)
+        holidays = week.holiday_row(shown, off.country)
         held = [{**one, "name": "All customer messages"} for one in on_hold]
         hidden = [{**one, "name": described(one)} for one in reversed(found)]
         return [
-            *week.hours_rows(shown, hours),
+            *week.hours_rows(shown, hours.values()),
             *([] if holidays is None else [holidays]),
             *week.span_rows(shown, "hold", held),
             *week.span_rows(shown, "silence", hidden),
