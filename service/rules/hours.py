@@ -6,6 +6,7 @@ the opening hours.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -153,16 +154,18 @@ def closed_days(value: object) -> str:
         raise refused(f"this is not a day: {value}", hint)
     first, last = written.groups()[:3], written.groups()[3:]
     if last[1] is None:
-        return _day(*first, hint)
+        return _day(first, hint)
     if (first[0] is None) != (last[0] is None):
         raise refused("a year is given for only one of the two days", hint)
-    days = f"{_day(*first, hint)}-{_day(*last, hint)}"
+    days = f"{_day(first, hint)}-{_day(last, hint)}"
     if first[0] is not None and first > last:
         raise refused("the last day is before the first one", hint)
     return days
 
 
-def _day(year: str | None, month: str, day: str, hint: str) -> str:
+def _day(written: Sequence[str], hint: str) -> str:
+    """A day as the syntax has it; the year may be missing."""
+    year, month, day = written
     try:
         found = date(int(year or _LEAP_YEAR), int(month), int(day))
     except ValueError:
