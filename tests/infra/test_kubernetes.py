@@ -1,4 +1,4 @@
-"""The manifests of infra/kubernetes: taken by clusters old and new, and no more than they must be."""
+"""The manifests of infra/kubernetes: clusters take them, and they may do no more than needed."""
 
 import json
 import shutil
@@ -10,16 +10,22 @@ import kubernetes_validate
 import pytest
 from ruamel.yaml import YAML
 
+from service.clock import VirtualClock
+from service.processes.embedded import EmbeddedValkey
 from service.settings import Settings
+from service.store import Pool
+from tests.harness.site import site
 from tests.infra.programs import INFRA, ROOT, checked
 
 Manifest: TypeAlias = dict[str, Any]
 
 FOLDER = INFRA / "kubernetes"
-EXAMPLE = FOLDER / "quickstart" / "secrets.env.example"
+# What people apply: with a PostgreSQL of its own, and on one that is there.
+OVERLAYS = ["quickstart", "external"]
 # The oldest that anybody still gives support for, and the newest that the validator knows.
 VERSIONS = ["1.29", "1.37"]
 SECRET_WORDS = ("PASSWORD", "TOKEN", "SECRET", "DATABASE_URL")
+SETTINGS = {name.upper() for name in Settings.model_fields}
 
 
 def read(*pages: Path | str) -> list[Manifest]:
@@ -44,13 +50,23 @@ def containers(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
             yield f"{name}: {one['name']}", one
 
 
-@pytest.fixture
-def rendered(tmp_path: Path) -> list[Manifest]:
-    """The quickstart as `kubectl apply -k` sends it, with the files that a person puts there."""
-    copy = shutil.copytree(FOLDER, tmp_path / "kubernetes") / "quickstart"
+def example(overlay: str) -> list[str]:
+    """The lines of the example of its secrets."""
+    return (FOLDER / overlay / "secrets.env.example").read_text(encoding="utf-8").splitlines()
+
+
+def rendering(folder: Path, overlay: str) -> list[Manifest]:
+    """What `kubectl apply -k` sends, with the files that a person puts there."""
+    copy = shutil.copytree(FOLDER, folder / "kubernetes") / overlay
     shutil.copy(INFRA / "taskbell.example.yaml", copy / "taskbell.yaml")
-    shutil.copy(EXAMPLE, copy / "secrets.env")
+    shutil.copy(copy / "secrets.env.example", copy / "secrets.env")
     return read(checked("kubectl", "kustomize", copy))
+
+
+@pytest.fixture(params=OVERLAYS)
+def rendered(tmp_path: Path, request: pytest.FixtureRequest) -> list[Manifest]:
+    """Each overlay as it is sent."""
+    return rendering(tmp_path, request.param)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -61,7 +77,7 @@ def test_manifests_hold_to_their_schemas(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_quickstart_is_whole(rendered: list[Manifest], version: str) -> None:
+def test_an_overlay_is_whole(rendered: list[Manifest], version: str) -> None:
     """What it is made of holds to the schemas, and whatever one names another is."""
     for one in rendered:
         kubernetes_validate.validate(one, version, strict=True)
@@ -139,6 +155,22 @@ def test_whoever_listens_is_asked_whether_it_is_well() -> None:
             assert one[probe].get("httpGet", {}).get("path") in {None, "/healthz"}
 
 
+async def test_taskbell_answers_its_probes(
+    tmp_path: Path, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
+) -> None:
+    """At each path that a probe asks for, and without a token."""
+    probes = [
+        one[key]["httpGet"]
+        for _, one in containers(written())
+        for key in one
+        if "Probe" in key and "httpGet" in one[key]
+    ]
+    assert {one["port"] for one in probes} == {"http"}
+    async with site(tmp_path, pool, clock, valkey.url, "a-token-that-nobody-knows") as web:
+        for path in {one["path"] for one in probes}:
+            assert (await web.client.get(path)).is_success
+
+
 def test_no_secret_is_written_down() -> None:
     """They come from a Secret that the repository does not have; the example has empty places."""
     assert [one for one in written() if one["kind"] == "Secret"] == []
@@ -146,10 +178,11 @@ def test_no_secret_is_written_down() -> None:
         for env in one.get("env", ()):
             is_secret = any(word in env["name"] for word in SECRET_WORDS)
             assert not (is_secret and "value" in env), name
-    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
-    assert [line for line in lines if line and line[0] != "#" and not line.endswith("=")] == []
-    ignored = (FOLDER / "quickstart" / ".gitignore").read_text(encoding="utf-8").split()
-    assert ignored == ["secrets.env", "taskbell.yaml"]
+    for overlay in OVERLAYS:
+        lines = [line for line in example(overlay) if line and line[0] != "#"]
+        assert [line for line in lines if not line.endswith("=")] == []
+        ignored = (FOLDER / overlay / ".gitignore").read_text(encoding="utf-8").split()
+        assert ignored == ["secrets.env", "taskbell.yaml"]
 
 
 def test_the_pods_run_what_the_image_has() -> None:
@@ -162,15 +195,37 @@ def test_the_pods_run_what_the_image_has() -> None:
     assert commands["taskbell-worker: worker"] in procfile
     assert commands["taskbell-web: migrate"] == "taskbell migrate"
     assert {one["imagePullPolicy"] for one in runs.values()} == {"IfNotPresent"}
-    users = {pods(written())[name.partition(":")[0]]["securityContext"]["runAsUser"] for name in runs}
+    users = {
+        pods(written())[name.partition(":")[0]]["securityContext"]["runAsUser"] for name in runs
+    }
     assert [f"USER {user}\n" in image for user in users] == [True]
 
 
-def test_every_variable_of_the_example_means_something() -> None:
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_variable_of_an_example_means_something(overlay: str) -> None:
     """Each is a setting, of PostgreSQL, or named in the example configuration."""
-    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
-    names = {line.removesuffix("=") for line in lines if line.endswith("=")}
-    settings = {name.upper() for name in Settings.model_fields} | {"POSTGRES_PASSWORD"}
+    names = {line.removesuffix("=") for line in example(overlay) if line.endswith("=")}
     configuration = (INFRA / "taskbell.example.yaml").read_text(encoding="utf-8")
-    assert {name for name in names - settings if f"${{{name}}}" not in configuration} == set()
+    others = names - SETTINGS - {"POSTGRES_PASSWORD"}
+    assert {name for name in others if f"${{{name}}}" not in configuration} == set()
     assert {"TASKBELL_ADMIN_TOKEN", "DATABASE_URL"} <= names
+
+
+def test_every_variable_of_a_container_is_a_setting() -> None:
+    """What Taskbell's own containers are given beside the Secret is one that it reads."""
+    ours = [one for _, one in containers(written()) if one["image"] == "taskbell"]
+    assert {env["name"] for one in ours for env in one.get("env", ())} <= SETTINGS
+
+
+def test_on_servers_that_are_there_none_is_started(tmp_path: Path) -> None:
+    """Nothing of PostgreSQL and Valkey is left, and the Secret says where they are."""
+    sent = rendering(tmp_path, "external")
+    assert set(pods(sent)) == {"taskbell-web", "taskbell-worker"}
+    assert [one["metadata"]["name"] for one in sent if one["kind"] == "Service"] == ["taskbell-web"]
+    [secret] = [one for one in sent if one["kind"] == "Secret"]
+    assert {"DATABASE_URL", "REDIS_URL"} <= secret["data"].keys()
+    for name, one in containers(sent):
+        assert not one.get("env"), name
+        assert [source["secretRef"]["name"] for source in one["envFrom"]] == [
+            secret["metadata"]["name"]
+        ]
