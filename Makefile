@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run test quick check wheel bench soak fuzz test-real lock clean
+.PHONY: setup run test quick check wheel bench soak fuzz test-real pictures lock clean
 
 setup: .venv/.ready
 
@@ -65,6 +65,10 @@ fuzz: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench
+
+# The pictures of the page in docs/pictures, taken from a running demo.
+pictures: setup
+	$(BIN)/python -m tests.pictures
 
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --extra dev --extra otel --generate-hashes \
