@@ -32,6 +32,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 EXAMPLE = ROOT / "infra" / "taskbell.example.yaml"
+SETTINGS = DOCS / "settings-file.md"
 
 # Stands for every ${NAME}: a text that is base64 as well, which some secrets have to be; and for
 # every ${NAME_URL}.
@@ -135,22 +136,33 @@ def test_example_configuration_loads(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("example", examples("sh runnable"), ids=str)
 def test_every_runnable_command_runs(example: Example, tmp_path: Path) -> None:
-    """A command that needs nothing running ends well beside the README's own configuration."""
-    whole = next(one.text for one in examples("yaml") if one.page.name == "README.md")
+    """A command that needs nothing running ends well beside its page's own configuration."""
+    whole = next(one.text for one in examples("yaml") if one.page == example.page)
     (tmp_path / "taskbell.yaml").write_text(whole, encoding="utf-8")
-    taskbell = tmp_path / "taskbell"
+    run(tmp_path, example.text, **dict.fromkeys(_REFERENCE.findall(whole), SECRET))
+
+
+def test_a_shell_reads_the_settings_file(tmp_path: Path) -> None:
+    """As docs/settings-file.md does it, with the example's names filled in."""
+    settings = (ROOT / "infra" / ".env.example").read_text(encoding="utf-8")
+    settings = settings.replace("TASKBELL_URL=\n", "TASKBELL_URL=https://tasks.example.com\n")
+    filled = re.sub(r"^(\w+)=$", rf"\1={SECRET}", settings, flags=re.MULTILINE)
+    (tmp_path / ".env").write_text(filled, encoding="utf-8")
+    (tmp_path / "taskbell.yaml").write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
+    [block] = [one.text for one in examples("sh") if "set -a" in one.text and one.page == SETTINGS]
+    run(tmp_path, block)
+
+
+def run(folder: Path, commands: str, **environ: str) -> None:
+    """Run commands of a page in a folder, as a reader does; none of them may fail."""
+    taskbell = folder / "taskbell"
     taskbell.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m service "$@"\n', encoding="utf-8")
     taskbell.chmod(taskbell.stat().st_mode | stat.S_IXUSR)
-    environ = {
-        **os.environ,
-        **dict.fromkeys(_REFERENCE.findall(whole), SECRET),
-        "PATH": f"{tmp_path}:{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
-    }
+    path = f"{folder}:{os.environ['PATH']}"
     ended = subprocess.run(
-        ["/bin/sh", "-e", "-c", example.text],
-        cwd=tmp_path,
-        env=environ,
+        ["/bin/sh", "-e", "-c", commands],
+        cwd=folder,
+        env={**os.environ, **environ, "PATH": path, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=60,
