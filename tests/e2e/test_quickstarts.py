@@ -24,6 +24,7 @@ from tests.harness.running import Taskbell, taskbell
 from tests.harness.waiting import eventually
 
 SYSTEMS = sorted(systems())
+PATIENCE = 60.0  # seconds
 # What the reader is told to create, in the system's own words.
 TASKS: Mapping[str, Mapping[str, Any]] = {
     "plannr": {"uuid": "42", "name": "Call the Olsens"},
@@ -86,14 +87,14 @@ class Reader:
 
     async def create_and_finish(self) -> None:
         """After the first read; Taskbell sees the task before it is finished."""
-        await eventually(self.is_read)
+        await eventually(self.is_read, PATIENCE)
         self.sandbox.systems[self.system].make(**TASKS[self.system])
-        await eventually(self.is_seen)
+        await eventually(self.is_seen, PATIENCE)
         self.sandbox.systems[self.system].finish("42")
 
     async def said(self) -> dict[str, str]:
         """What Slack shows, by the channel."""
-        await eventually(lambda: self.sandbox.slack.posted)
+        await eventually(lambda: self.sandbox.slack.posted, PATIENCE)
         return {
             self.sandbox.slack.name(post["channel"]): post["text"]
             for post in self.sandbox.slack.posted.values()
@@ -131,7 +132,7 @@ async def test_plannr_reports_changes_at_once(tmp_path: Path) -> None:
     """The command subscribes, and with the line that it prints the message needs no poll."""
     sandbox = Sandbox(SystemClock())
     async with reader("plannr", tmp_path, sandbox, poll="1h") as one:
-        await eventually(one.is_read)
+        await eventually(one.is_read, PATIENCE)
         secret = tmp_path / "plannr.secret"
         where = ("--url", one.running.url, "--secret-file", str(secret))
         printed = " ".join((await one.run("doctor", "--subscribe", "plannr", *where)).out.split())
@@ -142,7 +143,7 @@ async def test_plannr_reports_changes_at_once(tmp_path: Path) -> None:
         file = tmp_path / "taskbell.yaml"
         line = f"    {shown[shown.index('webhook: ') :]}\n"
         file.write_text(file.read_text().replace("    poll: 1h\n", f"    poll: 1h\n{line}"))
-        await eventually(one.takes_webhooks)
+        await eventually(one.takes_webhooks, PATIENCE)
         await one.create_and_finish()
         assert await one.said() == {"#office": block("plannr", "text").strip()}
         [sent] = await one.listed("deliveries")

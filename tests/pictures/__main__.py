@@ -130,9 +130,7 @@ async def main() -> None:
         silenced = await started(Path(name), *SILENCE, LOGNAME="ann")
         assert silenced.code == 0, silenced.err
         async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(
-                executable_path=chromium
-            )
+            browser = await playwright.chromium.launch(executable_path=chromium)
             await take_all(browser, url)
             await browser.close()
 
