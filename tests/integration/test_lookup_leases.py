@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,7 +15,7 @@ from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool, absences, lookups
 from service.store.lookups import LEASE, Lookup
 from tests.conftest import only_reading
-from tests.harness.corridor import Corridor, corridor
+from tests.harness.corridor import Corridor, corridor, firm
 from tests.harness.waiting import eventually
 
 RULES = "- { id: done, when: task.completed, then: [{ notify: accounting }] }"
@@ -24,7 +25,7 @@ A_MOMENT = timedelta(seconds=1)
 @pytest.fixture
 async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterator[Corridor]:
     """A firm in which a visit is done, of which a webhook only hints."""
-    async with corridor(folder, pool, clock, RULES) as running:
+    async with corridor(folder, pool, clock, RULES, partial(firm, patience="30s")) as running:
         visit = running.visit()
         await running.begin()
         running.sandbox.kickserv.finish(str(visit["id"]))
@@ -82,7 +83,7 @@ async def test_a_hiccup_of_the_database_strands_nothing(
 ) -> None:
     """What was read and could not be written down is given back, and read again at once."""
     reader = taskbell.worker.lookups["field"]
-    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.SLOW, method="GET", seconds=0.4))
+    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.SLOW, method="GET", seconds=2))
     reading = asyncio.create_task(reader.batch())
     await eventually(lambda: leased_until(taskbell.pool))
     async with only_reading(database_url):

@@ -483,10 +483,10 @@ async def test_the_loop_goes_on_while_it_is_computed(firm: Firm) -> None:
     now = firm.clock.now()
     await firm.observes(*(task(f"T{n}", due=now + n * timedelta(minutes=1)) for n in range(1500)))
     computing = asyncio.create_task(firm.shows())
-    slowest = 0.0
+    started, slowest = time.perf_counter(), 0.0
     while not computing.done():
         began = time.perf_counter()
         assert (await firm.web.client.get("/healthz")).status_code == 200
         slowest = max(slowest, time.perf_counter() - began)
     await computing
-    assert slowest < 0.5
+    assert slowest < (time.perf_counter() - started) / 3
