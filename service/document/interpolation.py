@@ -30,7 +30,7 @@ class Substitution:
         self.values: defaultdict[Path, dict[str, str]] = defaultdict(dict)
 
     def apply(self, data: Any, path: Path) -> Any:
-        """`data` with every reference in it resolved; a missing one becomes a problem."""
+        """`data` with every reference in it resolved; a missing or empty one is a problem."""
         if isinstance(data, dict):
             return {name: self.apply(value, (*path, name)) for name, value in data.items()}
         if isinstance(data, list):
@@ -56,9 +56,9 @@ class Substitution:
             value, message = _contents(FilePath(name.removeprefix("file:")))
             hint = None
         else:
-            value = self._environ.get(name)
+            value = self._environ.get(name, "")
             message, hint = _unset(name, self._environ)
-        if value is None:
+        if not value.strip():
             self.problems.append(Issue(path, message, hint, offset=match.start()))
             return reference
         self.values[path][value] = reference
@@ -74,19 +74,20 @@ def references(data: Any, path: Path) -> list[Path]:
     return [path] if isinstance(data, str) and _REFERENCE.search(data) else []
 
 
-def _contents(path: FilePath) -> tuple[str | None, str]:
+def _contents(path: FilePath) -> tuple[str, str]:
+    """What a file holds, and the error if that is nothing."""
     try:
         found = read_regular(path, _LARGEST + 1)
         if len(found) > _LARGEST:
-            return None, f"the file {path} is too large for a secret"
-        return found.decode().strip(), ""
+            return "", f"the file {path} is too large for a secret"
+        return found.decode().strip(), f"the file {path} is empty"
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        return None, f"the file {path} cannot be read: {reason}"
+        return "", f"the file {path} cannot be read: {reason}"
 
 
 def _unset(name: str, environ: Mapping[str, str]) -> tuple[str, str]:
-    """The error for a name that is not set; a text that is not a name may be the secret itself."""
+    """The error for a name without a value; a text that is not a name may be the secret itself."""
     similar = _similar(name, environ)
     if not VARIABLE.fullmatch(name):
         message = "the text in these braces is not a variable in the environment"
@@ -94,7 +95,8 @@ def _unset(name: str, environ: Mapping[str, str]) -> tuple[str, str]:
             message,
             similar or "put a name in braces, such as ${SLACK_TOKEN}, not the value itself",
         )
-    message = f"{name} is not set in the environment"
+    is_set = name in environ
+    message = f"{name} is set, but empty" if is_set else f"{name} is not set in the environment"
     return message, similar or f"set it where Taskbell is started: {name}=…"
 
 

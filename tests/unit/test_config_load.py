@@ -204,6 +204,21 @@ def test_holidays_of_nowhere(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_an_empty_value_is_no_value(empty: str, tmp_path: Path) -> None:
+    """A token that somebody forgot to fill in, in the environment or in a file."""
+    (tmp_path / "token").write_text(empty)
+    file = tmp_path / "t.yaml"
+    file.write_text(
+        "version: 1\nchannels:\n"
+        '  one: { kind: slack, token: "${SLACK_TOKEN}" }\n'
+        f'  two: {{ kind: slack, token: "${{file:{tmp_path}/token}}" }}\n'
+    )
+    first, second = [one.message for one in check(file, {"SLACK_TOKEN": empty})]
+    assert first == "SLACK_TOKEN is set, but empty"
+    assert second == f"the file {tmp_path}/token is empty"
+
+
 def test_missing_file(tmp_path: Path) -> None:
     """A path with nothing there is a fault that names it, and says how to begin."""
     assert "none.yaml:1:1: there is no such file\n  write one" in said(tmp_path / "none.yaml")
