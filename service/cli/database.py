@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import typer
 import uvloop
+from asyncpg.exceptions import UndefinedTableError
 
 from service import store
 from service.cli.instance import NoInstance, find
@@ -54,7 +55,10 @@ def overrides_at_work(settings: Settings) -> dict[str, Override]:
 
     async def read(url: str) -> dict[str, Override]:
         async with await store.connect(url, size=1) as pool:
-            return await rule_overrides.read(pool)
+            try:
+                return await rule_overrides.read(pool)
+            except UndefinedTableError:  # no tables yet, or those of a version without overrides
+                return {}
 
     if settings.database_url is None and not embedded.is_at_work(settings.taskbell_data):
         return {}

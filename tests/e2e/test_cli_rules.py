@@ -138,3 +138,10 @@ async def test_check_says_if_it_cannot_know(tmp_path: Path) -> None:
     assert result.code == 0
     assert "taskbell.yaml: no errors" in result.out
     assert "whether rules were switched is not known" in result.out
+
+
+async def test_check_needs_no_tables(command: Command, pool: Pool) -> None:
+    """Of a database that is not migrated yet nothing is said: no rule can have been switched."""
+    await pool.execute("DROP TABLE rule_overrides")
+    result = await command("check")
+    assert (result.code, result.out, result.err) == (0, "taskbell.yaml: no errors\n", "")
