@@ -18,7 +18,7 @@ from service.domain.overrides import Override
 from service.domain.system_actions import WRITES
 from service.engine import Engine
 from service.engine.decider import Decider
-from service.http import open_client
+from service.http.client import open_client
 from service.http.connection_check import ConnectionCheck, check_connection
 from service.http.throttle import Budget, Throttle
 from service.maintenance import clock_repair

@@ -24,10 +24,9 @@ from service.channels.pace import Pace, Rate
 from service.clock import Clock
 from service.diagnostics import Issue
 from service.errors import SendError
-from service.http import never_sent
 from service.http.answers import AnswerRefused
 from service.http.connection_check import ConnectionCheck
-from service.http.error_messages import explain
+from service.http.error_messages import explain, never_sent
 from service.sources import Source
 
 SentRef: TypeAlias = dict[str, Any]

@@ -8,7 +8,8 @@ from uuid import uuid4
 from service.channels import ChannelOptions, Message, kinds
 from service.clock import Clock
 from service.errors import SendError, TaskbellError
-from service.http import Network, open_client
+from service.http import Network
+from service.http.client import open_client
 
 TEXT = "This is a test of Taskbell. If you can read this, messages arrive here."
 _PATIENCE = 30.0  # seconds

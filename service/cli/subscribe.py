@@ -7,7 +7,7 @@ from service.cli.doctor.findings import Finding, fine, wrong
 from service.clock import SystemClock
 from service.config import Config
 from service.errors import SourceError
-from service.http import open_client
+from service.http.client import open_client
 from service.http.throttle import Unthrottled
 from service.regular_file import read_regular
 from service.sources import systems

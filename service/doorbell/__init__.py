@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from service.doorbell.redis_trouble import Trouble, explain
-from service.settings.redis_address import connections
+from service.settings.redis_pool import connections
 
 log = structlog.get_logger()
 

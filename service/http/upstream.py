@@ -26,10 +26,10 @@ from service.errors import (
     SourceUnauthorized,
     SourceUnreachable,
 )
-from service.http import LONGEST_PAUSE, never_sent, retry_after
+from service.http import LONGEST_PAUSE, retry_after
 from service.http.answers import AnswerRefused, read_answer
 from service.http.denials import is_denied, words
-from service.http.error_messages import explain
+from service.http.error_messages import explain, never_sent
 from service.http.json_body import TooManyValues, decoded_aside, salvaged
 from service.http.rate_limit_headers import Allowance, allowance
 from service.http.throttle import Admission, Throttle

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from service.http import open_client
+from service.http.client import open_client
 from service.sandbox.plannr import Plannr
 from service.sandbox.system import Raw
 

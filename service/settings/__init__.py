@@ -26,7 +26,7 @@ from service.errors import SettingsError
 from service.regular_file import read_regular
 from service.settings import keys
 from service.settings.database_address import read_address
-from service.settings.redis_address import connections
+from service.settings.redis_address import demand_usable
 
 _LARGEST_VALUE = 64 * 1024  # bytes of a file that holds one setting
 # The first parts of Taskbell's own paths: a prefix that begins with one would be ambiguous.
@@ -130,7 +130,7 @@ class Settings(BaseModel):
     @classmethod
     def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None:
-            connections(url.get_secret_value())
+            demand_usable(url.get_secret_value())
         return url
 
     @property

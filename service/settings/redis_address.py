@@ -1,4 +1,4 @@
-"""The address of Redis, parsed in one place for all connections.
+"""The address of Redis, read the same for all connections, which `redis_pool` makes of it.
 
     redis://[[user]:password@]host[:6379][/0]            rediss:// with TLS
     unix://[user:password@]/path/of/the/socket[?db=0]
@@ -7,12 +7,7 @@ Options follow after a question mark. A character with a meaning in addresses is
 meant literally, such as %40 for an @ in a password.
 """
 
-from typing import Any
 from urllib.parse import SplitResult, parse_qs, urlsplit
-
-from redis.asyncio import ConnectionPool
-from redis.asyncio.connection import SSLConnection
-from redis.exceptions import RedisError
 
 from service.diagnostics import did_you_mean
 
@@ -49,18 +44,22 @@ _UNREADABLE = (
 )
 
 
-def connections(url: str, **defaults: Any) -> ConnectionPool:
-    """A pool of connections to the Redis at this address; none is opened yet.
+def demand_usable(url: str) -> None:
+    """Raise ValueError with the error in an address, without secrets."""
+    if demand_readable(url).query:
+        # Only redis-py can say whether options can be used. Importing it takes longer than most
+        # commands, which do not use Redis: an address without options is read without it.
+        from service.settings.redis_pool import connections  # noqa: PLC0415 (see above)
 
-    `defaults` are redis-py's connection options, which the address may override. Raises ValueError
-    with the error, without secrets.
-    """
+        connections(url)
+
+
+def demand_readable(url: str) -> SplitResult:
+    """The parts of an address; raises ValueError with the error, without secrets."""
     parts = _split(url)
     _demand_place(parts)
     _demand_known_options(parts)
-    pool = ConnectionPool.from_url(url, **defaults)
-    _demand_usable(pool)
-    return pool
+    return parts
 
 
 def _split(url: str) -> SplitResult:
@@ -93,15 +92,3 @@ def _demand_known_options(parts: SplitResult) -> None:
         if name not in _OPTIONS:
             hint = did_you_mean(name, _OPTIONS) or f"known options: {', '.join(sorted(_OPTIONS))}"
             raise ValueError(f"has an unknown option {name}; {hint}")
-
-
-def _demand_usable(pool: ConnectionPool) -> None:
-    """Refuse unusable options before a connection is made."""
-    try:
-        connection = pool.make_connection()  # type: ignore[no-untyped-call]
-        if isinstance(connection, SSLConnection):
-            connection.ssl_context.get()
-    except TypeError:  # an option of TLS where there is none
-        raise ValueError("has TLS options, so it must begin with rediss://") from None
-    except (RedisError, OSError) as error:
-        raise ValueError(f"has an option that cannot be used: {error}") from error

@@ -19,7 +19,7 @@ from service.channels import built_in
 from service.clock import SystemClock
 from service.engine import Engine
 from service.engine.decider import Decider
-from service.http import open_client
+from service.http.client import open_client
 from service.http.throttle import Unthrottled
 from service.processes import gc_tuning
 from service.processes.embedded import EmbeddedPostgres

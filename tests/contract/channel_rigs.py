@@ -18,7 +18,7 @@ from service.channels.system_notify import CustomerChannel
 from service.channels.task_writes import WritesChannel
 from service.clock import Clock
 from service.domain.model import Task
-from service.http import open_client
+from service.http.client import open_client
 from service.http.throttle import Unthrottled
 from service.sources import Page, Source
 from service.sources.account import Account

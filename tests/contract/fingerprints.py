@@ -3,7 +3,7 @@
 import asyncio
 
 from service.clock import SystemClock
-from service.http import open_client
+from service.http.client import open_client
 from service.sources import systems
 from service.sources.fingerprints import fingerprint
 from tests.contract.source_rig import connect, sample

@@ -23,7 +23,7 @@ import httpx
 import orjson
 
 from service.clock import Clock, VirtualClock
-from service.http import open_client
+from service.http.client import open_client
 from service.http.throttle import Unthrottled
 from service.sandbox.app import Sandbox, running
 from service.sandbox.system import TaskSystem

@@ -15,7 +15,7 @@ from service.channels.email import EmailOptions
 from service.channels.mail_server import MailServer
 from service.clock import VirtualClock
 from service.errors import SendError
-from service.http import open_client
+from service.http.client import open_client
 from tests.contract.channel_rigs import EmailRig, configured, opened
 from tests.harness.receivers import LOOPBACK, Receiver
 from tests.harness.smtp_receiver import SmtpReceiver

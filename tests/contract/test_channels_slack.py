@@ -13,7 +13,7 @@ from service.channels import Channel
 from service.channels.slack import SlackOptions
 from service.clock import VirtualClock
 from service.errors import SendError
-from service.http import open_client
+from service.http.client import open_client
 from tests.contract.channel_rigs import SlackRig, configured, opened
 from tests.harness.receivers import LOOPBACK, Answer, Fault, HttpReceiver
 from tests.harness.slack_receiver import SlackReceiver
@@ -208,7 +208,7 @@ async def test_no_answer_fills_the_memory(
     channel: Channel, slack: SlackReceiver, body: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever answers in place of Slack is read up to a limit, packed or not."""
-    monkeypatch.setattr("service.http.LARGEST_REPLY", 1000)
+    monkeypatch.setattr("service.http.client.LARGEST_REPLY", 1000)
     slack.reply(Answer(200, body, {"content-encoding": "gzip"}))
     with pytest.raises(SendError, match=r"cannot be read: it .* more than 1000 bytes") as caught:
         await channel.send(MESSAGE)

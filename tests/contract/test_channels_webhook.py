@@ -11,7 +11,7 @@ from standardwebhooks import Webhook
 from service.channels.webhook import WebhookChannel, WebhookOptions
 from service.clock import Clock, SystemClock, VirtualClock
 from service.errors import SendError
-from service.http import open_client
+from service.http.client import open_client
 from tests.contract.channel_rigs import MESSAGE, TIMEOUT
 from tests.harness.receivers import LOOPBACK, Answer, Fault, HttpReceiver
 

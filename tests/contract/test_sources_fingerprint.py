@@ -12,7 +12,7 @@ from service.clock import VirtualClock
 from service.domain.days import LAST
 from service.domain.directory import Directory
 from service.domain.model import Person
-from service.http import open_client
+from service.http.client import open_client
 from service.sources import systems
 from tests.contract.source_rig import connect, sample
 

@@ -10,7 +10,7 @@ from service.clock import VirtualClock
 from service.domain.alarms import WatchedDates
 from service.domain.model import Cause, Task
 from service.engine.tracking import track, with_known_fields
-from service.http import open_client
+from service.http.client import open_client
 from service.sources import Source
 from service.sources.payload import TaskRef, read
 from service.sources.reader import Raw

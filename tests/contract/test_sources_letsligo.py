@@ -9,7 +9,7 @@ import pytest
 from service.clock import VirtualClock
 from service.domain.model import Cause, Customer
 from service.errors import SourceBroken, SourceUnauthorized
-from service.http import open_client
+from service.http.client import open_client
 from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.letsligo import LetsLigo
 from service.sources.fingerprints import fingerprint

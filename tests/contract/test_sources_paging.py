@@ -8,7 +8,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.errors import SourceBroken
-from service.http import open_client
+from service.http.client import open_client
 from service.sources import Source, systems
 from service.sources.pagination import Reading
 from service.sources.reader import Raw

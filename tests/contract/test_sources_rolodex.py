@@ -11,7 +11,7 @@ import pytest
 from service.clock import VirtualClock
 from service.domain.model import Customer
 from service.errors import SourceBroken, SourceRejected, SourceUnauthorized
-from service.http import open_client
+from service.http.client import open_client
 from service.sources.offsets import OVERLAP
 from tests.contract.source_rig import Rig, connect, rigged, sample
 from tests.harness.receivers import LOOPBACK, Answer, HttpReceiver

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from service.clock import VirtualClock
-from service.http import open_client
+from service.http.client import open_client
 from service.sandbox.app import Sandbox, running
 from service.sandbox.office import Office
 from service.sandbox.plannr import ACCOUNT_UUID

@@ -26,7 +26,7 @@ from hypothesis import settings
 from service.clock import SystemClock
 from service.domain.model import Task
 from service.domain.recurrence import moved
-from service.http import open_client
+from service.http.client import open_client
 from service.sandbox.app import Sandbox
 from service.sandbox.app import running as serving
 from service.sources import systems

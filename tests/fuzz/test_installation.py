@@ -22,7 +22,7 @@ import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.clock import SystemClock
-from service.http import open_client
+from service.http.client import open_client
 from service.sandbox.app import Sandbox
 from service.sandbox.app import running as serving
 from service.sources import Source, systems

@@ -13,7 +13,7 @@ from service.config import check
 from service.domain.diff import diff
 from service.domain.model import Cause, Task
 from service.errors import PayloadError
-from service.http import open_client
+from service.http.client import open_client
 from service.http.json_body import TooManyValues, decoded
 from service.rules.language.expressions import UTC_ZONE, EvaluationError, condition
 from service.rules.language.field_reads import by_noun

@@ -19,7 +19,7 @@ from service.clock import VirtualClock
 from service.config import Config, load
 from service.domain.actors import Actor
 from service.domain.overrides import Mode
-from service.http import open_client
+from service.http.client import open_client
 from service.outbox import Claim, attempts, claiming, destinations, rule_switches
 from service.outbox.approval_links import ApprovalLinks
 from service.rules.overrides import modes

@@ -21,7 +21,7 @@ from service.errors import (
     SourceUnauthorized,
     SourceUnreachable,
 )
-from service.http import open_client
+from service.http.client import open_client
 from service.http.rate_limit_headers import Allowance
 from service.http.upstream import SystemClient
 from service.store import Pool

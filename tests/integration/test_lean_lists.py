@@ -14,7 +14,7 @@ import pytest
 from service.clock import VirtualClock
 from service.config import load
 from service.domain.model import Cause
-from service.http import open_client
+from service.http.client import open_client
 from service.sandbox.app import Sandbox, running
 from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.letsligo import LetsLigo

@@ -20,7 +20,7 @@ from service.doorbell import Doorbell, RedisProblemLog
 from service.doorbell.redis_trouble import explain
 from service.processes.embedded import EmbeddedValkey
 from service.settings import read_settings
-from service.settings.redis_address import connections
+from service.settings.redis_pool import connections
 from service.store import Pool
 from tests.harness.running import free_port
 from tests.harness.site import configured, site

@@ -16,7 +16,7 @@ from service.clock import VirtualClock
 from service.domain.model import Cause, Kind, State
 from service.errors import SourceError
 from service.explain.account_advice import what_to_do
-from service.http import open_client
+from service.http.client import open_client
 from service.http.throttle import Unthrottled
 from service.http.upstream import SystemClient
 from service.outbox import destinations

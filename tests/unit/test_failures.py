@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from service.errors import SendError
-from service.http import open_client
+from service.http.client import open_client
 from service.http.connection_check import check_connection
 from service.http.error_messages import explain
 from tests.harness.receivers import LOOPBACK, HttpReceiver

@@ -9,7 +9,9 @@ from ipaddress import ip_address, ip_network
 import httpx
 import pytest
 
-from service.http import LONGEST_PAUSE, is_public, never_sent, open_client, retry_after
+from service.http import LONGEST_PAUSE, is_public, retry_after
+from service.http.client import open_client
+from service.http.error_messages import never_sent
 from tests.harness.receivers import LOOPBACK, Answer, Fault, HttpReceiver
 
 NOW = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)

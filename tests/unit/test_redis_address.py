@@ -7,7 +7,7 @@ import pytest
 from service.doorbell import Doorbell, listening
 from service.errors import SettingsError
 from service.settings import read_settings
-from service.settings.redis_address import connections
+from service.settings.redis_pool import connections
 
 
 @pytest.mark.parametrize(

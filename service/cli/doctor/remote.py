@@ -18,7 +18,7 @@ from service.errors import (
     SourceUnauthorized,
     SourceUnreachable,
 )
-from service.http import open_client
+from service.http.client import open_client
 from service.http.connection_check import ConnectionCheck, check_connection
 from service.http.throttle import Unthrottled
 from service.sources import Source, systems

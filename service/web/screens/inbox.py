@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.domain.model import utc
-from service.http import open_client
+from service.http.client import open_client
 from service.web.problems import Problem
 from service.web.screens import Screen
 
