@@ -39,7 +39,6 @@ from service.outbox import (
     visits,
 )
 from service.outbox.gates import Stop
-from service.rules import Ruleset
 from service.rules.revision import (
     MessageBasis,
     Rejection,
@@ -49,6 +48,7 @@ from service.rules.revision import (
     superseded,
 )
 from service.rules.rewriting import NewText, rewriting
+from service.rules.ruleset import Ruleset
 from service.sources import Source
 from service.store import DATABASE_ERRORS, Connection, Pool, absences, accounts, events, outages
 from service.store.operators import rule_overrides

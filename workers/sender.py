@@ -17,8 +17,8 @@ from service.errors import CallNotStarted, SendError
 from service.outbox import CHECK_ARRIVAL, Attempt, AttemptResult, Claim, claiming
 from service.outbox.approval_links import ApprovalLinks
 from service.outbox.destinations import LaneOutage
-from service.rules import Ruleset
 from service.rules.revision import MessageBasis
+from service.rules.ruleset import Ruleset
 from service.store import Pool
 from service.telemetry import tracing
 from workers import retry

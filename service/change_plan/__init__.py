@@ -13,7 +13,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from service.domain.overrides import Override
-from service.rules import Ruleset
+from service.rules.ruleset import Ruleset
 
 
 class Change(StrEnum):

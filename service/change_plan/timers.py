@@ -8,7 +8,7 @@ from service.change_plan import PendingEffect, Side
 from service.domain.alarm_sets import AlarmSet, carried_over, owed
 from service.domain.alarms import OVERDUE, Alarm, AnnouncedUntil, was_announced
 from service.domain.model import Task
-from service.rules import Ruleset
+from service.rules.ruleset import Ruleset
 from service.store.tasks import TaskState
 
 

@@ -16,7 +16,7 @@ from service.cli.output.console import A_MONTH, AsJson, Since, counting, print_l
 from service.cli.output.simulation import line_of
 from service.config import RulesConfig
 from service.diagnostics import did_you_mean
-from service.rules import Ruleset
+from service.rules.ruleset import Ruleset
 from service.settings import read_settings
 from service.simulator import Simulator
 from service.simulator.backtest import Findings, backtest, findings, row_of

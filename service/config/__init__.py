@@ -25,9 +25,9 @@ from service.document.report import faults_of
 from service.domain.directory import NOBODY, Directory
 from service.domain.overrides import Override
 from service.errors import ConfigError
-from service.rules import Ruleset
 from service.rules.overrides import overrides_in
 from service.rules.rule import Rule
+from service.rules.ruleset import Ruleset
 from service.sources.account import Account
 
 _USERS = "users"

@@ -28,12 +28,12 @@ from service.domain.days import LAST, Calendar
 from service.domain.directory import Directory
 from service.domain.storms import StormGuard
 from service.errors import ConfigError
-from service.rules import Ruleset
 from service.rules.capabilities import Capabilities
 from service.rules.compiler import Compiler
 from service.rules.compiler.hours import compile_hours, unknown_holidays
 from service.rules.compiler.lints import never_open
 from service.rules.rule import Rule
+from service.rules.ruleset import Ruleset
 from service.sources import systems
 from service.sources.account import Account
 

@@ -23,7 +23,7 @@ from service.engine.net_change import NetChange
 from service.engine.off_periods import unless_off
 from service.engine.transaction import Transaction
 from service.outbox import DeliveryRequest, Lanes, gates, system_lane
-from service.rules import Ruleset
+from service.rules.ruleset import Ruleset
 from service.rules.verdict import Outcome, Plan, Verdict
 from service.store.decisions import Decision
 from service.store.tasks import Key

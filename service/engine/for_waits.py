@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from service.domain.model import Event
 from service.engine.transaction import Transaction
-from service.rules import Ruleset
 from service.rules.cancellation import ends_waiting
+from service.rules.ruleset import Ruleset
 from service.rules.verdict import Outcome
 from service.store.decisions import Decision
 from service.store.tasks import Key

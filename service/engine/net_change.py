@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 from service.domain.diff import diff
 from service.domain.model import Event, Kind, Task
-from service.rules import Ruleset
 from service.rules.cancellation import ends_waiting
+from service.rules.ruleset import Ruleset
 from service.rules.verdict import Verdict
 from service.store.waits import Wait
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from service.rules import Ruleset
 from service.rules.language.tracing import Trace
+from service.rules.ruleset import Ruleset
 from service.rules.verdict import Outcome
 from service.store.decisions import RecordedDecision
 from service.store.deliveries import RecordedDelivery

@@ -27,7 +27,8 @@ from service.outbox import (
 )
 from service.outbox.gates import Candidate, Stops
 from service.outbox.rows import claim_of
-from service.rules import Ruleset, recipients
+from service.rules import recipients
+from service.rules.ruleset import Ruleset
 from service.rules.visits import Visit
 from service.store import Connection, Pool, outages
 from service.store.operators import rule_overrides

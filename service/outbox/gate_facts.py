@@ -12,7 +12,8 @@ from service.domain.overrides import Override
 from service.domain.silences import Silence
 from service.outbox import holds, mutes, storms, visits
 from service.outbox.gates import Candidate, GateFacts
-from service.rules import Ruleset, recipients
+from service.rules import recipients
+from service.rules.ruleset import Ruleset
 from service.store import Connection
 from service.store.tasks import Key, PostgresTasks
 

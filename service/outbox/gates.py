@@ -17,10 +17,11 @@ from service.domain.model import State, Task
 from service.domain.overrides import Mode, Override
 from service.domain.silences import Silence, covering
 from service.domain.storms import StormScope
-from service.rules import Ruleset, mutes, recipients
+from service.rules import mutes, recipients
 from service.rules.planning import is_instead
 from service.rules.revision import NO_LONGER_NEEDED
 from service.rules.rule import trial_only
+from service.rules.ruleset import Ruleset
 from service.rules.visits import Visit, VisitAnnouncement
 from service.store.tasks import Key
 

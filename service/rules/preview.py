@@ -5,11 +5,11 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from service.domain.model import Cause, Event, Kind, Task
-from service.rules import Ruleset
 from service.rules.language.expressions import EvaluationError
 from service.rules.language.field_reads import by_noun
 from service.rules.language.scope import Scope
 from service.rules.rule import Rule
+from service.rules.ruleset import Ruleset
 from service.rules.triggers import Trigger
 
 

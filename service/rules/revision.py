@@ -9,8 +9,9 @@ from service.domain.alarms import announced_by, date_of, has_moved
 from service.domain.diff import diff
 from service.domain.digests import DigestRebuild
 from service.domain.model import Event, Group, Kind, State, Task
-from service.rules import Ruleset, recipients
+from service.rules import recipients
 from service.rules.digests import listed
+from service.rules.ruleset import Ruleset
 from service.rules.triggers import CLOCK_KINDS
 from service.rules.verdict import Plan
 

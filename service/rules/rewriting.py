@@ -13,13 +13,13 @@ from zoneinfo import ZoneInfo
 from service.domain.diff import diff
 from service.domain.field_values import said_value
 from service.domain.model import DAYS, Event, Kind, State, Task
-from service.rules import Ruleset
 from service.rules.digests import listed
 from service.rules.language.date_format import shown
 from service.rules.language.scope import Scope
 from service.rules.language.templates import RenderError
 from service.rules.revision import MessageBasis, RevisedMessage, cancelled, is_elsewhere
 from service.rules.rule import Rule
+from service.rules.ruleset import Ruleset
 from service.rules.verdict import FAILURE, Plan
 from service.telemetry.visible import visible
 

@@ -16,7 +16,7 @@ from service.domain.model import Cause, Observation, Signal, Task
 from service.domain.silences import Silence
 from service.engine import Engine
 from service.engine.decider import Decider
-from service.rules import Ruleset
+from service.rules.ruleset import Ruleset
 from service.simulator.memory.transaction import MemoryTransaction
 from service.store.accounts import AccountState
 from service.store.tasks import Key, TaskState, TaskUpdate

@@ -14,7 +14,7 @@ from service.config import RulesConfig
 from service.domain.model import Task
 from service.explain import Explanation, RuleVersions
 from service.explain.explainer import explain
-from service.rules import Ruleset
+from service.rules.ruleset import Ruleset
 from service.simulator import Simulator
 from service.simulator.backtest import backtest
 from service.simulator.batches import batches

@@ -14,7 +14,7 @@ from service.channels import Channel
 from service.domain.alarm_sets import AlarmSet
 from service.domain.silences import Silence
 from service.outbox import Identity, silences, visits
-from service.rules import Ruleset
+from service.rules.ruleset import Ruleset
 from service.rules.visits import VisitAnnouncement
 from service.simulator import Simulator
 from service.simulator.memory.deliveries import Delivery

@@ -23,8 +23,8 @@ from service.engine import Engine
 from service.engine.decider import Decider
 from service.engine.new_events import of_slot
 from service.outbox import Identity
-from service.rules import Ruleset
 from service.rules.rule import Rule
+from service.rules.ruleset import Ruleset
 from service.rules.verdict import Outcome
 from service.simulator.batches import Batch, left
 from service.simulator.replay_transaction import Ending, ReplayTransaction, endings

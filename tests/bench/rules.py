@@ -16,9 +16,9 @@ from service.domain.model import Cause, Customer, Event, Kind, Person, Task
 from service.engine.decider import Decider
 from service.engine.postgres import PostgresTransaction
 from service.processes.embedded import EmbeddedPostgres
-from service.rules import Ruleset
 from service.rules.language.field_reads import by_noun
 from service.rules.language.scope import Scope
+from service.rules.ruleset import Ruleset
 from service.rules.verdict import Outcome, Verdict
 from service.store import Pool
 from tests.bench.figures import Figure

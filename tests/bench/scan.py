@@ -23,7 +23,7 @@ from service.http.client import open_client
 from service.http.throttle import Unthrottled
 from service.processes import gc_tuning
 from service.processes.embedded import EmbeddedPostgres
-from service.rules import Ruleset
+from service.rules.ruleset import Ruleset
 from service.sources.plannr import Plannr
 from service.sources.plannr.account import PlannrAccount
 from service.store import Pool, accounts

@@ -13,7 +13,7 @@ from service.domain.silences import Silence
 from service.engine.postgres import PostgresTransaction
 from service.engine.transaction import Transaction
 from service.outbox import claiming
-from service.rules import Ruleset
+from service.rules.ruleset import Ruleset
 from service.simulator.memory.transaction import MemoryTransaction
 from service.store import Connection, schedules
 from service.store.accounts import AccountState

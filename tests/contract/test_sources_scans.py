@@ -13,7 +13,7 @@ from service.channels import built_in
 from service.clock import VirtualClock
 from service.engine import Engine
 from service.engine.decider import Decider
-from service.rules import Ruleset
+from service.rules.ruleset import Ruleset
 from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.system import Quirks, TaskSystem
 from service.sources import systems

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from service.domain.model import Kind
-from service.rules import Ruleset
+from service.rules.ruleset import Ruleset
 from service.store import Pool, accounts
 from tests.harness import history
 from tests.harness.commands import Result, taskbell

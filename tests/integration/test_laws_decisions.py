@@ -15,7 +15,7 @@ from service.config import Config
 from service.domain.actors import Actor
 from service.domain.model import Cause, Event, Kind, Task
 from service.outbox import NotPossible, operator_actions
-from service.rules import Ruleset
+from service.rules.ruleset import Ruleset
 from service.store import Pool
 from service.store.events import event_from
 from service.store.tasks import read_task

@@ -17,7 +17,7 @@ from service.outbox import approvals, gates, operator_actions, storms
 from service.outbox.gates import Candidate
 from service.outbox.storms import NoStorm
 from service.processes.embedded import EmbeddedValkey
-from service.rules import Ruleset
+from service.rules.ruleset import Ruleset
 from service.sandbox.kickserv import customer
 from service.settings import read_settings
 from service.simulator.memory.events import MemoryEvents

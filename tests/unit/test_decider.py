@@ -11,7 +11,7 @@ from service.domain.model import Cause, Event, Kind, State, Task
 from service.domain.system_actions import BUILT_IN, WRITES
 from service.engine.decider import Decider
 from service.outbox import DeliveryRequest
-from service.rules import Ruleset
+from service.rules.ruleset import Ruleset
 from service.rules.verdict import Plan
 
 NOW = datetime(2026, 3, 6, 12, tzinfo=UTC)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from service.domain.model import Cause, Event, Kind, Person, Project, State, Task
-from service.rules import Ruleset
+from service.rules.ruleset import Ruleset
 from service.rules.verdict import Outcome, Verdict
 from tests.harness.rule_files import configured
 from tests.harness.tasks import ANN, BO, SMITH, task

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.model import Cause, Event, Kind, State, Task
-from service.rules import Ruleset
+from service.rules.ruleset import Ruleset
 from service.rules.verdict import Outcome, Plan
 from tests.harness.rule_files import configured
 from tests.harness.tasks import BO, task, tasks

@@ -16,8 +16,8 @@ from service.outbox import DeliveryRequest, Identity, Lanes, gates, question, si
 from service.outbox.gates import GateFacts, Stop
 from service.outbox.mutes import Mute
 from service.outbox.snapshot import PendingOrder
-from service.rules import Ruleset
 from service.rules.revision import Rejection
+from service.rules.ruleset import Ruleset
 from service.rules.visits import VisitAnnouncement
 from service.simulator.memory.deliveries import NOT_COUNTED, Delivery
 from service.simulator.memory.events import MemoryEvents

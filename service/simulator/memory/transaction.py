@@ -8,9 +8,9 @@ from service.domain.digests import DigestRebuild
 from service.domain.model import Event, Kind, Task
 from service.domain.recurrence import still_completed
 from service.domain.silences import Silence
-from service.rules import Ruleset
 from service.rules.revision import RevisedMessage, revision, superseded
 from service.rules.rewriting import NewText, rewriting
+from service.rules.ruleset import Ruleset
 from service.rules.verdict import Plan
 from service.simulator.memory.deliveries import Delivery
 from service.simulator.memory.digests import MemoryDigests

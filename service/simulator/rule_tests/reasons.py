@@ -6,10 +6,10 @@ from zoneinfo import ZoneInfo
 
 from service.domain.model import Cause, Event
 from service.explain.wording import rows
-from service.rules import Ruleset
 from service.rules.language.field_reads import by_noun
 from service.rules.language.scope import Scope
 from service.rules.language.tracing import traces
+from service.rules.ruleset import Ruleset
 from service.rules.verdict import Outcome
 from service.simulator.memory.transaction import MemoryTransaction
 from service.simulator.rule_tests.actual import named

@@ -12,7 +12,7 @@ from service.config.rule_tests import Expected, RuleTest, RuleTestStep, Values
 from service.config.rule_tests.tasks import changed
 from service.domain.directory import Directory
 from service.domain.model import Cause, Observation, Signal, Task
-from service.rules import Ruleset
+from service.rules.ruleset import Ruleset
 from service.simulator import Simulator
 from service.simulator.memory.fallback import Failing
 from service.simulator.rule_tests.actual import Actual, actual, is_loud

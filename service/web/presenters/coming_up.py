@@ -12,8 +12,8 @@ import asyncpg
 
 from service.domain.durations import in_words
 from service.domain.model import Cause, Kind, State
-from service.rules import Ruleset
 from service.rules.rule import Rule
+from service.rules.ruleset import Ruleset
 from service.simulator.foresight import Foresight
 from service.simulator.memory.deliveries import Delivery
 from service.web import labels

@@ -11,9 +11,9 @@ from service.errors import ConfigError
 from service.explain import Explanation, ExplanationStatus, RuleVersions
 from service.explain.account_status import Told
 from service.explain.wording import shown_value
-from service.rules import Ruleset
 from service.rules.language.tracing import Trace
 from service.rules.rule import TRIAL_ONLY
+from service.rules.ruleset import Ruleset
 from service.store.views.task_history import TaskHistory
 from service.web import labels
 
