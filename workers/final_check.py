@@ -27,8 +27,6 @@ from service.engine import Engine
 from service.engine.postgres import PostgresTransaction
 from service.errors import PayloadError, SourceError
 from service.outbox import (
-    AttemptResult,
-    Claim,
     DeliveryRequest,
     attempts,
     gate_facts,
@@ -38,15 +36,10 @@ from service.outbox import (
     suppression,
     visits,
 )
+from service.outbox.claims import AttemptResult, Claim
 from service.outbox.gates import Stop
-from service.rules.revision import (
-    MessageBasis,
-    Rejection,
-    RevisedMessage,
-    rests_on,
-    revision,
-    superseded,
-)
+from service.rules.message_basis import MessageBasis
+from service.rules.revision import Rejection, RevisedMessage, rests_on, revision, superseded
 from service.rules.rewriting import NewText, rewriting
 from service.rules.ruleset import Ruleset
 from service.sources import Source

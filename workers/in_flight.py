@@ -12,7 +12,8 @@ import structlog
 from service import metrics
 from service.clock import Clock
 from service.domain.model import State
-from service.outbox import LEASE, AttemptResult, Claim, attempts
+from service.outbox import LEASE, attempts
+from service.outbox.claims import AttemptResult, Claim
 from service.store import DATABASE_ERRORS, Pool
 
 log = structlog.get_logger()

@@ -14,10 +14,11 @@ from service.clock import Clock
 from service.domain.model import State
 from service.domain.system_actions import CREATE, STILL_COMING
 from service.errors import CallNotStarted, SendError
-from service.outbox import CHECK_ARRIVAL, Attempt, AttemptResult, Claim, claiming
-from service.outbox.approval_links import ApprovalLinks
+from service.outbox import CHECK_ARRIVAL, claiming
+from service.outbox.approvals import ApprovalLinks
+from service.outbox.claims import Attempt, AttemptResult, Claim
 from service.outbox.destinations import LaneOutage
-from service.rules.revision import MessageBasis
+from service.rules.message_basis import MessageBasis
 from service.rules.ruleset import Ruleset
 from service.store import Pool
 from service.telemetry import tracing

@@ -24,7 +24,7 @@ from service.http.throttle import Budget, Throttle
 from service.maintenance import clock_repair
 from service.outbox import account_lane, removal, writes_lane
 from service.outbox.alerts import OperatorAddress
-from service.outbox.approval_links import ApprovalLinks
+from service.outbox.approvals import ApprovalLinks
 from service.settings import Settings
 from service.sources import Source, systems
 from service.store import Pool, accounts, decisions, receipt_queue

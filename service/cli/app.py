@@ -22,7 +22,7 @@ from service.telemetry.visible import visible
 # In the order of the help: a command or a group, and its module in `service.cli`.
 _MODULES = {
     "serve": "serve",
-    "web": "serve",
+    "web": "web",
     "demo": "demo",
     "sandbox": "sandbox",
     "check": "check",

@@ -12,7 +12,8 @@ from service import config
 from service.channels import ways
 from service.cli.database import with_pool
 from service.cli.instance import find
-from service.cli.output.console import A_MONTH, AsJson, Since, counting, print_line, show_json
+from service.cli.output.console import A_MONTH, AsJson, Since, print_line, show_json
+from service.cli.output.counting import counting
 from service.cli.output.simulation import line_of
 from service.config import RulesConfig
 from service.diagnostics import did_you_mean

@@ -3,8 +3,6 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
 
 import typer
 
@@ -14,6 +12,7 @@ from service.cli.output.console import AsJson
 from service.cli.output.demo import announce, follow
 from service.clock import SystemClock
 from service.processes import servers, signals
+from service.processes.meanwhile import meanwhile
 from service.processes.port_check import demand_free
 from service.processes.servers import Servers
 from service.processes.supervisor import Supervisor, environment, procfile, read_procfile
@@ -81,15 +80,3 @@ async def _run(settings: Settings, on: Servers, *, as_json: bool) -> None:
         supervisor = Supervisor(programs, environ, on.own)
         supervisor.tell(line, line)
         await supervisor.run()
-
-
-@asynccontextmanager
-async def meanwhile(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Do this work for as long as the context is open."""
-    beside = [asyncio.create_task(one) for one in work]
-    try:
-        yield
-    finally:
-        for task in beside:
-            task.cancel()
-        await asyncio.gather(*beside, return_exceptions=True)

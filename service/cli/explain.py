@@ -17,8 +17,9 @@ from service.clock import SystemClock
 from service.config import RulesConfig, past_rules
 from service.diagnostics import did_you_mean
 from service.errors import TaskbellError
-from service.explain import Explanation, RuleVersions, account_status, summary
+from service.explain import Explanation, account_status, summary
 from service.explain.explainer import explain
+from service.explain.rule_versions import RuleVersions
 from service.explain.wording import told
 from service.settings import Settings, read_settings
 from service.store import Pool, decisions

@@ -12,7 +12,8 @@ from service.change_plan.database import foresee
 from service.cli.database import with_pool
 from service.cli.instance import find
 from service.cli.output import change_plan
-from service.cli.output.console import AsJson, counting, out, print_line, show_json
+from service.cli.output.console import AsJson, out, print_line, show_json
+from service.cli.output.counting import counting
 from service.cli.output.overrides import lines_of
 from service.clock import SystemClock
 from service.settings import read_settings

@@ -10,7 +10,8 @@ from service.channels import ways
 from service.channels.webhook import WebhookChannel
 from service.cli.database import with_pool
 from service.cli.instance import find
-from service.cli.output.console import A_MONTH, AsJson, Since, counting, print_line, show_json
+from service.cli.output.console import A_MONTH, AsJson, Since, print_line, show_json
+from service.cli.output.counting import counting
 from service.config import RulesConfig, past_rules
 from service.outbox import silences
 from service.settings import read_settings

@@ -6,16 +6,14 @@ from functools import partial
 
 import structlog
 import typer
-import uvloop
 
 from service import store
 from service.change_plan import ChangePlan
-from service.cli import demo
-from service.cli.demo import meanwhile
 from service.cli.output import change_plan
 from service.cli.output.console import AsJson, out, say, show_json
 from service.clock import SystemClock
-from service.processes import parent_pipe, servers, signals
+from service.processes import servers, signals
+from service.processes.meanwhile import meanwhile
 from service.processes.port_check import demand_free
 from service.processes.servers import Servers
 from service.processes.supervisor import Supervisor, environment, procfile, read_procfile
@@ -23,8 +21,7 @@ from service.reload import LoadedConfig
 from service.reload.file_watcher import first_look, look
 from service.reload.publisher import ConfigPublisher
 from service.settings import Settings, read_settings
-from service.telemetry import log, tracing
-from service.web import server
+from service.telemetry import log
 
 app = typer.Typer()
 
@@ -42,7 +39,10 @@ def serve(*, as_json: AsJson = False) -> None:
             url = f"http://{settings.host}:{settings.port}/start"
             out.print(f"There is no {settings.taskbell_config} yet, so this is the demo.")
             out.print(f"To connect your own systems, open {url}", soft_wrap=True)
-        demo.demo(as_json=as_json)
+        # The emulated systems: only the demo needs them, and they take long to import.
+        from service.cli.demo import demo  # noqa: PLC0415 (see above)
+
+        demo(as_json=as_json)
         return
     log.configure(settings)
     first = first_look(settings.taskbell_config, os.environ)
@@ -85,15 +85,3 @@ def _greet(settings: Settings, url: str, *, as_json: bool) -> None:
         structlog.get_logger().info("taskbell.started", url=url)
     else:
         say(f"Taskbell is at {url} (Ctrl-C stops it)", {"url": url}, as_json=as_json)
-
-
-@app.command(hidden=True)
-def web() -> None:
-    """The web process, as the Procfile starts it."""
-    line = parent_pipe.end_with_supervisor(os.environ)
-    with log.explaining_the_end():
-        settings = read_settings()
-        log.configure(settings)
-        demand_free(settings.host, settings.port, "PORT=")
-        with tracing.telling("web", os.environ):
-            uvloop.run(server.serve(settings, line))

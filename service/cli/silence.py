@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 from pydantic_core import PydanticCustomError
 
-from service import config
 from service.cli.database import with_pool
 from service.cli.instance import find
 from service.cli.output.console import AsJson, out, print_line, say, show_json, show_rows, who
@@ -161,6 +160,9 @@ def reason_of(reason: str) -> str:
 
 def _written() -> dict[str, Collection[str]]:
     """The names in the configuration, by the scopes of silences; empty if it has errors."""
+    # Only making a silence needs it, and it takes longer to import than the rest.
+    from service import config  # noqa: PLC0415 (see above)
+
     try:
         sketch = config.sketch(find(read_settings()).taskbell_config, os.environ)
     except ConfigError:

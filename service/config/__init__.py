@@ -17,10 +17,10 @@ from service.config.root_shape import Network
 from service.config.rule_tests import RuleTest
 from service.config.users import User, read_users
 from service.diagnostics import Diagnostic, Issue
-from service.document import Document
 from service.document.files import Folder, folder_of, texts
 from service.document.interpolation import Substitution
 from service.document.messages import must_be
+from service.document.reading import Document
 from service.document.report import faults_of
 from service.domain.directory import NOBODY, Directory
 from service.domain.overrides import Override

@@ -19,9 +19,9 @@ from service.config.sections import account_names, channel_names, read_named
 from service.config.users import User, read_users
 from service.diagnostics import Diagnostic, Issue, Severity, Suggestion
 from service.diagnostics import Path as DocumentPath
-from service.document import Document
 from service.document.files import Folder
 from service.document.interpolation import Substitution, references
+from service.document.reading import Document
 from service.document.report import faults_of
 from service.document.validation import salvaged
 from service.domain.days import LAST, Calendar

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from service.diagnostics import Diagnostic, Issue, Path, Severity
-from service.document import Document
 from service.document.interpolation import Substitution
 from service.document.messages import NO_VALUE
 from service.document.pydantic_issues import without_consequences
+from service.document.reading import Document
 from service.document.typography import stray
 
 _VALUE = re.compile(r"[^,}\]]*")

@@ -16,6 +16,11 @@ from service.domain.days import is_same_day
 from service.domain.model import DAYS, TIMES, Kind, Task
 from service.domain.task_dates import FIELDS, is_day, moment_of, value_of
 
+CLOCK_KINDS = frozenset(
+    {Kind.DUE_SOON, Kind.OVERDUE, Kind.STARTING_SOON, Kind.REMINDER, Kind.SCHEDULED}
+)
+"""The events that the clock brings about."""
+
 AnnouncedUntil = Mapping[str, datetime]
 """Up to where a task has been announced, by its date field; by an alarm's `mark` for that alone."""
 

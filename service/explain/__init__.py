@@ -5,13 +5,11 @@ decision: it is evaluated again, in its version at that time, by the same code a
 gives the same result.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from service.rules.language.tracing import Trace
-from service.rules.ruleset import Ruleset
+from service.rules.language.trace import Trace
 from service.rules.verdict import Outcome
 from service.store.decisions import RecordedDecision
 from service.store.deliveries import RecordedDelivery
@@ -109,11 +107,3 @@ class Explanation:
     digest: DigestExplanation | None = None
     schedule: ScheduleExplanation | None = None
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RuleVersions:
-    """The rules of the file (`now`), and by version those that made decisions (`then`)."""
-
-    now: Ruleset
-    then: Mapping[str, Ruleset]

@@ -11,9 +11,10 @@ import orjson
 from service.domain.digests import Joining, Member
 from service.domain.model import Cause, Event
 from service.domain.overrides import Mode
-from service.explain import STANDINGS, Explanation, ExplanationStatus, RuleVersions
+from service.explain import STANDINGS, Explanation, ExplanationStatus
 from service.explain.digests import in_digest, joined
 from service.explain.last_decision import EvaluatedEvents, last_occasion
+from service.explain.rule_versions import RuleVersions
 from service.explain.schedules import by_schedule
 from service.explain.wording import next_ring, standing, told
 from service.rules.digests import absence

@@ -10,7 +10,7 @@ from service.domain.alarms import Alarm, was_announced
 from service.domain.model import Task
 from service.domain.task_dates import is_day, moment_of, value_of
 from service.rules.language.date_format import shown
-from service.rules.language.tracing import Trace, TraceStatus
+from service.rules.language.trace import Trace, TraceStatus
 from service.store.tasks import TaskState
 
 _AT_ONCE = "it will act at the next check"

@@ -6,18 +6,14 @@ waits for a person; everything else is sent again with the same idempotency key.
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import timedelta
 from typing import Self, TypeAlias
 
-from service.channels import Message, SentRef
 from service.domain.model import Event, State
 from service.domain.storms import StormScope
 from service.domain.system_actions import WRITES
-from service.errors import SendError, TaskbellError
-from service.outbox.gates import Candidate
+from service.errors import TaskbellError
 from service.rules.cancellation import ends_waiting
-from service.rules.revision import MessageBasis
 from service.rules.verdict import Plan
 
 Lanes: TypeAlias = frozenset[str]
@@ -110,99 +106,3 @@ def question(request: DeliveryRequest, delivery: int) -> DeliveryRequest | None:
     if request.asks is None:
         return None
     return replace(request.asks, plan=replace(request.asks.plan, once_key=f"approve:{delivery}"))
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A delivery that this process has to send now.
-
-    - `attempts`, `unsent`: the number of attempts that count, and of those that ended before
-      anything was sent; together they identify this attempt
-    - `updates`, `original`: the delivery whose message it updates, and that delivery's state
-    - `candidate`: the delivery as the gates see it; they have let it pass
-    - `created_at`: when it was planned (UTC)
-    - `approves`: id and key of the delivery for which it requests approval; the key is None if that
-      was decided in the meantime
-    - `grounds`: for a message to a customer, the facts that its system must confirm before it is
-      sent
-    - `note`: why it is sent with another text than planned
-    - `unsent_since`: since when every attempt has ended before anything was sent (UTC)
-    - `trace`: the traceparent of the event
-    - `turn`: when its target may be sent to next (UTC), if its lane has a pace
-    """
-
-    id: int
-    attempts: int
-    unsent: int
-    at_most_once: bool
-    updates: int | None
-    original: State | None
-    message: Message
-    candidate: Candidate
-    created_at: datetime
-    approves: tuple[int, str | None] | None = None
-    grounds: MessageBasis | None = None
-    unsent_since: datetime | None = None
-    trace: str | None = None
-    note: str | None = None
-    turn: datetime | None = None
-
-    @property
-    def number(self) -> int:
-        """The number of this attempt among all of its delivery, also those that do not count."""
-        return self.attempts + self.unsent
-
-
-class AttemptOutcome(StrEnum):
-    """How an attempt ended.
-
-    - `refused`: the receiving system does not want it, and would not another time
-    - `failed`: it was not taken; another attempt may work
-    - `unknown`: it may have arrived: the answer does not say, or this process died before it came
-    - `no_answer`: it may have arrived: none came
-    """
-
-    SENT = "sent"
-    REFUSED = "refused"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-    NO_ANSWER = "no_answer"
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attempt to send: when it began (UTC), how long it took, and the error if it failed."""
-
-    began_at: datetime
-    took: timedelta
-    error: SendError | None = None
-
-    @property
-    def outcome(self) -> AttemptOutcome:
-        if self.error is None:
-            return AttemptOutcome.SENT
-        if self.error.permanent:
-            return AttemptOutcome.REFUSED
-        if not self.error.outcome_unknown:
-            return AttemptOutcome.FAILED
-        return AttemptOutcome.NO_ANSWER if self.error.status is None else AttemptOutcome.UNKNOWN
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptResult:
-    """How one attempt ended. `again_at` is the time of the next attempt (UTC), if there is one.
-
-    `is_unsent`: nothing was sent, so this attempt does not count. If the system could not be asked
-    about the task, `expires_at` is when the delivery expires at the latest. `attempt` is what was
-    tried; None: it ended before that. `pause_until`: nothing is sent to its target before (UTC).
-    """
-
-    claim: Claim
-    state: State
-    reason: str | None = None
-    receipt: SentRef | None = None
-    again_at: datetime | None = None
-    is_unsent: bool = False
-    expires_at: datetime | None = None
-    attempt: Attempt | None = None
-    pause_until: datetime | None = None

@@ -1,8 +1,12 @@
-"""Approval of deliveries: a person approves or declines each of them once."""
+"""Approval of deliveries: a person approves or declines each of them once, perhaps by a link."""
 
+import hmac
 from datetime import datetime
+from hashlib import sha256
+from urllib.parse import urlencode
 
 import asyncpg
+from pydantic import SecretStr
 
 from service.clock import Clock
 from service.domain.actors import Actor
@@ -12,6 +16,30 @@ from service.outbox.repository import PostgresOutbox
 from service.store import Connection, Pool
 from service.store.operators import changes
 from service.store.operators.changes import Action
+
+
+class ApprovalLinks:
+    """Makes links to the page at `url`, and verifies them.
+
+    They are signed with the admin token. Without one, the page is available on its own machine
+    only, and the signature proves nothing.
+    """
+
+    def __init__(self, url: str, token: SecretStr | None) -> None:
+        self._url = url.rstrip("/")
+        self._token = b"" if token is None else token.get_secret_value().encode()
+
+    def to(self, delivery: int, key: str) -> str:
+        """The link for approving or declining a delivery; `key` is the delivery's own."""
+        query = urlencode({"token": self._sign(delivery, key)})
+        return f"{self._url}/approvals/{delivery}?{query}"
+
+    def is_genuine(self, delivery: int, key: str, token: str) -> bool:
+        """Whether the link to this delivery was made here."""
+        return hmac.compare_digest(token.encode(), self._sign(delivery, key).encode())
+
+    def _sign(self, delivery: int, key: str) -> str:
+        return hmac.digest(self._token, f"approve:{delivery}:{key}".encode(), sha256).hex()
 
 
 async def approve(pool: Pool, clock: Clock, delivery: int, *, by: Actor) -> str:

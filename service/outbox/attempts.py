@@ -10,16 +10,9 @@ from service.channels import Message
 from service.clock import Clock
 from service.domain.model import State
 from service.domain.system_actions import BARE, CREATE, STILL_COMING, WRITES
-from service.outbox import (
-    CHECK_ARRIVAL,
-    LEASE,
-    AttemptOutcome,
-    AttemptResult,
-    Claim,
-    destinations,
-    fallback,
-)
-from service.rules.revision import MessageBasis
+from service.outbox import CHECK_ARRIVAL, LEASE, destinations, fallback
+from service.outbox.claims import AttemptOutcome, AttemptResult, Claim
+from service.rules.message_basis import MessageBasis
 from service.rules.rewriting import NewText
 from service.store import Connection, Pool, column, lookups
 from service.store.tasks import Key

@@ -15,7 +15,6 @@ from service.domain.storms import StormScope
 from service.domain.system_actions import CREATE, WRITES
 from service.outbox import (
     LEASE,
-    Claim,
     destinations,
     gate_facts,
     gates,
@@ -25,8 +24,8 @@ from service.outbox import (
     suppression,
     visits,
 )
+from service.outbox.claims import Claim, claim_of
 from service.outbox.gates import Candidate, Stops
-from service.outbox.rows import claim_of
 from service.rules import recipients
 from service.rules.ruleset import Ruleset
 from service.rules.visits import Visit

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 from zoneinfo import ZoneInfo
 
 from service.domain.holds import Hold, last_of
@@ -17,13 +17,14 @@ from service.domain.model import State, Task
 from service.domain.overrides import Mode, Override
 from service.domain.silences import Silence, covering
 from service.domain.storms import StormScope
-from service.rules import mutes, recipients
-from service.rules.planning import is_instead
-from service.rules.revision import NO_LONGER_NEEDED
-from service.rules.rule import trial_only
-from service.rules.ruleset import Ruleset
+from service.rules import recipients
+from service.rules.message_basis import NO_LONGER_NEEDED
+from service.rules.verdict import is_instead, trial_only
 from service.rules.visits import Visit, VisitAnnouncement
 from service.store.tasks import Key
+
+if TYPE_CHECKING:  # rules take longer to import than a command that acts on deliveries
+    from service.rules.ruleset import Ruleset
 
 UNTIL_IS_TRUE = f"cancelled: {NO_LONGER_NEEDED}"
 
@@ -97,7 +98,7 @@ class GateFacts:
     """
 
     now: datetime
-    rules: Ruleset
+    rules: "Ruleset"
     zones: Mapping[str, ZoneInfo]
     silences: Sequence[Silence]
     present: Callable[[Key], Task | None]
@@ -207,7 +208,7 @@ def _is_silenced(one: Candidate, facts: GateFacts) -> Stop | None:
 
 def _is_muted(one: Candidate, facts: GateFacts) -> Stop | None:
     muting = None if one.muted_by is None else facts.muting(one.muted_by)
-    return None if muting is None else _skipped(mutes.refusal(*muting))
+    return None if muting is None else _skipped(_muted(*muting))
 
 
 def _has_no_recipient(one: Candidate, facts: GateFacts) -> Stop | None:
@@ -289,6 +290,11 @@ def _announced_before(one: Candidate, visit: Visit, facts: GateFacts) -> str | N
     if announcement is None or not announcement.is_of(visit):
         return None
     return announcement.reason(one.target, one.key[0])
+
+
+def _muted(rule: str, task: str) -> str:
+    """The reason of a muted message: `rule` has reported the task with the title `task`."""
+    return f'muted: rule {rule} has already reported "{task}"'
 
 
 def _skipped(reason: str | None) -> Stop | None:

@@ -1,10 +1,8 @@
 """Which events of a task cancel unsent deliveries about it."""
 
-from service.domain.alarms import date_of
+from service.domain.alarms import CLOCK_KINDS, date_of
 from service.domain.model import Event, Kind
 from service.domain.task_dates import FIELDS
-from service.rules.steps import Action
-from service.rules.triggers import CLOCK_KINDS
 
 _UNDONE_BY = {
     Kind.COMPLETED: frozenset({Kind.REOPENED.value}),
@@ -15,14 +13,14 @@ _UNDONE_BY = {
 _ENDS_ALARMS = frozenset({Kind.COMPLETED.value, Kind.DELETED.value, f"{Kind.CHANGED}:archived"})
 
 
-def withdraw_on(step: Action, event: Event, *, is_pending: bool) -> frozenset[str]:
-    """The events that cancel a delivery while it is not sent."""
+def withdraw_on(event: Event, *, is_pending: bool, is_undone: bool) -> frozenset[str]:
+    """The events that cancel a delivery while it is not sent; `is_undone`: it has `on_undo`."""
     if not event.task_id:
         return frozenset()
     if is_pending or event.kind in CLOCK_KINDS:
         return ends_waiting(event.kind, event.alarm)
     # What would be rewritten the moment it is out need not go out.
-    return _UNDONE_BY.get(event.kind, frozenset()) if step.on_undo else frozenset()
+    return _UNDONE_BY.get(event.kind, frozenset()) if is_undone else frozenset()
 
 
 def ends_waiting(kind: Kind, alarm: str | None) -> frozenset[str]:

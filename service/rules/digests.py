@@ -13,9 +13,8 @@ from service.rules.language.expressions import EvaluationError
 from service.rules.language.field_reads import all_of, by_noun
 from service.rules.language.scope import Scope
 from service.rules.language.templates import RenderError
-from service.rules.planning import is_instead
 from service.rules.rule import Rule
-from service.rules.verdict import Outcome, Plan, Verdict
+from service.rules.verdict import Outcome, Plan, Verdict, is_instead
 
 _FEW = 3
 

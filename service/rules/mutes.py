@@ -57,8 +57,3 @@ class MuteIndex:
 
     def _all(self) -> tuple[MuteRule, ...]:
         return self.others if self.by is None else (self.by, *self.others)
-
-
-def refusal(rule: str, task: str) -> str:
-    """The reason of a muted message: `rule` has reported the task with the title `task`."""
-    return f'muted: rule {rule} has already reported "{task}"'

@@ -6,12 +6,14 @@ earlier decision can be repeated with the overrides of its time.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from service.domain.overrides import Mode, Override
-from service.rules.rule import Rule
+
+if TYPE_CHECKING:  # a rule takes longer to import than a command that asks for its mode
+    from service.rules.rule import Rule
 
 _KEY = "overrides"
 _WRITTEN: Mapping[Any, Mode] = {False: Mode.OFF, "shadow": Mode.TRIAL}
@@ -58,7 +60,7 @@ def with_overrides(text: str, overrides: Mapping[str, Override]) -> str:
     return orjson.dumps(parts, option=orjson.OPT_INDENT_2).decode()
 
 
-def by_override(rules: Iterable[Rule], overrides: Mapping[str, Override]) -> list[Rule]:
+def by_override(rules: Iterable["Rule"], overrides: Mapping[str, Override]) -> list["Rule"]:
     """The rules, each on or on trial if an override says so."""
     return [
         one

@@ -22,14 +22,13 @@ from service.rules.language.scope import Scope
 from service.rules.language.templates import RenderError, Template
 from service.rules.steps import DATES, Action, Step, Value
 from service.rules.timing import SendDecision, Timing
-from service.rules.verdict import Plan
+from service.rules.verdict import INSTEAD, Plan, is_instead
 from service.rules.visits import Visit, announced_visit
 
 # Both are part of one index, of which PostgreSQL holds no entry above 2704 bytes.
 _LONGEST_KEY = 400  # bytes
 _LONGEST_TARGET = 320  # characters, as many as a mail address may have
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_INSTEAD = "/instead:"
 _AGAIN = "/again:"
 _NEVER = "cannot work out the date: the opening hours have too few open hours in the next ten years"
 
@@ -80,7 +79,7 @@ class Planning:
             return None
         if not is_instead(once_key):
             return step
-        place = int(once_key.rpartition(_INSTEAD)[2])
+        place = int(once_key.rpartition(INSTEAD)[2])
         return step.on_fail[place - 1] if 0 < place <= len(step.on_fail) else None
 
     def _sendings(
@@ -143,7 +142,9 @@ class Planning:
             fields=self._fields(step.fields, dispatch.send_at, scope),
             reason=reason,
             expires_at=_wanted_by(dispatch, step) if reaches_customer else dispatch.expires_at,
-            withdraw_on=withdraw_on(step, scope.event, is_pending=is_pending),
+            withdraw_on=withdraw_on(
+                scope.event, is_pending=is_pending, is_undone=bool(step.on_undo)
+            ),
             on_undo=step.on_undo,
             shadow=self.shadow,
             visit=self._visit(step, target, scope),
@@ -151,7 +152,7 @@ class Planning:
             reaches_customer=reaches_customer,
             tells_of=scope.group if reaches_customer else None,
             on_fail=tuple(
-                self._plan(instead, f"{once_key}{_INSTEAD}{number}", dispatch, scope)
+                self._plan(instead, f"{once_key}{INSTEAD}{number}", dispatch, scope)
                 for number, instead in enumerate(step.on_fail, 1)
             ),
         )
@@ -201,12 +202,6 @@ def _refused_by_customer(channel: str, target: str, scope: Scope) -> str | None:
         return None
     refusals = (recipients.customer_refusal(one, channel, target) for one in _told_of(scope))
     return next((refused for refused in refusals if refused), None)
-
-
-def is_instead(once_key: str) -> bool:
-    """Whether the delivery with this key is the fallback of a failed one."""
-    _, found, number = once_key.rpartition(_INSTEAD)
-    return bool(found) and number.isdigit()
 
 
 def _wanted_by(dispatch: SendDecision, step: Action) -> datetime | None:

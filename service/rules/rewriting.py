@@ -17,7 +17,8 @@ from service.rules.digests import listed
 from service.rules.language.date_format import shown
 from service.rules.language.scope import Scope
 from service.rules.language.templates import RenderError
-from service.rules.revision import MessageBasis, RevisedMessage, cancelled, is_elsewhere
+from service.rules.message_basis import MessageBasis
+from service.rules.revision import RevisedMessage, cancelled, is_elsewhere
 from service.rules.rule import Rule
 from service.rules.ruleset import Ruleset
 from service.rules.verdict import FAILURE, Plan

@@ -21,9 +21,7 @@ from service.rules.mutes import MuteIndex
 from service.rules.planning import Planning
 from service.rules.selection import Selection
 from service.rules.triggers import Trigger
-from service.rules.verdict import Outcome, Verdict
-
-TRIAL_ONLY = "on trial ("
+from service.rules.verdict import Outcome, Verdict, trial_only
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +193,3 @@ class Rule:
         if self.override is not None and self.override.mode is Mode.ON:
             return f"{grounds} (the rule was {self.override.said})"
         return grounds
-
-
-def trial_only(override: Override | None, what: str) -> str:
-    """A reason that says why it was only a trial: by an override, or as written in the file."""
-    return f"{TRIAL_ONLY}{'enabled: shadow' if override is None else override.said}): {what}"

@@ -19,10 +19,6 @@ from service.rules.language.presence_checks import BEFORE
 from service.rules.language.vocabulary import names
 from service.sources.values import identifier
 
-CLOCK_KINDS = frozenset(
-    {Kind.DUE_SOON, Kind.OVERDUE, Kind.STARTING_SOON, Kind.REMINDER, Kind.SCHEDULED}
-)
-
 _CHANGES = frozenset(
     {Kind.CHANGED, Kind.RESCHEDULED, Kind.REASSIGNED, Kind.COMPLETED, Kind.REOPENED}
 )

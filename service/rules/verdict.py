@@ -8,11 +8,15 @@ from typing import Any
 
 from service.domain.digests import Joining
 from service.domain.model import Group, State
+from service.domain.overrides import Override
 from service.rules.visits import Visit
 
 # Placeholder for the reason in the texts of `on_fail`, filled in when a delivery has failed. A
 # character of Unicode's private use area, which is never typed.
 FAILURE = "\uf0f1"
+TRIAL_ONLY = "on trial ("
+INSTEAD = "/instead:"
+"""In the key of a delivery that is sent instead of one that failed; a number follows."""
 
 
 class Outcome(StrEnum):
@@ -135,3 +139,14 @@ class Verdict:
             for plan in self.plans
         )
         return replace(self, outcome=Outcome.MISSED, reason=said, plans=plans)
+
+
+def is_instead(once_key: str) -> bool:
+    """Whether the delivery with this key is the fallback of a failed one."""
+    _, found, number = once_key.rpartition(INSTEAD)
+    return bool(found) and number.isdigit()
+
+
+def trial_only(override: Override | None, what: str) -> str:
+    """A reason that says why it was only a trial: by an override, or as written in the file."""
+    return f"{TRIAL_ONLY}{'enabled: shadow' if override is None else override.said}): {what}"

@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from service.channels import ways
 from service.config import RulesConfig
 from service.domain.model import Task
-from service.explain import Explanation, RuleVersions
+from service.explain import Explanation
 from service.explain.explainer import explain
+from service.explain.rule_versions import RuleVersions
 from service.rules.ruleset import Ruleset
 from service.simulator import Simulator
 from service.simulator.backtest import backtest

@@ -16,7 +16,7 @@ from service.config import Config
 from service.diagnostics import Diagnostic
 from service.doorbell import Doorbell
 from service.metrics import MetricsExporter
-from service.outbox.approval_links import ApprovalLinks
+from service.outbox.approvals import ApprovalLinks
 from service.settings import Settings
 from service.store import Pool
 from service.store.receipts import ReceiptKeeper

@@ -15,7 +15,7 @@ from service.clock import Clock
 from service.config import Config
 from service.domain.actors import Actor
 from service.outbox import approvals
-from service.outbox.approval_links import ApprovalLinks
+from service.outbox.approvals import ApprovalLinks
 from service.store import Pool
 from service.web.actions import OperatorActions
 from service.web.auth import Guard, address_of

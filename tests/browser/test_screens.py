@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import Browser
 from pydantic import SecretStr
 
-from service.outbox.approval_links import ApprovalLinks
+from service.outbox.approvals import ApprovalLinks
 from service.store import Pool
 from service.web.screens import sections
 from tests.browser.conftest import TOKEN

@@ -20,8 +20,9 @@ from service.config import Config, load
 from service.domain.actors import Actor
 from service.domain.overrides import Mode
 from service.http.client import open_client
-from service.outbox import Claim, attempts, claiming, destinations, rule_switches
-from service.outbox.approval_links import ApprovalLinks
+from service.outbox import attempts, claiming, destinations, rule_switches
+from service.outbox.approvals import ApprovalLinks
+from service.outbox.claims import Claim
 from service.rules.overrides import modes
 from service.sandbox.app import Sandbox
 from service.sandbox.app import running as serving

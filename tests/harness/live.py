@@ -13,14 +13,10 @@ from service.domain.model import Cause, Observation, Signal, State, Task
 from service.engine import Engine
 from service.engine.decider import Decider
 from service.engine.postgres import PostgresTransaction
-from service.outbox import AttemptResult, Claim, account_lane, attempts, claiming, writes_lane
-from service.rules.revision import (
-    MessageBasis,
-    Rejection,
-    RevisedMessage,
-    objection,
-    superseded,
-)
+from service.outbox import account_lane, attempts, claiming, writes_lane
+from service.outbox.claims import AttemptResult, Claim
+from service.rules.message_basis import MessageBasis
+from service.rules.revision import Rejection, RevisedMessage, objection, superseded
 from service.rules.rewriting import NewText, rewriting
 from service.store import Connection, Pool, schedules
 from tests.harness.records import Record, record

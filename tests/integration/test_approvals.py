@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from service.clock import VirtualClock
 from service.domain.actors import Actor
 from service.outbox import NotPossible, approvals, operator_actions
-from service.outbox.approval_links import ApprovalLinks
+from service.outbox.approvals import ApprovalLinks
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
 from tests.harness.corridor import Corridor, corridor

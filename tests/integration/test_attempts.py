@@ -11,7 +11,8 @@ import pytest
 from service.clock import VirtualClock
 from service.domain.model import Kind, State
 from service.maintenance import prune
-from service.outbox import Attempt, AttemptResult, attempts
+from service.outbox import attempts
+from service.outbox.claims import Attempt, AttemptResult
 from service.sandbox.faults import Fault, FaultKind
 from service.settings import read_settings
 from service.store import Pool

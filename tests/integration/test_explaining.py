@@ -12,9 +12,10 @@ from service import config
 from service.clock import VirtualClock
 from service.config import past_rules
 from service.domain.model import State
-from service.explain import Explanation, ExplanationStatus, RuleVersions
+from service.explain import Explanation, ExplanationStatus
 from service.explain.explainer import explain
-from service.rules.language.tracing import Trace, TraceStatus
+from service.explain.rule_versions import RuleVersions
+from service.rules.language.trace import Trace, TraceStatus
 from service.store import Pool
 from service.store.tasks import Key
 from service.store.views import task_history

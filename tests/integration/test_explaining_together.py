@@ -11,8 +11,9 @@ from service import config
 from service.clock import VirtualClock
 from service.config import past_rules
 from service.domain.model import State
-from service.explain import Explanation, ExplanationStatus, RuleVersions
+from service.explain import Explanation, ExplanationStatus
 from service.explain.explainer import explain
+from service.explain.rule_versions import RuleVersions
 from service.store import Pool
 from service.store.views import task_history
 from tests.harness.corridor import Corridor, begun

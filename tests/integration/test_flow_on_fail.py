@@ -11,7 +11,8 @@ from service.clock import VirtualClock
 from service.domain.actors import Actor
 from service.domain.model import Cause, Kind, Observation, State, Task
 from service.errors import ConfigError
-from service.outbox import AttemptResult, attempts, operator_actions
+from service.outbox import attempts, operator_actions
+from service.outbox.claims import AttemptResult
 from service.simulator import Simulator
 from service.simulator.memory.fallback import Failing
 from service.store import Pool

@@ -11,7 +11,8 @@ import pytest
 from service.clock import VirtualClock
 from service.domain.actors import Actor
 from service.domain.model import State
-from service.outbox import AttemptResult, Claim, attempts, operator_actions
+from service.outbox import attempts, operator_actions
+from service.outbox.claims import AttemptResult, Claim
 from service.sandbox.faults import Fault, FaultKind
 from service.settings import read_settings
 from service.store import Pool

@@ -13,8 +13,9 @@ from service.clock import VirtualClock
 from service.config import past_rules
 from service.domain.actors import Actor
 from service.domain.overrides import Mode
-from service.explain import Explanation, ExplanationStatus, RuleVersions
+from service.explain import Explanation, ExplanationStatus
 from service.explain.explainer import explain
+from service.explain.rule_versions import RuleVersions
 from service.outbox import operator_actions
 from service.outbox.rule_switches import NoOverride
 from service.settings import read_settings

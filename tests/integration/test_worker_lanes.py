@@ -9,7 +9,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.domain.model import State
-from service.outbox import AttemptResult, Claim
+from service.outbox.claims import AttemptResult, Claim
 from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool
 from tests.conftest import only_reading

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from service.channels import ways
 from service.config import Config
 from service.domain.model import Cause, Observation, Task
-from service.explain import Explanation, ExplanationStatus, RuleVersions
+from service.explain import Explanation, ExplanationStatus
 from service.explain.explainer import explain
-from service.rules.language.tracing import TraceStatus
+from service.explain.rule_versions import RuleVersions
+from service.rules.language.trace import TraceStatus
 from service.rules.verdict import Outcome
 from service.simulator import Simulator
 from service.store.decisions import RecordedDecision

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.config import Config, load
-from service.document import Document
+from service.document.reading import Document
 from service.document.yaml_append import appended
 from service.web.presenters.rule_recipes import Recipe, offered, recipes, written
 from tests.unit.test_recipes import HEAD, RECIPES, SECRETS

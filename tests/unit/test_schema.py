@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from service.channels import kinds
 from service.cli.app import app
 from service.config.json_schema import schema
-from service.document import Document
+from service.document.reading import Document
 from service.sources import systems
 from tests.e2e.test_docs import EXAMPLE, completed, examples
 from tests.harness.corridor import HEAD as CORRIDOR

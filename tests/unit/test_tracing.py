@@ -16,7 +16,8 @@ from service.rules.language.field_reads import by_noun, reads
 from service.rules.language.scope import Scope
 from service.rules.language.source_spans import Span, SpanFinder
 from service.rules.language.syntax_tree import children, node_kind
-from service.rules.language.tracing import Trace, TraceStatus, trace
+from service.rules.language.trace import Trace, TraceStatus
+from service.rules.language.tracing import trace
 from tests.harness.tasks import BO, START, task, tasks
 
 NEW_YORK = ZoneInfo("America/New_York")

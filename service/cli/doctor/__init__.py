@@ -12,9 +12,9 @@ from service import config
 from service.cli.doctor.findings import AccountHealth, Finding, fine, note, tell, wrong
 from service.cli.doctor.local import examine_database, examine_doorbell
 from service.cli.doctor.remote import examine
+from service.cli.doctor.subscribe import subscribe as subscribe_to
 from service.cli.instance import NoInstance, at_work, environ_of, find
 from service.cli.output.console import AsJson, show_json
-from service.cli.subscribe import subscribe as subscribe_to
 from service.clock import SystemClock
 from service.config import Config
 from service.errors import CannotStart, ConfigError, SettingsError

@@ -5,8 +5,6 @@ not count, because the parts before it had decided, is marked as not needed.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -17,36 +15,13 @@ from service.rules.language.expressions import EvaluationError, Expression, synt
 from service.rules.language.scope import Scope
 from service.rules.language.source_spans import Span, SpanFinder
 from service.rules.language.syntax_tree import dotted, node_kind, walk
+from service.rules.language.trace import Trace, TraceStatus
 from service.rules.language.vocabulary import NOUNS
 
 _CHAINS = {"_&&_": False, "_||_": True}
 _CHOICE = "_?_:_"
 # `task.?due` holds a value or none: CEL does not hand such a thing out.
 _OPTIONAL = {"_?._", "_[?_]"}
-
-
-class TraceStatus(StrEnum):
-    """The result of an expression or a part of one."""
-
-    KNOWN = "known"
-    MISSING = "missing"
-    FAILED = "failed"
-    NOT_NEEDED = "not_needed"
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """A part of an expression, its `value`, and the parts inside.
-
-    Dates are aware, durations are timedeltas. An unknown part has no value; `reason` says why it
-    `FAILED`.
-    """
-
-    text: str
-    finding: TraceStatus
-    value: Any = None
-    reason: str | None = None
-    parts: tuple["Trace", ...] = ()
 
 
 def trace(expression: Expression, scope: Scope) -> Trace:

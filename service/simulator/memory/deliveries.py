@@ -9,8 +9,8 @@ from service.domain.system_actions import WRITES
 from service.outbox import DeliveryRequest
 from service.outbox.gates import Candidate, Stop
 from service.outbox.undoing import UNDONE
+from service.rules.message_basis import MessageBasis
 from service.rules.recipients import reaches_customer
-from service.rules.revision import MessageBasis
 from service.rules.rewriting import NewText
 from service.rules.visits import Visit
 from service.store.tasks import Key

@@ -8,7 +8,7 @@ from service.domain.model import DAYS, Cause, Kind, State, Task
 from service.domain.overrides import Mode
 from service.domain.silences import SCOPES
 from service.explain import ExplanationStatus
-from service.outbox import AttemptOutcome
+from service.outbox.claims import AttemptOutcome
 from service.store.views import api_lists
 from service.store.views.task_search import STANDINGS
 from service.web.parameters import LONGEST, MOST, TEXT

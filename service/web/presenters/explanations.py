@@ -8,12 +8,13 @@ from service import config
 from service.config import Config
 from service.domain.model import Event
 from service.errors import ConfigError
-from service.explain import Explanation, ExplanationStatus, RuleVersions
+from service.explain import Explanation, ExplanationStatus
 from service.explain.account_status import Told
+from service.explain.rule_versions import RuleVersions
 from service.explain.wording import shown_value
-from service.rules.language.tracing import Trace
-from service.rules.rule import TRIAL_ONLY
+from service.rules.language.trace import Trace
 from service.rules.ruleset import Ruleset
+from service.rules.verdict import TRIAL_ONLY
 from service.store.views.task_history import TaskHistory
 from service.web import labels
 

@@ -10,7 +10,7 @@ from string import Template
 import orjson
 
 from service.config import Config
-from service.document import Document
+from service.document.reading import Document
 from service.web.parameters import is_text
 
 _LONGEST = 200
