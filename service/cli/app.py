@@ -12,40 +12,89 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from service.cli.output.console import err, print_line, show_json, tell_crash
 from service.document.messages import line
 from service.errors import ConfigError, TaskbellError
 from service.telemetry.visible import visible
 
-# In the order of the help: a command or a group, and its module in `service.cli`.
-_MODULES = {
-    "serve": "serve",
-    "web": "web",
-    "demo": "demo",
-    "sandbox": "sandbox",
-    "check": "check",
-    "test": "rule_tests",
-    "explain": "explain",
-    "next": "next",
-    "preview": "preview",
-    "plan": "plan",
-    "backtest": "backtest",
-    "replay": "replay",
-    "events": "events",
-    "send-test": "send_test",
-    "schema": "schema",
-    "secret": "secret",
-    "doctor": "doctor",
-    "migrate": "database",
-    "tasks": "tasks",
-    "outbox": "outbox",
-    "accounts": "accounts",
-    "rules": "rules",
-    "silence": "silence",
-    "hold": "hold",
-    "user": "user",
+# In the order of the help: a command or a group, its module in `service.cli`, and its line there,
+# without which it is hidden. The help imports none of the modules; a test compares the lines.
+_COMMANDS: dict[str, tuple[str, str | None]] = {
+    "serve": ("serve", "Start Taskbell: web and worker processes."),
+    "web": ("web", None),
+    "demo": (
+        "demo",
+        "Run the demo: emulated systems with simulated work, example rules, and an inbox.",
+    ),
+    "sandbox": ("sandbox", "Run emulations of the systems, Slack and a mail server on 127.0.0.1."),
+    "check": (
+        "check",
+        "Check the configuration: show every error with its line and what to do about it.",
+    ),
+    "test": (
+        "rule_tests",
+        "Run the rule tests under `tests:`. No credentials, database or network are needed.",
+    ),
+    "explain": (
+        "explain",
+        "Show why each rule fired for a task or did not, with the values in its conditions.",
+    ),
+    "next": (
+        "next",
+        "Show what will be sent, to whom and when, if no task changes. Nothing is sent.",
+    ),
+    "preview": (
+        "preview",
+        "Show what a rule would send about a task: to whom, when, and with which text.",
+    ),
+    "plan": (
+        "plan",
+        "Compare a configuration with the one in use: rules, alarms, messages. Changes nothing.",
+    ),
+    "backtest": (
+        "backtest",
+        "Show what rules would have sent, how often, to whom and when. Nothing is sent.",
+    ),
+    "replay": (
+        "replay",
+        "Evaluate the recorded decisions again and compare the results. Nothing is sent.",
+    ),
+    "events": (
+        "events",
+        "List the latest events, newest first: which task changed, how, and how Taskbell noticed.",
+    ),
+    "send-test": (
+        "send_test",
+        "Send one real test message through a channel of the configuration.",
+    ),
+    "schema": (
+        "schema",
+        "Print the JSON Schema of the configuration, for editors. The output is always JSON.",
+    ),
+    "secret": (
+        "secret",
+        "Generate a secret for a webhook, with any `verify`, or for TASKBELL_ADMIN_TOKEN.",
+    ),
+    "doctor": (
+        "doctor",
+        "Check settings, database, Redis, workers, accounts and channels. Sends no message.",
+    ),
+    "migrate": (
+        "database",
+        "Bring the database's tables up to date. Safe while Taskbell is running.",
+    ),
+    "tasks": ("tasks", "Find tasks, and show one of them."),
+    "outbox": (
+        "outbox",
+        "Show deliveries and act on them. A delivery is one message, or one write to a system.",
+    ),
+    "accounts": ("accounts", "List, sync, pause and resume the connections to the systems."),
+    "rules": ("rules", "List the rules, and switch them on, to trial or off."),
+    "silence": ("silence", "Suppress certain messages for a while, with a reason."),
+    "hold": ("hold", "Hold all messages to customers for a while, with a reason."),
+    "user": ("user", "Add, list and remove people who may sign in at the page."),
 }
 _GROUPS = frozenset({"tasks", "outbox", "accounts", "rules", "silence", "hold", "user"})
 
@@ -81,20 +130,32 @@ class _Commands(TyperGroup):
 
 
 class _Root(_Commands):
-    """The commands of `_MODULES`, whose modules are imported when they are asked for."""
+    """The commands of `_COMMANDS`, whose modules are imported when they are to run."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         del ctx
-        return list(_MODULES)
+        return list(_COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name in _MODULES and cmd_name not in self.commands:
-            self.commands[cmd_name] = _loaded(cmd_name)
-        return super().get_command(ctx, cmd_name)
+        """A command as the help lists it; `resolve_command` has the command itself."""
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        _, says = _COMMANDS[cmd_name]
+        return TyperCommand(cmd_name, help=says, hidden=says is None)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, _, rest = super().resolve_command(ctx, args)
+        if name is None:  # while a shell completes what is typed
+            return None, None, rest
+        if name not in self.commands:
+            self.commands[name] = _loaded(name)
+            _without_flag_types(self.commands[name].get_params(ctx))
+        return name, self.commands[name], rest
 
 
 def _loaded(name: str) -> Any:
-    module = import_module(f"service.cli.{_MODULES[name]}")
+    module = import_module(f"service.cli.{_COMMANDS[name][0]}")
     alone = typer.Typer(cls=_Commands)
     if name in _GROUPS:
         alone.add_typer(module.app, name=name, cls=_Commands)

@@ -16,10 +16,12 @@ def _commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, 
     if isinstance(command, TyperGroup):
         context = command.context_class(command)
         for name in command.list_commands(context):
-            yield from _commands(command.get_command(context, name), (*words, name))
+            found = command.resolve_command(context, [name])[1]
+            yield from _commands(found, (*words, name))
 
 
-COMMANDS = list(_commands(typer.main.get_command(app)))
+ROOT: Any = typer.main.get_command(app)
+COMMANDS = list(_commands(ROOT))
 
 
 def help_of(*words: str) -> str:
@@ -43,3 +45,13 @@ def test_an_option_without_effect_is_not_shown() -> None:
     """The schema is always JSON; `--json` is accepted there, and not explained."""
     assert "--json" not in help_of("schema")
     assert CliRunner().invoke(app, ["schema", "--json"]).exit_code == 0
+
+
+@pytest.mark.parametrize("name", ROOT.list_commands(None))
+def test_the_list_says_of_a_command_what_its_own_help_says(name: str) -> None:
+    """The list is made without the modules of the commands: their first lines are in it again."""
+    context = ROOT.context_class(ROOT)
+    listed, itself = ROOT.get_command(context, name), ROOT.resolve_command(context, [name])[1]
+    assert listed.hidden == itself.hidden
+    if not listed.hidden:
+        assert listed.help == " ".join(itself.help.split("\n\n")[0].split())
