@@ -3,6 +3,7 @@
 Servers start once per test process; a database is emptied and used again.
 """
 
+import compileall
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -22,6 +23,8 @@ from service.processes.reaper import guarded
 from tests.harness.databases import Database, Databases, with_database
 from tests.harness.programs import NotInstalled
 from tests.real import servers
+
+ROOT = Path(__file__).parents[1]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,6 +46,17 @@ def pytest_configure(config: pytest.Config) -> None:
         "test", deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate)
     )
     settings.load_profile("soak" if config.getoption("--soak") else "test")
+    if not hasattr(config, "workerinput"):
+        _compile()
+
+
+def _compile() -> None:
+    """Compile the code once, not in each of the hundreds of processes that tests start.
+
+    They would, where PYTHONDONTWRITEBYTECODE is set. Only what has changed is compiled.
+    """
+    for package in ("service", "workers"):
+        compileall.compile_dir(ROOT / package, quiet=2)
 
 
 @pytest.fixture
