@@ -17,6 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 from service.cli.output.console import err, print_line, show_json, tell_crash
 from service.document.messages import line
 from service.errors import ConfigError, TaskbellError
+from service.processes import gc_tuning
 from service.telemetry.visible import visible
 
 # In the order of the help: a command or a group, its module in `service.cli`, and its line there,
@@ -155,7 +156,8 @@ class _Root(_Commands):
 
 
 def _loaded(name: str) -> Any:
-    module = import_module(f"service.cli.{_COMMANDS[name][0]}")
+    with gc_tuning.paused():
+        module = import_module(f"service.cli.{_COMMANDS[name][0]}")
     alone = typer.Typer(cls=_Commands)
     if name in _GROUPS:
         alone.add_typer(module.app, name=name, cls=_Commands)

@@ -1,6 +1,8 @@
 """How often Python's garbage collector runs."""
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # A page of a list, or a batch of webhooks, is thousands of objects that are all released at its
 # end. A collection in between finds no garbage and costs time.
@@ -12,3 +14,13 @@ def look_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_OBJECTS, 10, 10)
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """Collect nothing within this block: importing makes many objects, and no garbage."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -8,12 +8,13 @@ import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from typing import Protocol, TypeAlias
-
-from starlette.types import ASGIApp
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from service.errors import SettingsError
 from service.telemetry import Attribute
+
+if TYPE_CHECKING:  # commands that read the database import this module, and serve nothing
+    from starlette.types import ASGIApp
 
 Key: TypeAlias = tuple[str, str | None]
 """An account's name and a task's id in it."""
@@ -39,7 +40,7 @@ class Tracing(Protocol):
 
     def current(self) -> str | None: ...
 
-    def around(self, app: ASGIApp) -> ASGIApp: ...
+    def around(self, app: "ASGIApp") -> "ASGIApp": ...
 
     def stop(self) -> None: ...
 
@@ -134,6 +135,6 @@ def coming_from(origins: Mapping[Key, str | None]) -> Iterator[None]:
         _origins.reset(before)
 
 
-def around(app: ASGIApp) -> ASGIApp:
+def around(app: "ASGIApp") -> "ASGIApp":
     """The application, with a span for each request."""
     return app if _tracing is None else _tracing.around(app)
