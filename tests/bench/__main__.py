@@ -21,6 +21,7 @@ from tests.bench import (
     nodered,
     rules,
     scan,
+    starting,
     streams,
     sync,
 )
@@ -38,6 +39,7 @@ MEASUREMENTS = {
     "backtest": history.backtesting,
     "clock": clock.clock,
     "idle": figures.idle,
+    "starting": starting.starting,
     "streams": streams.streams,
     "growth": growth.growth,
     "nodered": nodered.throughput,
