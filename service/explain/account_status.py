@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from service.sources import title_of
-
 Told: TypeAlias = Callable[[datetime], str]
 """How a moment is shown."""
 
@@ -69,4 +67,7 @@ def _until_read(account: Mapping[str, Any], told: Told) -> str:
         if latest is None
         else f"Time-based and combined messages wait for this, but no longer than {told(latest)}."
     )
+    # Only for such an account: the systems take longer to import than a command's other modules.
+    from service.sources import title_of  # noqa: PLC0415 (see above)
+
     return f"{waits} Messages sent through {title_of(account['system'])} wait until it is finished."

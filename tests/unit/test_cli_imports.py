@@ -19,10 +19,11 @@ from tests.unit.test_cli_help import COMMANDS
 SENDING = ("aiohttp", "arq", "cryptography", "jinja2", "redis", "uvicorn")
 # What only commands need that read the configuration.
 CONFIGURATION = (
-    *("aiosmtplib", "argon2", "babel", "cel_expr_python", "google", "holidays", "liquid"),
-    *("opening_hours", "prometheus_client", "starlette", "service.channels", "service.config"),
-    *("service.engine", "service.rules.compiler", "service.rules.language.expressions"),
-    *("service.rules.ruleset", "service.sandbox", "service.simulator", "service.web.app"),
+    *("aiosmtplib", "argon2", "babel", "cel_expr_python", "google", "holidays", "httpx"),
+    *("liquid", "opening_hours", "prometheus_client", "starlette"),
+    *("service.channels", "service.config", "service.engine", "service.rules.compiler"),
+    *("service.rules.language.expressions", "service.rules.ruleset", "service.sandbox"),
+    *("service.simulator", "service.sources", "service.web.app"),
 )
 ASKING = [
     ("secret",),
