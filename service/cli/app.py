@@ -138,21 +138,17 @@ class _Root(_Commands):
         return list(_COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """A command as the help lists it; `resolve_command` has the command itself."""
-        del ctx
-        if cmd_name not in _COMMANDS:
-            return None
-        _, says = _COMMANDS[cmd_name]
-        return TyperCommand(cmd_name, help=says, hidden=says is None)
+        if cmd_name in _COMMANDS and cmd_name not in self.commands:
+            self.commands[cmd_name] = _loaded(cmd_name)
+        return super().get_command(ctx, cmd_name)
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        name, _, rest = super().resolve_command(ctx, args)
-        if name is None:  # while a shell completes what is typed
-            return None, None, rest
-        if name not in self.commands:
-            self.commands[name] = _loaded(name)
-            _without_flag_types(self.commands[name].get_params(ctx))
-        return name, self.commands[name], rest
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        listed: dict[str, Any] = {
+            name: TyperCommand(name, help=says, hidden=says is None)
+            for name, (_, says) in _COMMANDS.items()
+        }
+        shown = _Commands(name=self.name, commands=listed, help=self.help, params=self.params)
+        shown.format_help(ctx, formatter)
 
 
 def _loaded(name: str) -> Any:
