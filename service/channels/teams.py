@@ -7,7 +7,6 @@ has no id, so a post cannot be changed.
 """
 
 import re
-from bisect import bisect_right
 from datetime import timedelta
 from typing import Any, ClassVar, TypeAlias
 
@@ -15,30 +14,17 @@ import httpx
 import orjson
 from pydantic import SecretStr, field_validator
 
-from service.channels import (
-    ChannelOptions,
-    ConfiguredChannel,
-    HttpAddress,
-    Message,
-    SentRef,
-    http_call,
-)
+from service.channels import ChannelOptions, HttpAddress, Message, SentRef
+from service.channels.http_api import ApiAnswer, ApiChannel, demand_text
 from service.channels.pace import Rate
+from service.channels.text_fitting import fitted
 from service.clock import Clock
 from service.diagnostics import refused
-from service.errors import SendError
-from service.http import retry_after
-from service.http.connection_check import ConnectionCheck
-from service.http.json_body import aside, salvaged
 
 Json: TypeAlias = dict[str, Any]
 
 # learn.microsoft.com/connectors/teams: "approximately 28 KB", of everything in the message.
 LARGEST = 28_000
-# Characters of a last line, or of half a word; and how closely a text is cut.
-LONGEST_TAIL, STEP = 500, 100
-PAUSE = timedelta(minutes=1)
-REQUEST_TIMEOUT, TOO_MANY, SERVER_ERROR = 408, 429, 500
 # Where Office 365 connectors were, which answered 200 to what they did not post.
 RETIRED = ("outlook.office.com", "outlook.office365.com", "webhook.office.com")
 
@@ -83,7 +69,7 @@ class TeamsOptions(ChannelOptions):
         return url
 
 
-class TeamsChannel(ConfiguredChannel):
+class TeamsChannel(ApiChannel):
     """Posts to the channel or chat that the workflow was made for.
 
     The text is Markdown as far as Teams goes: bold, italics and lists. A link shows where it leads,
@@ -91,13 +77,18 @@ class TeamsChannel(ConfiguredChannel):
     """
 
     options: ClassVar[type[ChannelOptions]] = TeamsOptions
+    service = "Teams"
+    explanations = EXPLANATIONS
+    by_status = BY_STATUS
     needs_target: ClassVar[bool] = False
 
     def __init__(self, options: TeamsOptions, client: httpx.AsyncClient, clock: Clock) -> None:
+        super().__init__(options, client, clock)
         self._url = httpx.URL(options.url.get_secret_value())
-        self._timeout = options.timeout
-        self._client = client
-        self._clock = clock
+
+    @property
+    def address(self) -> httpx.URL:
+        return self._url
 
     async def send(self, message: Message) -> SentRef:
         headers = {
@@ -106,62 +97,16 @@ class TeamsChannel(ConfiguredChannel):
             # The run of the workflow is found by it in its history.
             "x-ms-client-tracking-id": message.key,
         }
-        if not message.text.strip():
-            raise SendError("the text is empty", permanent=True)
-        body = _body(message.text)
-        async with http_call(self._url.host, self._timeout):
-            response = await self._client.post(self._url, content=body, headers=headers)
-        if not response.is_success:
-            raise await self._refusal(response)
+        demand_text(message.text)
+        body = _posted(fitted(message.text, LARGEST, lambda text: len(_posted(text))))
+        await self.call("POST", self._url, message, headers, content=body)
         return {}
 
-    async def probe(self, check: ConnectionCheck) -> None:
-        await check(self._url, self._timeout)
-
-    async def _refusal(self, response: httpx.Response) -> SendError:
-        status = response.status_code
-        if status == TOO_MANY:
-            pause = retry_after(response.headers, self._clock.now()) or PAUSE
-            said = "Teams asked Taskbell to slow down"
-            return SendError(said, retry_after=pause, not_now=True, status=status)
-        if status == REQUEST_TIMEOUT or status >= SERVER_ERROR:
-            return SendError(f"Teams answered {status}", outcome_unknown=True, status=status)
-        code = await _code(response)
-        reason = EXPLANATIONS.get(code) or BY_STATUS.get(status) or "see Microsoft's documentation"
-        said = f"Teams refused: {reason} ({code or status})"
-        return SendError(said, permanent=True, status=status)
-
-
-async def _code(response: httpx.Response) -> str:
-    """The name of an error, as Azure's services say it; empty where there is none."""
-    try:
-        answer = await aside(len(response.content), salvaged, response.content)
-        code = str(answer["error"]["code"])
-    except (ValueError, KeyError, TypeError):
-        return ""
-    # Letters only: what is signed with has digits as well, and is not to be repeated.
-    return code if code.isalpha() and code.isascii() else ""
-
-
-def _body(text: str) -> bytes:
-    """The message with the whole text, or with as much of it as Teams takes."""
-    whole = _posted(text)
-    if len(whole) <= LARGEST:
-        return whole
-    start, _, last = text.rstrip().rpartition("\n")
-    if not start or len(last) > LONGEST_TAIL:
-        start, last = text, ""
-    lengths = range(0, min(len(start), LARGEST), STEP)
-    fitting = bisect_right(lengths, LARGEST, key=lambda n: len(_posted(_cut(start[:n], last))))
-    return _posted(_cut(start[: lengths[fitting - 1]], last))
-
-
-def _cut(start: str, last: str) -> str:
-    """A text without its middle; the last line may be the link by which a question is answered."""
-    match start.rsplit(maxsplit=1):
-        case [whole, half] if len(half) <= LONGEST_TAIL:
-            start = whole
-    return f"{start}\n…\n{last}"
+    def error_name(self, answer: ApiAnswer) -> str:
+        """The name of an error, as Azure's services say it."""
+        code = answer.at("error", "code")
+        # Letters only: what is signed with has digits as well, and is not to be repeated.
+        return code if isinstance(code, str) and code.isalpha() and code.isascii() else ""
 
 
 def _posted(text: str) -> bytes:
