@@ -1,56 +1,33 @@
-"""Webhooks to any server, signed per Standard Webhooks 1.0 (standardwebhooks.com)."""
+"""Webhooks to any server, signed per Standard Webhooks 1.0 (standardwebhooks.com).
 
-import hmac
-from base64 import b64encode
-from datetime import timedelta
+Templates for the address, the headers and the body make a request of any HTTP API.
+"""
+
 from typing import Any, ClassVar
 
 import httpx
-import orjson
-from pydantic import Field, SecretStr, field_validator
 
-from service.channels import (
-    ChannelOptions,
-    ConfiguredChannel,
-    HttpAddress,
-    Message,
-    SentRef,
-    http_call,
-)
+from service.channels import ChannelOptions, ConfiguredChannel, Message, SentRef, http_call
+from service.channels.http_api import PAUSE
+from service.channels.webhook_request import RequestBuilder, WebhookOptions
 from service.clock import Clock
-from service.domain.model import JSON_OPTIONS
 from service.errors import SendError
 from service.http import retry_after
+from service.http.answers import read_answer
 from service.http.connection_check import ConnectionCheck
-from service.settings import keys
+from service.http.json_body import aside, salvaged
+from service.rules.language.response_conditions import ResponseCondition
+from service.rules.language.templates import RenderError
 
 GONE = 410
-PAUSE = timedelta(minutes=1)  # for who asks for one without saying how long
-
-
-class WebhookOptions(ChannelOptions):
-    """`secret` is `whsec_` with base64 behind it; without one nothing is signed.
-
-    `url` is where messages are posted.
-    """
-
-    url: HttpAddress
-    secret: SecretStr | None = None
-    concurrency: int = Field(64, ge=1, le=1000)
-
-    @field_validator("secret")
-    @classmethod
-    def _is_key(cls, secret: SecretStr | None) -> SecretStr | None:
-        if secret is not None:
-            keys.demand_long("secret", _key(secret.get_secret_value()))
-        return secret
+LARGEST_ANSWER = 1024 * 1024  # bytes, of which a condition asks
 
 
 class WebhookChannel(ConfiguredChannel):
-    """Posts the event, the task and the text to one address.
+    """Calls one address with the event, the task and the text, or with what its templates say.
 
-    Any 2xx is success, and after a 410 nothing more is sent there; after any other response,
-    including redirects, the message is retried.
+    Any 2xx is success, unless `success` says otherwise, and after a 410 nothing more is sent there;
+    after any other response, including redirects, the message is retried.
     """
 
     options: ClassVar[type[ChannelOptions]] = WebhookOptions
@@ -61,13 +38,13 @@ class WebhookChannel(ConfiguredChannel):
     def __init__(self, options: WebhookOptions, client: httpx.AsyncClient, clock: Clock) -> None:
         self._url = httpx.URL(options.url.get_secret_value())
         self._timeout = options.timeout
-        self._extensions = {"timeout": client.timeout.as_dict()}
+        self._requests = RequestBuilder(options, client)
+        self._success: ResponseCondition | None = None
+        if options.success is not None:
+            self._success = ResponseCondition(options.success, "success")
         self._client = client
         self._clock = clock
         self._is_gone = False
-        self._signer = None
-        if options.secret is not None:
-            self._signer = hmac.new(_key(options.secret.get_secret_value()), digestmod="sha256")
 
     async def send(self, message: Message) -> SentRef:
         if self._is_gone:
@@ -76,44 +53,37 @@ class WebhookChannel(ConfiguredChannel):
                 " channel from the configuration, or restart Taskbell to try again",
                 permanent=True,
             )
+        try:
+            request = self._requests.request(message, self._clock.now())
+        except (RenderError, httpx.InvalidURL) as error:
+            raise SendError(f"nothing was sent: {error}", permanent=True) from None
         async with http_call(self._url.host, self._timeout):
-            # The answer's body says nothing that is needed, and may be endless.
-            response = await self._client.send(self._request(message), stream=True)
-            await response.aclose()
-        if not response.is_success:
-            raise self._refusal(response)
+            response = await self._client.send(request, stream=True)
+            try:
+                doubt = await self._doubt(response)
+            finally:
+                await response.aclose()
+        if doubt is not None:
+            raise self._refusal(response, doubt)
         return {}
 
     async def probe(self, check: ConnectionCheck) -> None:
         await check(self._url, self._timeout)
 
-    def _request(self, message: Message) -> httpx.Request:
-        # Not by the client's build_request: merging parameters, cookies and headers that are
-        # not there is a seventh of the whole cost of sending.
-        body = _body(message)
-        return httpx.Request(
-            "POST",
-            self._url,
-            content=body,
-            headers=self._headers(message.key, body),
-            extensions=self._extensions,
-        )
+    async def _doubt(self, response: httpx.Response) -> str | None:
+        """Why the message does not count as sent; None if it does."""
+        if self._success is None:
+            # The answer's body says nothing that is needed, and may be endless.
+            return None if response.is_success else ""
+        body = await read_answer(response, LARGEST_ANSWER)
+        try:
+            content: Any = await aside(len(body), salvaged, body)
+        except ValueError:
+            content = body.decode(errors="replace")
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return self._success.doubt(response.status_code, headers, content)
 
-    def _headers(self, key: str, body: bytes) -> dict[str, str]:
-        timestamp = str(int(self._clock.now().timestamp()))
-        headers = {
-            "content-type": "application/json",
-            "user-agent": "taskbell",
-            "webhook-id": key,
-            "webhook-timestamp": timestamp,
-        }
-        if self._signer is not None:
-            signer = self._signer.copy()
-            signer.update(f"{key}.{timestamp}.".encode() + body)
-            headers["webhook-signature"] = "v1," + b64encode(signer.digest()).decode()
-        return headers
-
-    def _refusal(self, response: httpx.Response) -> SendError:
+    def _refusal(self, response: httpx.Response, doubt: str) -> SendError:
         status, host = response.status_code, self._url.host
         if status == GONE:
             self._is_gone = True
@@ -123,27 +93,5 @@ class WebhookChannel(ConfiguredChannel):
         not_now = status == httpx.codes.TOO_MANY_REQUESTS
         if pause is None and not_now:
             pause = PAUSE
-        said = f"{host} answered {status}"
+        said = f"{host} answered {status}" + (f", but `success`: {doubt}" if doubt else "")
         return SendError(said, retry_after=pause, not_now=not_now, status=status)
-
-
-def _body(message: Message) -> bytes:
-    content: dict[str, Any] = {
-        "type": message.type,
-        "timestamp": message.at,
-        "data": {
-            "event": message.event,
-            "task": message.task,
-            "before": message.before,
-            "rule": message.rule,
-            "text": message.text,
-        },
-    }
-    return orjson.dumps(content, option=JSON_OPTIONS)
-
-
-def _key(secret: str) -> bytes:
-    """The key itself. A secret without the prefix is not used as it is, as no library does that."""
-    if not secret.startswith(keys.PREFIX):
-        raise keys.not_standard()
-    return keys.standard_key(secret)

@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 from standardwebhooks import Webhook
 
-from service.channels.webhook import WebhookChannel, WebhookOptions
+from service.channels.webhook import WebhookChannel
+from service.channels.webhook_request import WebhookOptions
 from service.clock import Clock, SystemClock, VirtualClock
 from service.errors import SendError
 from service.http.client import open_client

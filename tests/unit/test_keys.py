@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from standardwebhooks import Webhook
 from typer.testing import CliRunner
 
-from service.channels.webhook import WebhookOptions
+from service.channels.webhook_request import WebhookOptions
 from service.cli.app import app
 from service.errors import SettingsError
 from service.settings import read_settings
