@@ -14,15 +14,18 @@ from service.document.yaml_nodes import Node, is_unwritten
 
 _SECRET_NAMES = ("token", "secret", "password", "api_key", "url", "webhook_url")
 # Whose values are words of the configuration's own language.
-_WORDED = frozenset({"system", "kind", "timezone", "verify", "tls", "role"})
+_WORDED = frozenset({"system", "kind", "timezone", "verify", "tls", "role", "method"})
 # Values that are no secrets if they look like what their name asks for.
 _ADDRESS = re.compile(
     r"([a-z]+://[a-z0-9.-]+|localhost|[a-z-]+(\.[a-z-]+)+|\d{1,3}(\.\d{1,3}){3})(:\d{1,5})?(/[a-z-]{1,20})*/?"
 )
+_TERMS = r"[\w.()\[\], =!<>&|+-]*"
 _FORMS = {
     "base_url": _ADDRESS,
     "api_url": _ADDRESS,
     "slug": re.compile(r"[a-z-]{1,30}"),
+    # A condition over the answer to a webhook, with short words only.
+    "success": re.compile(rf"(?=.*\b(status|headers|body)\b){_TERMS}(\"\w{{0,12}}\"{_TERMS})*"),
     "from": re.compile(r"([A-Za-z ]+ <)?[A-Za-z.+-]+@[a-z-]+(\.[a-z-]+)+>?"),
 }
 _WORD = re.compile(r"[A-Za-z][A-Za-z_/+-]{0,29}")

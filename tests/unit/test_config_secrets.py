@@ -55,6 +55,7 @@ PARTS = (
     "accounts:\n  a:\n    system: nothing\n    {}: {}\n",
     "accounts:\n  a:\n    poll: 5\n    {}: {}\n",
     "channels:\n  a:\n    kind: webhook\n    url: x\n    {}: {}\n",
+    "channels:\n  a:\n    kind: webhook\n    headers:\n      {}: {}\n",
     "channels:\n  a:\n    kind: email\n    url: x\n    {}: {}\n",
     "channels:\n  a:\n    kind: slack\n    {}: {}\n",
     "channels:\n  a:\n    kind: teams\n    url: x\n    {}: {}\n",
