@@ -48,6 +48,14 @@ class ApiAnswer:
         return found
 
 
+class ApiRefusal(SendError):
+    """The service refused; `name` is its own name for the error, or ""."""
+
+    def __init__(self, message: str, name: str, status: int) -> None:
+        super().__init__(message, permanent=True, status=status)
+        self.name = name
+
+
 class ApiChannel(ConfiguredChannel):
     """A channel of one service.
 
@@ -132,8 +140,7 @@ class ApiChannel(ConfiguredChannel):
             return SendError(said, status=status)
         unknown = f"see the documentation of {self.service}"
         reason = self.explanations.get(name) or self.by_status.get(status) or unknown
-        said = f"{self.service} refused: {reason} ({name or status})"
-        return SendError(said, permanent=True, status=status)
+        return ApiRefusal(f"{self.service} refused: {reason} ({name or status})", name, status)
 
 
 def seconds(value: Any) -> timedelta | None:

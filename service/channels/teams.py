@@ -16,6 +16,7 @@ from pydantic import SecretStr, field_validator
 
 from service.channels import ChannelOptions, HttpAddress, Message, SentRef
 from service.channels.http_api import ApiAnswer, ApiChannel, demand_text
+from service.channels.markup import ADDRESS
 from service.channels.pace import Rate
 from service.channels.text_fitting import fitted
 from service.clock import Clock
@@ -28,11 +29,9 @@ LARGEST = 28_000
 # Where Office 365 connectors were, which answered 200 to what they did not post.
 RETIRED = ("outlook.office.com", "outlook.office365.com", "webhook.office.com")
 
-# What needs no blank line before it; the end of a link's text; and an address, without brackets,
-# at which Teams on a telephone ends it, and without what ends the sentence around it.
+# What needs no blank line before it, and the end of a link's text.
 LIST_ITEM = re.compile(r"\s*(?:[-*+]|\d{1,9}[.)])\s")
 LINK = re.compile(r"\](?=[(\[:])")
-ADDRESS = re.compile(r"https?://[^\s<>()\[\]\\\"]*[^\s<>()\[\]\\\"'*_.,:;!?…]")
 
 EXPLANATIONS = {
     "AuthorizationFailed": "its address is not complete; copy it again from the workflow",

@@ -23,7 +23,7 @@ from service.http.throttle import Unthrottled
 from service.sources import Page, Source
 from service.sources.account import Account
 from service.sources.reader import Raw
-from tests.harness.receivers import LOOPBACK, Answer, Fault, HttpReceiver, Receiver
+from tests.harness.receivers import LOOPBACK, Answer, Fault, HttpReceiver, Receiver, Request
 from tests.harness.slack_receiver import SlackReceiver
 from tests.harness.smtp_receiver import SmtpReceiver
 
@@ -145,6 +145,49 @@ class TeamsRig(HttpRig, kind="teams"):
 
     def arrived(self) -> list[str]:
         return [request.headers["x-ms-client-tracking-id"] for request in self.receiver.requests]
+
+
+class ApiReceiver(HttpReceiver):
+    """Answers each request as a service does: `says` has the JSON by the end of the path."""
+
+    def __init__(self, **says: Any) -> None:
+        super().__init__()
+        self.says = says
+
+    def answer(self, request: Request) -> Answer:
+        name = request.path.rstrip("/").rpartition("/")[2].removesuffix(".json")
+        return Answer(200, self.says.get(name, self.says["otherwise"]))
+
+
+class ApiRig(HttpRig):
+    """A channel of one service; its messages are requests by this method and to this path."""
+
+    receiver: ApiReceiver
+    path: ClassVar[str]
+    says: ClassVar[Mapping[str, Any]]
+
+    def __init__(self) -> None:
+        self.receiver = ApiReceiver(**self.says)
+
+    @property
+    def posted(self) -> list[Request]:
+        return [
+            one
+            for one in self.receiver.requests
+            if one.method == "POST" and one.path.endswith(self.path)
+        ]
+
+    def arrived(self) -> list[str]:
+        return [request.headers["idempotency-key"] for request in self.posted]
+
+
+class DiscordRig(ApiRig, kind="discord"):
+    secrets = ("t0ken-of_the-webhook",)
+    path = f"/api/webhooks/123/{secrets[0]}"
+    says: ClassVar[Mapping[str, Any]] = {"otherwise": {"id": "99"}}
+
+    def channel(self, client: httpx.AsyncClient, clock: Clock) -> Channel:
+        return configured("discord", client, clock, url=f"{self.receiver.url}{self.path}")
 
 
 class EmailRig(Rig, kind="email"):

@@ -35,9 +35,9 @@ EXAMPLE = ROOT / "infra" / "taskbell.example.yaml"
 SETTINGS = DOCS / "settings-file.md"
 
 # Stands for every ${NAME}: a text that is base64 as well, which some secrets have to be; and for
-# every ${NAME_URL}.
+# every ${NAME_URL}, one that looks like Discord's, which is checked.
 SECRET = "whsec_dGFza2JlbGwgdGFza2JlbGw="
-SECRET_ADDRESS = "https://example.com/secret"
+SECRET_ADDRESS = "https://example.com/api/webhooks/1/secret"
 
 # What an example that shows only a part is completed by, unless it brings that part itself.
 HEAD = {
