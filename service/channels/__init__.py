@@ -33,9 +33,9 @@ SentRef: TypeAlias = dict[str, Any]
 JSON: TypeAlias = Mapping[str, Any] | orjson.Fragment | None
 
 
-def _http_address(url: SecretStr) -> SecretStr:
+def _http_address(url: str) -> str:
     try:
-        parsed = httpx.URL(url.get_secret_value())
+        parsed = httpx.URL(url)
     except httpx.InvalidURL:  # whose text quotes the address
         raise ValueError("url is not an address") from None
     if parsed.scheme not in {"http", "https"} or not parsed.host:
@@ -43,8 +43,15 @@ def _http_address(url: SecretStr) -> SecretStr:
     return url
 
 
-HttpAddress: TypeAlias = Annotated[SecretStr, AfterValidator(_http_address)]
+def _secret_address(url: SecretStr) -> SecretStr:
+    _http_address(url.get_secret_value())
+    return url
+
+
+HttpAddress: TypeAlias = Annotated[SecretStr, AfterValidator(_secret_address)]
 """Where something is posted, and kept as a secret: many services put a key into it."""
+ApiAddress: TypeAlias = Annotated[str, AfterValidator(_http_address)]
+"""Where the API of a service is, without anything secret."""
 
 
 @dataclass(frozen=True, slots=True)

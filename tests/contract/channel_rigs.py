@@ -148,7 +148,10 @@ class TeamsRig(HttpRig, kind="teams"):
 
 
 class ApiReceiver(HttpReceiver):
-    """Answers each request as a service does: `says` has the JSON by the end of the path."""
+    """Answers each request as a service does: `says` has the JSON by the end of the path.
+
+    Or a function that makes it of the number of requests so far.
+    """
 
     def __init__(self, **says: Any) -> None:
         super().__init__()
@@ -156,7 +159,8 @@ class ApiReceiver(HttpReceiver):
 
     def answer(self, request: Request) -> Answer:
         name = request.path.rstrip("/").rpartition("/")[2].removesuffix(".json")
-        return Answer(200, self.says.get(name, self.says["otherwise"]))
+        said = self.says.get(name, self.says["otherwise"])
+        return Answer(200, said(len(self.requests)) if callable(said) else said)
 
 
 class ApiRig(HttpRig):
@@ -188,6 +192,23 @@ class DiscordRig(ApiRig, kind="discord"):
 
     def channel(self, client: httpx.AsyncClient, clock: Clock) -> Channel:
         return configured("discord", client, clock, url=f"{self.receiver.url}{self.path}")
+
+
+class TelegramRig(ApiRig, kind="telegram"):
+    secrets = ("123:AAH-t0ken_of-the-bot",)
+    message = replace(MESSAGE, target="-1001234567890")
+    path = "/sendMessage"
+    says: ClassVar[Mapping[str, Any]] = {
+        "sendMessage": lambda number: {
+            "ok": True,
+            "result": {"message_id": 4 + number, "chat": {"id": -1001234567890}},
+        },
+        "otherwise": {"ok": True, "result": True},
+    }
+
+    def channel(self, client: httpx.AsyncClient, clock: Clock) -> Channel:
+        given = {"token": self.secrets[0], "api_url": self.receiver.url}
+        return configured("telegram", client, clock, **given)
 
 
 class EmailRig(Rig, kind="email"):
