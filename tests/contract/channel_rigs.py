@@ -211,6 +211,17 @@ class TelegramRig(ApiRig, kind="telegram"):
         return configured("telegram", client, clock, **given)
 
 
+class NtfyRig(ApiRig, kind="ntfy"):
+    secrets = ("tk_t0ken-of-the-account",)
+    message = replace(MESSAGE, target="acme-office")
+    path = "/"
+    says: ClassVar[Mapping[str, Any]] = {"otherwise": {"id": "xE73Iyuabi", "event": "message"}}
+
+    def channel(self, client: httpx.AsyncClient, clock: Clock) -> Channel:
+        given = {"token": self.secrets[0], "url": self.receiver.url}
+        return configured("ntfy", client, clock, **given)
+
+
 class EmailRig(Rig, kind="email"):
     secrets = ("p@ss/of#smtp", "cEBzcy9vZiNzbXRw")
     message = replace(MESSAGE, target="bo@x.test", subject="Smith gutters")
