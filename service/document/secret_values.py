@@ -14,7 +14,9 @@ from service.document.yaml_nodes import Node, is_unwritten
 
 _SECRET_NAMES = ("token", "secret", "password", "api_key", "url", "webhook_url")
 # Whose values are words of the configuration's own language.
-_WORDED = frozenset({"system", "kind", "timezone", "verify", "tls", "role", "method"})
+_WORDED = frozenset(
+    ("system", "kind", "timezone", "verify", "tls", "role", "method", "severity", "priority")
+)
 # Values that are no secrets if they look like what their name asks for.
 _ADDRESS = re.compile(
     r"([a-z]+://[a-z0-9.-]+|localhost|[a-z-]+(\.[a-z-]+)+|\d{1,3}(\.\d{1,3}){3})(:\d{1,5})?(/[a-z-]{1,20})*/?"

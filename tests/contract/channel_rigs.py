@@ -222,6 +222,22 @@ class NtfyRig(ApiRig, kind="ntfy"):
         return configured("ntfy", client, clock, **given)
 
 
+class PagerDutyRig(ApiRig, kind="pagerduty"):
+    secrets = ("0123456789abcdef0123456789abcdef",)
+    path = "/v2/enqueue"
+    says: ClassVar[Mapping[str, Any]] = {
+        "otherwise": {"status": "success", "message": "Event processed", "dedup_key": "x"}
+    }
+
+    def channel(self, client: httpx.AsyncClient, clock: Clock) -> Channel:
+        given = {"routing_key": self.secrets[0], "api_url": self.receiver.url}
+        return configured("pagerduty", client, clock, **given)
+
+    def arrived(self) -> list[str]:
+        triggers = [one for one in self.posted if one.json["event_action"] == "trigger"]
+        return [request.headers["idempotency-key"] for request in triggers]
+
+
 class EmailRig(Rig, kind="email"):
     secrets = ("p@ss/of#smtp", "cEBzcy9vZiNzbXRw")
     message = replace(MESSAGE, target="bo@x.test", subject="Smith gutters")

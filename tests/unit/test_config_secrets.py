@@ -59,6 +59,7 @@ PARTS = (
     "channels:\n  a:\n    kind: email\n    url: x\n    {}: {}\n",
     "channels:\n  a:\n    kind: discord\n    url: x\n    {}: {}\n",
     "channels:\n  a:\n    kind: ntfy\n    {}: {}\n",
+    "channels:\n  a:\n    kind: pagerduty\n    {}: {}\n",
     "channels:\n  a:\n    kind: slack\n    {}: {}\n",
     "channels:\n  a:\n    kind: telegram\n    {}: {}\n",
     "channels:\n  a:\n    kind: teams\n    url: x\n    {}: {}\n",
