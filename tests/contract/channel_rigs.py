@@ -238,6 +238,23 @@ class PagerDutyRig(ApiRig, kind="pagerduty"):
         return [request.headers["idempotency-key"] for request in triggers]
 
 
+class GoogleChatRig(ApiRig, kind="googlechat"):
+    secrets = ("AIzaSy-key-of-the-space", "t0ken_of-the-webhook")
+    path = "/v1/spaces/AAA/messages"
+    says: ClassVar[Mapping[str, Any]] = {
+        "otherwise": lambda number: {
+            "name": f"spaces/AAA/messages/{number}",
+            "thread": {"name": "spaces/AAA/threads/7"},
+        }
+    }
+
+    def channel(self, client: httpx.AsyncClient, clock: Clock) -> Channel:
+        query = f"key={self.secrets[0]}&token={self.secrets[1]}%3D"
+        return configured(
+            "googlechat", client, clock, url=f"{self.receiver.url}{self.path}?{query}"
+        )
+
+
 class EmailRig(Rig, kind="email"):
     secrets = ("p@ss/of#smtp", "cEBzcy9vZiNzbXRw")
     message = replace(MESSAGE, target="bo@x.test", subject="Smith gutters")

@@ -58,6 +58,7 @@ PARTS = (
     "channels:\n  a:\n    kind: webhook\n    headers:\n      {}: {}\n",
     "channels:\n  a:\n    kind: email\n    url: x\n    {}: {}\n",
     "channels:\n  a:\n    kind: discord\n    url: x\n    {}: {}\n",
+    "channels:\n  a:\n    kind: googlechat\n    url: x\n    {}: {}\n",
     "channels:\n  a:\n    kind: ntfy\n    {}: {}\n",
     "channels:\n  a:\n    kind: pagerduty\n    {}: {}\n",
     "channels:\n  a:\n    kind: slack\n    {}: {}\n",
