@@ -11,8 +11,8 @@ _SKIN_TONES = range(0x1F3FB, 0x1F400)
 _FLAG_LETTERS = range(0x1F1E6, 0x1F200)
 
 
-def fitted(text: str, most: int, size: Callable[[str], int]) -> str:
-    """The text; if its size is more than `most`, without its middle, for which there is "…".
+def fitted(text: str, most: int, size: Callable[[str], int], mark: str = "…") -> str:
+    """The text; if its size is more than `most`, without its middle, for which there is the mark.
 
     The last line is kept, if it is not long: it may be the link by which a question is answered.
     `size` is that of a text as it is sent, with all that is added to escape it, in the units of
@@ -21,11 +21,15 @@ def fitted(text: str, most: int, size: Callable[[str], int]) -> str:
     if size(text) <= most:
         return text
     start, _, last = text.rstrip().rpartition("\n")
-    if not start or len(last) > LONGEST_TAIL or size(_cut("", last)) > most:
+    if not start or len(last) > LONGEST_TAIL or size(_cut("", last, mark)) > most:
         start, last = text, ""
     lengths = range(min(len(start), most))
-    fitting = bisect_right(lengths, most, key=lambda n: size(_cut(_beginning(start, n), last)))
-    return _cut(_beginning(start, max(fitting - 1, 0)), last)
+
+    def first(length: int) -> str:
+        return _cut(_beginning(start, length), last, mark)
+
+    fitting = bisect_right(lengths, most, key=lambda length: size(first(length)))
+    return first(max(fitting - 1, 0))
 
 
 def one_line(text: str, most: int) -> str:
@@ -44,11 +48,11 @@ def utf8_bytes(text: str) -> int:
     return len(text.encode())
 
 
-def _cut(start: str, last: str) -> str:
+def _cut(start: str, last: str, mark: str) -> str:
     match start.rsplit(maxsplit=1):
         case [whole, half] if len(half) <= LONGEST_TAIL:
             start = whole
-    return f"{start}\n…\n{last}".strip()
+    return f"{start}\n{mark}\n{last}".strip()
 
 
 def _beginning(text: str, length: int) -> str:

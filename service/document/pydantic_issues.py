@@ -31,6 +31,7 @@ _MISSING = {
     "use": "add use: the name of opening hours, as under hours:",
     "by": "add by: the field or the condition that groups tasks",
     "token": "add token: ${NAME}, and set NAME in the environment",
+    "routing_key": "add routing_key: ${NAME}, and set NAME in the environment",
 }
 
 _NETWORKS = frozenset({"ip_any_network", "ip_v4_network", "ip_v6_network"})
@@ -59,7 +60,8 @@ def problem_of(
             shape = shape_at(model, detail["loc"][:-1])
             return _unknown_key(place, shape, given, siblings if shape is model else {})
         case "missing":
-            return Issue(place, f"{name} is missing", _MISSING.get(name), at_key=True)
+            hint = _by_example(model, name) or _MISSING.get(name)
+            return Issue(place, f"{name} is missing", hint, at_key=True)
         case "refused":
             place = (*place, *context["inside"])
             return Issue(place, context["message"], context["hint"], context["offset"])
@@ -71,6 +73,14 @@ def problem_of(
             return Issue(place, sentence(name, detail))
         case _:
             return Issue(place, sentence(name, detail), _as_list(name, detail))
+
+
+def _by_example(model: type[BaseModel], name: str) -> str | None:
+    """What to add, if the model itself has an example for the key."""
+    for field_name, field in model.model_fields.items():
+        if (field.alias or field_name) == name and field.examples:
+            return f'add {name}: "{field.examples[0]}"'
+    return None
 
 
 def _as_list(name: str, detail: ErrorDetails) -> str | None:

@@ -255,6 +255,17 @@ class GoogleChatRig(ApiRig, kind="googlechat"):
         )
 
 
+class TwilioRig(ApiRig, kind="twilio"):
+    secrets = ("auth-t0ken-of-the-account", "QUMxOmF1dGgtdDBrZW4tb2YtdGhlLWFjY291bnQ=")
+    message = replace(MESSAGE, target="+4915112345678")
+    path = ".json"
+    says: ClassVar[Mapping[str, Any]] = {"otherwise": {"sid": "SM1", "status": "queued"}}
+
+    def channel(self, client: httpx.AsyncClient, clock: Clock) -> Channel:
+        given = {"account_sid": "AC1", "token": self.secrets[0], "api_url": self.receiver.url}
+        return configured("twilio", client, clock, **given, **{"from": "+14155550100"})
+
+
 class EmailRig(Rig, kind="email"):
     secrets = ("p@ss/of#smtp", "cEBzcy9vZiNzbXRw")
     message = replace(MESSAGE, target="bo@x.test", subject="Smith gutters")
