@@ -70,6 +70,8 @@ channels:
   slack:      {{ kind: slack, token: "${{SLACK_TOKEN}}", api_url: "{slack}/api/" }}
   accounting: {{ kind: webhook, url: "{accounting}/hook", secret: "${{HOOK_SECRET}}",
                  {accounting_options} }}
+  sms:        {{ kind: twilio, account_sid: AC1, token: "${{SLACK_TOKEN}}", from: "+14155550100",
+                 country_code: "+1", api_url: "{accounting}", timeout: 1s }}
   mail:       {{ kind: email, url: "smtp://127.0.0.1:9", from: "office@firm.test" }}
 hours: {{ office: "Mo-Fr 08:00-17:00" }}
 rules:
