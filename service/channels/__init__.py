@@ -125,6 +125,7 @@ class Channel(ABC):
     - `finds`: it can find a message of an earlier attempt, and is asked before each further attempt
     - `reaches_people`: its messages are counted by the storm guard
     - `needs_text`: a step must have a text; without it, the event is sent
+    - `longest`: how many characters of a text fit; of a longer one the middle is left out
     """
 
     reaches_people: ClassVar[bool] = True
@@ -133,6 +134,13 @@ class Channel(ABC):
     undoes: ClassVar[frozenset[str]] = frozenset()
     needs_target: ClassVar[bool] = True
     needs_text: ClassVar[bool] = True
+    longest: ClassVar[int | None] = None
+
+    @classmethod
+    def target_problem(cls, target: str) -> str | None:
+        """Why nothing can be sent to this target, whatever the options; None if it may be."""
+        del target
+        return None
 
     @abstractmethod
     async def send(self, message: Message) -> SentRef:

@@ -25,7 +25,6 @@ from service.channels.pace import Rate
 from service.channels.text_fitting import fitted, utf16_units
 from service.clock import Clock
 from service.diagnostics import refused
-from service.errors import SendError
 from service.http.connection_check import ConnectionCheck
 
 Json: TypeAlias = dict[str, Any]
@@ -84,6 +83,7 @@ class DiscordChannel(ApiChannel):
     by_status = BY_STATUS
     needs_target: ClassVar[bool] = False
     undoes: ClassVar[frozenset[str]] = frozenset({"update", "retract"})
+    longest: ClassVar[int | None] = LONGEST
 
     def __init__(self, options: DiscordOptions, client: httpx.AsyncClient, clock: Clock) -> None:
         super().__init__(options, client, clock)
@@ -92,12 +92,19 @@ class DiscordChannel(ApiChannel):
         path = url.path[: match.end()] if match else url.path
         self._url = url.copy_with(path=path.rstrip("/"), query=None)
 
+    @classmethod
+    def target_problem(cls, target: str) -> str | None:
+        is_number = target.isascii() and target.isdigit()
+        said = "the target must be the number of a thread, as Discord's Copy Thread ID gives it"
+        return None if is_number or not target else said
+
     @property
     def address(self) -> httpx.URL:
         return self._url
 
     async def send(self, message: Message) -> SentRef:
-        thread = _thread(message.target)
+        self.demand_target(message.target)
+        thread = {"thread_id": message.target} if message.target else {}
         url = self._url.copy_merge_params({"wait": "true", **thread})
         answer = await self.call("POST", url, message, json=_content(message.text))
         return {"id": str(answer.at("id")), **thread}
@@ -136,15 +143,6 @@ class DiscordChannel(ApiChannel):
 
     def pause(self, answer: ApiAnswer) -> timedelta | None:
         return seconds(answer.at("retry_after")) or super().pause(answer)
-
-
-def _thread(target: str) -> dict[str, str]:
-    if not target:
-        return {}
-    if not (target.isascii() and target.isdigit()):
-        said = "the target must be the number of a thread, as Discord's Copy Thread ID gives it"
-        raise SendError(said, permanent=True)
-    return {"thread_id": target}
 
 
 def _content(text: str) -> Json:

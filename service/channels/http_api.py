@@ -105,6 +105,11 @@ class ApiChannel(ConfiguredChannel):
             raise self.refusal(answer)
         return answer
 
+    def demand_target(self, target: str) -> None:
+        """Raise SendError for a target that cannot be one."""
+        if (problem := self.target_problem(target)) is not None:
+            raise SendError(problem, permanent=True)
+
     def accepts(self, answer: ApiAnswer) -> bool:
         """Whether the service did what it was asked."""
         return answer.is_success and not self.error_name(answer)

@@ -20,7 +20,6 @@ from service.channels.http_api import ApiAnswer, ApiChannel, ApiRefusal, demand_
 from service.channels.text_fitting import fitted, one_line, utf8_bytes
 from service.clock import Clock
 from service.diagnostics import refused
-from service.errors import SendError
 from service.http.connection_check import ConnectionCheck
 
 Json: TypeAlias = dict[str, Any]
@@ -31,8 +30,9 @@ OVERHEAD = 1100
 DAILY = frozenset({"42908"})
 A_DAYS_LIMIT = timedelta(hours=1)
 PRIORITIES = {"min": 1, "low": 2, "default": 3, "high": 4, "urgent": 5}
+TOPIC = "the target must be a topic: up to 64 letters, digits, dashes and underscores"
 EXPLANATIONS = {
-    "40009": "a topic has up to 64 letters, digits, dashes and underscores",
+    "40009": TOPIC,
     "40010": "the server does not allow this name for a topic",
     "40101": "the token is not valid; make a new one in the account's settings",
     "40301": "the topic is protected, and the token may not publish there",
@@ -81,6 +81,7 @@ class NtfyChannel(ApiChannel):
     explanations = EXPLANATIONS
     by_status = BY_STATUS
     pace: ClassVar[timedelta | None] = timedelta(seconds=1)
+    longest: ClassVar[int | None] = LONGEST
 
     def __init__(self, options: NtfyOptions, client: httpx.AsyncClient, clock: Clock) -> None:
         super().__init__(options, client, clock)
@@ -89,6 +90,10 @@ class NtfyChannel(ApiChannel):
         self._headers: dict[str, str] = {}
         if options.token is not None:
             self._headers = {"authorization": f"Bearer {options.token.get_secret_value()}"}
+
+    @classmethod
+    def target_problem(cls, target: str) -> str | None:
+        return None if _TOPIC.fullmatch(target) else TOPIC
 
     @property
     def address(self) -> httpx.URL:
@@ -114,8 +119,7 @@ class NtfyChannel(ApiChannel):
 
     def _content(self, message: Message) -> Json:
         demand_text(message.text)
-        if not _TOPIC.fullmatch(message.target):
-            raise SendError(f"the target must be a topic: {EXPLANATIONS['40009']}", permanent=True)
+        self.demand_target(message.target)
         content: Json = {
             "topic": message.target,
             "message": fitted(message.text, LONGEST, _size),

@@ -72,14 +72,18 @@ class PagerDutyChannel(ApiChannel):
         self._key = options.routing_key.get_secret_value()
         self._severity = options.severity
 
+    @classmethod
+    def target_problem(cls, target: str) -> str | None:
+        word = target.partition("/")[0]
+        return None if not word or word in SEVERITIES + ACTIONS else WORDS
+
     @property
     def address(self) -> httpx.URL:
         return self._url
 
     async def send(self, message: Message) -> SentRef:
+        self.demand_target(message.target)
         word, _, key = message.target.partition("/")
-        if word and word not in SEVERITIES + ACTIONS:
-            raise SendError(WORDS, permanent=True)
         action = word if word in ACTIONS else TRIGGER
         severity = word if word in SEVERITIES else self._severity
         content = {"payload": _payload(message, severity)} if action == TRIGGER else {}

@@ -94,18 +94,25 @@ class TelegramChannel(ApiChannel):
     by_status = BY_STATUS
     pace: ClassVar[timedelta | None] = timedelta(seconds=3)
     undoes: ClassVar[frozenset[str]] = frozenset({"update", "thread", "retract"})
+    longest: ClassVar[int | None] = LONGEST
 
     def __init__(self, options: TelegramOptions, client: httpx.AsyncClient, clock: Clock) -> None:
         super().__init__(options, client, clock)
         base = options.api_url.rstrip("/")
         self._api = httpx.URL(f"{base}/bot{options.token.get_secret_value()}/")
 
+    @classmethod
+    def target_problem(cls, target: str) -> str | None:
+        said = "the target must be the number of a chat, such as -1001234567890, or @name"
+        return None if _CHAT.fullmatch(target) else said
+
     @property
     def address(self) -> httpx.URL:
         return self._api
 
     async def send(self, message: Message) -> SentRef:
-        return await self._send(message, {"chat_id": _chat(message.target)})
+        self.demand_target(message.target)
+        return await self._send(message, {"chat_id": message.target})
 
     async def take_back(self, message: Message) -> SentRef:
         posted = message.receipt or {}
@@ -157,13 +164,6 @@ class TelegramChannel(ApiChannel):
 
     def pause(self, answer: ApiAnswer) -> timedelta | None:
         return seconds(answer.at("parameters", "retry_after")) or super().pause(answer)
-
-
-def _chat(target: str) -> str:
-    if not _CHAT.fullmatch(target):
-        said = "the target must be the number of a chat, such as -1001234567890, or @name"
-        raise SendError(said, permanent=True)
-    return target
 
 
 def _content(text: str) -> Json:

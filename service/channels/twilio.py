@@ -27,7 +27,9 @@ from service.sources.account import HeaderText
 Form: TypeAlias = dict[str, str]
 
 LONGEST, LONGEST_CALL = 1600, 4000
-SMS, WHATSAPP, VOICE = "sms", "whatsapp", "voice"
+SMS, WHATSAPP, VOICE = WAYS = ("sms", "whatsapp", "voice")
+WRONG_WAY = "the target must be a number, or whatsapp: or voice: and a number"
+WRONG_NUMBER = "the target is no phone number with its country code, such as +14155550100"
 FAILED = frozenset({"failed", "undelivered", "canceled"})
 _LOGIN = "account_sid or token is not valid; copy both again from Twilio's console"
 _NUMBER = "the number cannot be reached; check it, with its country code"
@@ -61,6 +63,7 @@ BY_STATUS = {401: _LOGIN, 404: _LOGIN}
 _SEPARATORS = re.compile(
     r"[\s().\-\xa0\u2010-\u2015\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+"
 )
+_DIGITS = re.compile(r"\+?\d{6,}", re.ASCII)
 _TRUNK = re.compile(r"\(0\)")
 _E164 = re.compile(r"\+(?:1\d{10}|[2-9]\d{6,14})", re.ASCII)
 _NOT_XML = re.compile(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -118,6 +121,7 @@ class TwilioChannel(ApiChannel):
     explanations = EXPLANATIONS
     by_status = BY_STATUS
     at_most_once: ClassVar[bool] = True
+    longest: ClassVar[int | None] = LONGEST
 
     def __init__(self, options: TwilioOptions, client: httpx.AsyncClient, clock: Clock) -> None:
         super().__init__(options, client, clock)
@@ -127,12 +131,20 @@ class TwilioChannel(ApiChannel):
         self._headers = {"authorization": f"Basic {b64encode(login.encode()).decode()}"}
         self._options = options
 
+    @classmethod
+    def target_problem(cls, target: str) -> str | None:
+        way, number = _split(target)
+        if way not in WAYS:
+            return WRONG_WAY
+        return None if _DIGITS.fullmatch(_compact(number)) else WRONG_NUMBER
+
     @property
     def address(self) -> httpx.URL:
         return self._url
 
     async def send(self, message: Message) -> SentRef:
         demand_text(message.text)
+        self.demand_target(message.target)
         way, number = _destination(message.target, self._options.country_code)
         resource = "Calls.json" if way == VOICE else "Messages.json"
         form = self._form(way, number, message.text)
@@ -183,17 +195,17 @@ class TwilioChannel(ApiChannel):
 
 def _destination(target: str, country_code: str | None) -> tuple[str, str]:
     """How to reach whom: sms, whatsapp or voice, and a number in the form of E.164."""
-    head, colon, tail = target.partition(":")
-    way, written = (head.strip().lower(), tail) if colon else (SMS, target)
-    if way not in {SMS, WHATSAPP, VOICE}:
-        said = "the target must be a number, whatsapp: or voice: and a number"
-        raise SendError(said, permanent=True)
+    way, written = _split(target)
     number = _international(_compact(written), country_code)
     if not _E164.fullmatch(number):
-        said = "the target is no phone number with its country code, such as +14155550100"
-        hint = "" if country_code else "; country_code: completes numbers without one"
-        raise SendError(f"{said}{hint}", permanent=True)
+        hint = "" if country_code else "; `country_code` completes numbers without one"
+        raise SendError(f"{WRONG_NUMBER}{hint}", permanent=True)
     return way, number
+
+
+def _split(target: str) -> tuple[str, str]:
+    head, colon, tail = target.partition(":")
+    return (head.strip().lower(), tail) if colon else (SMS, target)
 
 
 def _own_number(sender: str, option: str) -> str:

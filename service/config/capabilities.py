@@ -58,10 +58,14 @@ def _completed(facts: Facts, given: frozenset[str]) -> Facts:
 
 def _way(kind: str) -> ChannelCapabilities:
     channel = kinds().get(kind)
-    return (
-        UNKNOWN_CHANNEL
-        if channel is None
-        else ChannelCapabilities(channel.needs_target, channel.needs_text, channel.undoes)
+    if channel is None:
+        return UNKNOWN_CHANNEL
+    return ChannelCapabilities(
+        channel.needs_target,
+        channel.needs_text,
+        channel.undoes,
+        channel.longest,
+        channel.target_problem,
     )
 
 

@@ -45,4 +45,6 @@ def _faults(channel: str, target: str, offered: Capabilities) -> list[tuple[str,
     if "{{" in target:
         message = "operator cannot depend on a task"
         return [(message, "write a fixed recipient, such as slack:#ops")]
+    if target and (problem := way.target_problem(target)) is not None:
+        return [(f"{channel}: {problem}", None)]
     return []

@@ -1,19 +1,31 @@
 """What rules can use: the configured channels, and the capabilities of each account's system."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from service.domain.system_actions import NOTIFICATIONS, WRITES
 from service.sources.facts import Facts
 
 
+def _no_problem(target: str) -> str | None:
+    del target
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class ChannelCapabilities:
-    """A configured channel as rules need to know it; `undoes` are its ways of `on_undo`."""
+    """A configured channel as rules need to know it.
+
+    - `undoes`: its ways of `on_undo`
+    - `longest`: how many characters of a text fit
+    - `target_problem`: why nothing can be sent to a target, or None
+    """
 
     needs_target: bool = True
     needs_text: bool = True
     undoes: frozenset[str] = frozenset()
+    longest: int | None = None
+    target_problem: Callable[[str], str | None] = _no_problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.rule_files import configured
+from service.config import load
+from tests.harness.rule_files import ENVIRON, HEAD, configured
 
 NOTIFY = '  then: [{ notify: "slack:#o", text: hi }]\n'
 FINE = [
@@ -26,6 +27,26 @@ def test_what_may_hold_is_not_warned_of(condition: str, tmp_path: Path) -> None:
     """Alternatives, exclusions, and what is said of the task before."""
     rule = f"- id: r\n  when: task.changed\n  accounts: [london]\n  if: '{condition}'\n{NOTIFY}"
     assert configured(tmp_path, rule).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("length", "is_warned"), [(1600, False), (1601, True)], ids=["fits", "does not"]
+)
+@pytest.mark.parametrize("in_file", [False, True], ids=["in the rule", "in a file"])
+def test_a_text_that_never_fits_is_warned_of(
+    tmp_path: Path, *, length: int, is_warned: bool, in_file: bool
+) -> None:
+    """Before its middle is left out of a message; what is filled in has no length yet."""
+    text = "{% if task.done %}" + "x" * length + "{% endif %}{{ task.title }}"
+    (tmp_path / "long.liquid").write_text(text)
+    words = "template: long.liquid" if in_file else f'text: "{text}"'
+    sms = 'sms: { kind: twilio, account_sid: AC1, token: "${API_TOKEN}", from: ACME }'
+    file = tmp_path / "taskbell.yaml"
+    head = HEAD.replace("channels:\n", f"channels:\n  {sms}\n")
+    rule = f'- id: r\n  when: task.changed\n  then: [{{ notify: "sms:+14155550100", {words} }}]\n'
+    file.write_text(f"{head}rules:\n{rule}")
+    said = [one.message for one in load(file, ENVIRON).warnings]
+    assert said == ["sms takes texts of up to 1600 characters"] * is_warned
 
 
 DIFFERENT = [

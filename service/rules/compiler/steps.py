@@ -1,5 +1,6 @@
 """Builds the steps of a rule from their shapes, or reports their problems."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -27,8 +28,11 @@ from service.rules.compiler.shapes import (
 )
 from service.rules.compiler.texts import TextReader
 from service.rules.compiler.unwritable import unwritable
+from service.rules.language.templates import Template
 from service.rules.steps import Action, Approver, Pause, Repeat, Step
 
+# What stands for something else, or for nothing, in a text.
+_FILLED = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _UNDOING = {"update": "rewrite", "thread": "answer", "retract": "remove"}
 
 # What has the keys that a step may lack.
@@ -136,7 +140,9 @@ class StepReader:
         at = (*path, "notify")
         begins = len(channel) + len(colon)
         way = self._way(channel, target, at) if shape.notify else UNKNOWN_CHANNEL
+        text = self._texts.text(shape, path)
         self._check_words(way, written, path)
+        self._check_length(channel, way, text, (*path, "template" if shape.template else "text"))
         self._check_undo(shape, channel, way, path)
         if shape.even_if_told and channel != "customer" and shape.notify:
             message = "even_if_told can be used only with notify: customer:…"
@@ -148,7 +154,7 @@ class StepReader:
             number,
             channel,
             target=self._texts.target(target, at, begins),
-            text=self._texts.text(shape, path),
+            text=text,
             subject=self._texts.template(shape.subject, (*path, "subject")),
             on_undo=None if shape.on_undo == "nothing" else shape.on_undo,
             repeat=Repeat(shape.repeat.every, shape.repeat.max) if shape.repeat else None,
@@ -200,6 +206,8 @@ class StepReader:
         if way.needs_target and not target:
             hint = f"write {channel}:TARGET, such as slack:#office or email:bo@example.com"
             self._fault(path, f"{channel} needs a target", hint)
+        elif target and "{{" not in target and (problem := way.target_problem(target)):
+            self._judge(path, f"{channel}: {problem}")
         return way
 
     def _check_notification(self, channel: str, target: str, path: Path) -> None:
@@ -234,6 +242,22 @@ class StepReader:
             self._fault((*path, "template"), message, "remove one of them")
         elif way is not None and way.needs_text and not {"text", "template"} & {*words}:
             self._fault((*path, "text"), "text is missing")
+
+    def _check_length(
+        self, channel: str, way: ChannelCapabilities | None, text: Template | None, path: Path
+    ) -> None:
+        if way is None or way.longest is None or text is None:
+            return
+        if len(_FILLED.sub("", text.text)) > way.longest:
+            message = f"{channel} takes texts of up to {way.longest} characters"
+            hint = "of a longer text the middle is left out"
+            issue = Issue(path, message, hint, severity=Severity.WARNING)
+            self.problems.append(issue)
+
+    def _judge(self, path: Path, message: str) -> None:
+        """An error; only a warning about rules of the past, which were good enough then."""
+        severity = Severity.ERROR if self.gaps.is_known else Severity.WARNING
+        self.problems.append(Issue(path, message, severity=severity))
 
     def _check_undo(
         self, shape: NotifyShape, channel: str, way: ChannelCapabilities | None, path: Path
