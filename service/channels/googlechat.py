@@ -18,6 +18,7 @@ from pydantic import SecretStr, field_validator
 from service.channels import ChannelOptions, HttpAddress, Message, SentRef
 from service.channels.http_api import ApiAnswer, ApiChannel, demand_text
 from service.channels.markup import escaped
+from service.channels.pace import Rate
 from service.channels.text_fitting import fitted, one_line
 from service.clock import Clock
 from service.diagnostics import refused
@@ -47,6 +48,7 @@ class GoogleChatOptions(ChannelOptions):
     """`url` is the address of the webhook; whoever knows it can post."""
 
     url: HttpAddress
+    rate: Rate | None = timedelta(seconds=1)
 
     @field_validator("url")
     @classmethod
@@ -67,7 +69,6 @@ class GoogleChatChannel(ApiChannel):
     service = "Google Chat"
     explanations = EXPLANATIONS
     by_status = BY_STATUS
-    pace: ClassVar[timedelta | None] = timedelta(seconds=1)
     needs_target: ClassVar[bool] = False
     undoes: ClassVar[frozenset[str]] = frozenset({"thread"})
 

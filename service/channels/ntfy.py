@@ -17,6 +17,7 @@ from pydantic import SecretStr, field_validator
 
 from service.channels import ApiAddress, ChannelOptions, Message, SentRef
 from service.channels.http_api import ApiAnswer, ApiChannel, ApiRefusal, demand_text
+from service.channels.pace import Rate
 from service.channels.text_fitting import fitted, one_line, utf8_bytes
 from service.clock import Clock
 from service.diagnostics import refused
@@ -53,6 +54,7 @@ class NtfyOptions(ChannelOptions):
     url: ApiAddress = "https://ntfy.sh"
     token: SecretStr | None = None
     priority: Literal["min", "low", "default", "high", "urgent"] = "default"
+    rate: Rate | None = timedelta(seconds=1)
 
     @field_validator("url")
     @classmethod
@@ -80,7 +82,6 @@ class NtfyChannel(ApiChannel):
     service = "ntfy"
     explanations = EXPLANATIONS
     by_status = BY_STATUS
-    pace: ClassVar[timedelta | None] = timedelta(seconds=1)
     longest: ClassVar[int | None] = LONGEST
 
     def __init__(self, options: NtfyOptions, client: httpx.AsyncClient, clock: Clock) -> None:

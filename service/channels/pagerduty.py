@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from service.channels import ApiAddress, ChannelOptions, Message, SentRef
 from service.channels.http_api import ApiAnswer, ApiChannel
+from service.channels.pace import Rate
 from service.channels.text_fitting import fitted, one_line
 from service.clock import Clock
 from service.domain.model import JSON_OPTIONS
@@ -48,6 +49,7 @@ class PagerDutyOptions(ChannelOptions):
     routing_key: SecretStr
     severity: Literal["critical", "error", "warning", "info"] = "error"
     api_url: ApiAddress = "https://events.pagerduty.com"
+    rate: Rate | None = timedelta(milliseconds=500)
 
 
 class PagerDutyChannel(ApiChannel):
@@ -61,7 +63,6 @@ class PagerDutyChannel(ApiChannel):
     service = "PagerDuty"
     explanations = EXPLANATIONS
     by_status = BY_STATUS
-    pace: ClassVar[timedelta | None] = timedelta(milliseconds=500)
     needs_target: ClassVar[bool] = False
     needs_text: ClassVar[bool] = False
     undoes: ClassVar[frozenset[str]] = frozenset({"retract"})

@@ -16,6 +16,7 @@ from pydantic import SecretStr, field_validator
 from service.channels import ApiAddress, ChannelOptions, Message, SentRef
 from service.channels.http_api import ApiAnswer, ApiChannel, ApiRefusal, demand_text, seconds
 from service.channels.markup import escaped
+from service.channels.pace import Rate
 from service.channels.text_fitting import fitted, utf16_units
 from service.clock import Clock
 from service.errors import SendError
@@ -73,6 +74,7 @@ class TelegramOptions(ChannelOptions):
 
     token: SecretStr
     api_url: ApiAddress = "https://api.telegram.org"
+    rate: Rate | None = timedelta(seconds=3)
 
     @field_validator("token")
     @classmethod
@@ -92,7 +94,6 @@ class TelegramChannel(ApiChannel):
     service = "Telegram"
     explanations = EXPLANATIONS
     by_status = BY_STATUS
-    pace: ClassVar[timedelta | None] = timedelta(seconds=3)
     undoes: ClassVar[frozenset[str]] = frozenset({"update", "thread", "retract"})
     longest: ClassVar[int | None] = LONGEST
 
