@@ -15,6 +15,7 @@ _TITLES = {
     "telegram": "Telegram",
     "googlechat": "Google Chat",
     "pagerduty": "PagerDuty",
+    "twilio": "Twilio",
 }
 _CUSTOMER = {
     "on_the_way": "that someone is on the way",
