@@ -93,5 +93,5 @@ class WebhookChannel(ConfiguredChannel):
         not_now = status == httpx.codes.TOO_MANY_REQUESTS
         if pause is None and not_now:
             pause = PAUSE
-        said = f"{host} answered {status}" + (f", but `success`: {doubt}" if doubt else "")
+        said = f"{host} answered {status}" + (f"; `success` is not met: {doubt}" if doubt else "")
         return SendError(said, retry_after=pause, not_now=not_now, status=status)

@@ -187,7 +187,7 @@ async def test_a_200_that_is_no_success_is_tried_again(
 ) -> None:
     """The receiver answered, so it is known that it did not do it."""
     error = await _failure(api, answer, success=condition)
-    assert str(error) == f"127.0.0.1 answered 200, but `success`: {said}"
+    assert str(error) == f"127.0.0.1 answered 200; `success` is not met: {said}"
     assert (error.permanent, error.outcome_unknown) == (False, False)
 
 
