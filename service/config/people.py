@@ -1,9 +1,10 @@
 """The directory of people: `people: { user_456: { name: Bo Reed, email: bo@example.com } }`."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from service.channels.email import in_ascii
 from service.config.rule_tests.tasks import Id
@@ -14,7 +15,8 @@ from service.domain.model import Person
 from service.sources.values import identifier
 
 _PART = "people"
-_HINT = "add name:, email: or number:"
+_HINT = "add name:, email:, number: or phone:"
+_PHONE = re.compile(r"\+?[\d\s().-]{6,}")
 
 
 def _address(written: str) -> str:
@@ -25,12 +27,23 @@ def _address(written: str) -> str:
     return address
 
 
+def _phone(written: Any) -> Any:
+    """YAML takes a number without quotes for an amount, and drops its plus or its zero."""
+    if isinstance(written, int) and not isinstance(written, bool):
+        raise refused("phone must be in quotes", 'write for example "+4915112345678"')
+    if isinstance(written, str) and "${" not in written and not _PHONE.fullmatch(written):
+        message = f'"{written}" is not a phone number'
+        raise refused(message, 'write for example "+4915112345678"')
+    return written
+
+
 class PersonEntryShape(Shape):
     """Details of a person that their system does not provide."""
 
     name: Annotated[str, Field(min_length=1)] | None = None
     email: Annotated[str, AfterValidator(_address)] | None = None
     number: Id | None = None
+    phone: Annotated[str, BeforeValidator(_phone)] | None = None
 
 
 def read_people(raws: Mapping[str, Any]) -> tuple[Directory, list[Issue]]:

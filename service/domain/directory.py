@@ -15,7 +15,7 @@ import orjson
 
 from service.domain.model import NOUNS, Person, Task
 
-GIVES = ("name", "email", "number")
+GIVES = ("name", "email", "number", "phone")
 PEOPLE = tuple(name for name, noun in NOUNS.items() if noun is Person)
 
 

@@ -61,6 +61,7 @@ class Person:
     name: str | None = None
     email: str | None = None
     number: str | None = None
+    phone: str | None = None
     from_directory: Sequence[str] = field(default=(), compare=False)
 
 

@@ -88,7 +88,8 @@ def test_no_field_is_forgotten() -> None:
     plain = {name for name in names(Task) if names(Task)[name] is not bool}
     assert plain <= told | OWN
     people = {f"{name}.{inner}" for name in ("assignee",) for inner in names(Person)}
-    assert people <= told
+    # No system has the phone numbers of a company's own people; the directory may.
+    assert people - {"assignee.phone"} <= told
 
 
 @pytest.mark.parametrize("system", COMPLETE)

@@ -45,6 +45,15 @@ def test_whom_an_entry_is_about(told: Person, email: str | None) -> None:
     assert Directory().filled(filled) == task
 
 
+def test_a_phone_comes_from_the_directory() -> None:
+    """No system tells it; another number there is no event."""
+    known = Task("T1", "sales", "rolodex", assignee=Person(id="7"))
+    old, new = (Directory({"7": Person(phone=one)}).filled(known) for one in ("+491511", "+491522"))
+    assert old.assignee == Person(id="7", phone="+491511")
+    assert old.assignee.from_directory == ("phone",)
+    assert diff(old, new) == []
+
+
 def test_what_was_filled_in_is_stored_as_such() -> None:
     """Read back, it is still known to be the directory's."""
     task = FIRM.filled(Task("T1", "sales", "rolodex", completed_by=Person(id="7")))

@@ -27,6 +27,7 @@ WORDS = {
         "name": "Their name, if the system has only an id.",
         "email": "Their mail address.",
         "number": "Their number in the firm.",
+        "phone": "Their phone number, in quotes, such as +4915112345678.",
     },
     "UserShape": {
         "role": "viewer: may read. operator: may also decide. admin: may do everything.",
@@ -172,6 +173,7 @@ WORDS = {
         "name": "Their name.",
         "email": "Their mail address.",
         "number": "Their number in the firm.",
+        "phone": "Their phone number.",
     },
     "CustomerShape": {
         "id": "Their id in the system.",

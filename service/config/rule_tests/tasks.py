@@ -70,6 +70,7 @@ class PersonShape(Shape):
     name: str | None = None
     email: str | None = None
     number: Id | None = None
+    phone: str | None = None
 
     def noun(self) -> Person:
         return Person(**self.model_dump())
