@@ -106,11 +106,27 @@ class HttpRig(Rig):
 
 
 class WebhookRig(HttpRig, kind="webhook"):
-    secrets = ("whsec_c2VjcmV0LW9mLXRoZS1ob29r", "c2VjcmV0LW9mLXRoZS1ob29r", "key-in-the-path")
+    secrets = (
+        "whsec_c2VjcmV0LW9mLXRoZS1ob29r",
+        "c2VjcmV0LW9mLXRoZS1ob29r",
+        "key-in-the-path",
+        "p@ss-of-the-api",
+        "YmVsbDpwQHNzLW9mLXRoZS1hcGk=",
+        "key-in-a-header",
+        "key-in-the-body",
+    )
 
     def channel(self, client: httpx.AsyncClient, clock: Clock) -> Channel:
         url = f"{self.receiver.url}/key-in-the-path?token=key-in-the-path"
-        return configured("webhook", client, clock, url=url, secret=self.secrets[0])
+        given = {
+            "secret": self.secrets[0],
+            "user": "bell",
+            "password": self.secrets[3],
+            "headers": {"X-Key": self.secrets[5]},
+            "body": f'{{"key": "{self.secrets[6]}", "text": {{{{ text }}}}}}',
+            "success": "status == 200",
+        }
+        return configured("webhook", client, clock, url=url, **given)
 
     def arrived(self) -> list[str]:
         return [request.headers["webhook-id"] for request in self.receiver.requests]
