@@ -12,7 +12,7 @@ from service.channels import Channel
 from service.channels.ntfy import NtfyOptions
 from service.clock import VirtualClock
 from service.errors import SendError
-from service.http import open_client
+from service.http.client import open_client
 from service.http.connection_check import check_connection
 from tests.contract.channel_rigs import NtfyRig, configured, opened
 from tests.harness.receivers import LOOPBACK, Answer

@@ -14,7 +14,7 @@ from service.channels import Channel
 from service.channels.twilio import TwilioChannel, TwilioOptions
 from service.clock import VirtualClock
 from service.errors import SendError
-from service.http import open_client
+from service.http.client import open_client
 from tests.contract.channel_rigs import TwilioRig, configured, opened
 from tests.harness.receivers import LOOPBACK, Answer, HttpReceiver, Request
 

@@ -17,7 +17,7 @@ from service.channels import Message
 from service.channels.webhook_request import WebhookOptions
 from service.clock import SystemClock, VirtualClock
 from service.errors import SendError
-from service.http import open_client
+from service.http.client import open_client
 from service.rules.language.request_templates import RequestTemplate
 from tests.contract.channel_rigs import MESSAGE, configured
 from tests.harness.receivers import LOOPBACK, Answer, HttpReceiver, Request
