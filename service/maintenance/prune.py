@@ -36,6 +36,10 @@ _EVENTS = """
 _CHANGES = """
     DELETE FROM changes WHERE id IN (SELECT id FROM changes WHERE at < $1 ORDER BY at LIMIT $2)
 """
+_TRIES = """
+    DELETE FROM rule_tries WHERE rule IN (
+        SELECT rule FROM rule_tries WHERE began_at < $1 LIMIT $2)
+"""
 _DELETED_TASKS = """
     WITH gone AS (
         SELECT account, id FROM tasks WHERE deleted_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
@@ -77,6 +81,7 @@ async def prune(pool: Pool, settings: Settings, now: datetime) -> None:
         (_RECEIPTS, settings.taskbell_keep_receipts),
         (_DECISIONS, settings.taskbell_keep_decisions),
         (_DELIVERIES, settings.taskbell_keep_deliveries),
+        (_TRIES, settings.taskbell_keep_deliveries),
         (_EVENTS, settings.taskbell_keep_events),
         (_CHANGES, settings.taskbell_keep_events),
         (_DELETED_TASKS, settings.taskbell_keep_deleted_tasks),
