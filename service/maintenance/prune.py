@@ -41,6 +41,10 @@ _TARGET_TURNS = """
     DELETE FROM target_turns WHERE (lane, target) IN (
         SELECT lane, target FROM target_turns WHERE turn < $1 LIMIT $2)
 """
+_TRIES = """
+    DELETE FROM rule_tries WHERE rule IN (
+        SELECT rule FROM rule_tries WHERE began_at < $1 LIMIT $2)
+"""
 _DELETED_TASKS = """
     WITH gone AS (
         SELECT account, id FROM tasks WHERE deleted_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
@@ -82,6 +86,7 @@ async def prune(pool: Pool, settings: Settings, now: datetime) -> None:
         (_RECEIPTS, settings.taskbell_keep_receipts),
         (_DECISIONS, settings.taskbell_keep_decisions),
         (_DELIVERIES, settings.taskbell_keep_deliveries),
+        (_TRIES, settings.taskbell_keep_deliveries),
         (_EVENTS, settings.taskbell_keep_events),
         (_CHANGES, settings.taskbell_keep_events),
         (_DELETED_TASKS, settings.taskbell_keep_deleted_tasks),

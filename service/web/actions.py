@@ -117,8 +117,13 @@ class OperatorActions:
         except NotRejected as error:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
 
-    async def act_on_account(self, action: str, account: str, by: Actor) -> None:
-        """Pause or resume an account, or have all its tasks read now."""
+    async def act_on_account(
+        self, action: str, account: str, said: Mapping[str, Any], by: Actor
+    ) -> None:
+        """Pause or resume an account, or have all its tasks read now.
+
+        If `said` has a true `believe`, missing tasks then count as deleted.
+        """
         now = self._clock.now()
         try:
             if action == "pause":
@@ -126,7 +131,8 @@ class OperatorActions:
             elif action == "resume":
                 await account_actions.resume(self._pool, account, now, by=by)
             else:
-                await account_actions.sync(self._pool, account, now, by=by)
+                believe = _believe(said)
+                await account_actions.sync(self._pool, account, now, by=by, believe=believe)
         except NoSuchAccount as error:
             raise Problem(HTTPStatus.NOT_FOUND, f"There is no account {account}") from error
         except AccountPaused as error:
@@ -260,6 +266,13 @@ def _attempts(said: Mapping[str, Any]) -> int | None:
     if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 0:
         raise wrong("attempts", "how many attempts were shown")
     return attempts
+
+
+def _believe(said: Mapping[str, Any]) -> bool:
+    believe = said.get("believe", False)
+    if not isinstance(believe, bool):
+        raise wrong("believe", "true or false")
+    return believe
 
 
 def _arrived(said: Mapping[str, Any]) -> bool:

@@ -40,7 +40,8 @@ class ConnectionButtons(Buttons):
         form, account = await read_form(request), request.path_params["account"]
         if account not in self._office.config.accounts:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no account of this name")
-        done = self._actions.act_on_account(action, account, actor_of(request))
+        said = {"believe": form.get("believe") == "yes"}
+        done = self._actions.act_on_account(action, account, said, actor_of(request))
         return await self._decided(done, form)
 
     async def test(self, request: Request) -> Response:

@@ -109,6 +109,7 @@ DEEDS = {
     "webhook.ignored": ("ignored", "webhook", "/webhooks/"),
     "channel.tested": ("sent a test message by", "channel", "/connections#channel-"),
     "rule.switched": ("switched", "rule", "/rules/"),
+    "rule.tried": ("tried on the last 30 days", "rule", "/backtests/"),
     "file.saved": ("saved", "the file", "/rules/edit?file="),
     "signed.in": ("signed in", "", ""),
     "signed.out": ("signed out", "", ""),

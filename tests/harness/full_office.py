@@ -53,9 +53,10 @@ rules:
 """
 
 
-def configured(folder: Path) -> Config:
-    """The configuration of this office, with the users of `people`."""
-    (folder / "taskbell.yaml").write_text(CONFIGURATION + users())
+def configured(folder: Path, people: str | None = None) -> Config:
+    """The configuration of this office, with the users of `people`, or with these."""
+    written = CONFIGURATION + (users() if people is None else people)
+    (folder / "taskbell.yaml").write_text(written)
     return load(folder / "taskbell.yaml", {})
 
 

@@ -208,7 +208,7 @@ async def test_the_api_counts_first(web: Site, pool: Pool, clock: VirtualClock) 
     later = (clock.now() + timedelta(hours=1)).isoformat()
     none = await web.client.post(path, json={**said, "since": later})
     assert none.json()["count"] == 0
-    done = await web.client.post(path, json={**said, "count": 2})
+    done = await web.client.post(path, json={**said, "count": 2.0})  # in JSON it is an integer
     assert done.json() == {"count": 2, "customers": None, "done": True}
     assert await states(pool) == ["planned", "planned"]
 
@@ -224,6 +224,7 @@ async def test_the_api_counts_first(web: Site, pool: Pool, clock: VirtualClock) 
         {"since": "yesterday"},
         {"count": 0},
         {"count": True},
+        {"count": 1.5},
         {"count": MOST_AT_ONCE + 1},
         {"nobody": "x"},
     ],

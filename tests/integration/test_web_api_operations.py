@@ -55,6 +55,17 @@ async def test_an_account_is_paused_resumed_and_read(web: Site) -> None:
     assert actions == ["account.synced", "account.resumed", "account.paused"]
 
 
+async def test_missing_tasks_are_believed_to_be_deleted(web: Site, pool: Pool) -> None:
+    """Only if the sync says so, which is in the history; what is neither true nor false is not."""
+    believed = "SELECT believed FROM accounts WHERE name = 'london'"
+    for said, is_believed in (({}, False), ({"believe": False}, False), ({"believe": True}, True)):
+        await post(web, "accounts/london/sync", **said)
+        assert await pool.fetchval(believed) is is_believed
+    await post(web, "accounts/london/sync", 400, believe="yes")
+    details = [one["detail"] for one in (await get(web, "audit"))["data"]]
+    assert details == ["missing tasks count as deleted", "", ""]
+
+
 async def test_an_unknown_account_is_refused_with_a_suggestion(web: Site, pool: Pool) -> None:
     """Also one of the database that is no longer configured; nothing is changed."""
     await accounts.register(pool, {"gone": "plannr"}, START)

@@ -14,7 +14,9 @@ from service.channels import ways
 from service.clock import VirtualClock
 from service.config import Config
 from service.domain.model import Kind
+from service.maintenance.prune import prune
 from service.processes.embedded import EmbeddedValkey
+from service.settings import read_settings
 from service.simulator import Simulator, rule_backtest
 from service.simulator.backtest import backtest
 from service.simulator.batches import batches
@@ -197,6 +199,75 @@ async def test_it_holds_nobody_up_and_shows_how_far_it_is(
     await eventually(has_ended)
 
 
+async def test_every_web_process_shows_it(
+    web: Site,
+    config: Config,
+    pool: Pool,
+    clock: VirtualClock,
+    valkey: EmbeddedValkey,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """How far it is, and what came of it; none begins it a second time meanwhile."""
+    gate, times = Gate(), list[Any]()
+
+    async def slowly(*parts: Any) -> Tried:
+        *_, since, until, tick = parts
+        times.append(since)
+        tick(since + (until - since) / 2)
+        assert await asyncio.to_thread(gate.wait, 10)
+        return Tried(since, until, 7, ())
+
+    monkeypatch.setattr(rule_backtests, "try_rule", slowly)
+    async with serving(config, pool, clock, valkey.url) as other:
+
+        async def says(words: str) -> None:
+            async def seen() -> bool:
+                return words in (await other.client.get(PATH)).text
+
+            await eventually(seen)
+
+        try:
+            await web.client.post(PATH)
+            await says("50 %")
+            rule_backtests.RuleBacktests.running = None  # as in another process
+            assert (await other.client.post(PATH)).status_code == HTTPStatus.SEE_OTHER
+        finally:
+            gate.set()
+        await says("It would have acted 7 times")
+    assert len(times) == 1
+
+
+async def test_one_whose_process_is_gone_can_be_begun_again(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """The screen does not wait for it for ever."""
+    await tried(web)
+    await pool.execute("UPDATE rule_tries SET result = NULL, share = 40")
+    assert "40 %" in (await web.client.get(PATH)).text
+    clock.advance(timedelta(seconds=20))
+    assert "It was interrupted. Begin again." in (await web.client.get(PATH)).text
+    assert "It would have acted 0 times" in await tried(web)
+
+
+async def test_an_old_result_is_deleted(web: Site, pool: Pool, clock: VirtualClock) -> None:
+    """After the time for which messages are kept: it has their texts."""
+    settings = read_settings({})
+    await tried(web)
+    for age, left in ((timedelta(0), 1), (settings.taskbell_keep_deliveries + DAY, 0)):
+        await prune(pool, settings, clock.now() + age)
+        assert await pool.fetchval("SELECT count(*) FROM rule_tries") == left
+
+
+async def test_it_is_of_the_rules_as_they_are(
+    web: Site, tmp_path: Path, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
+) -> None:
+    """What other rules would have done is not shown for these."""
+    await tried(web)
+    changed = configured(tmp_path, MORE.replace("2h", "3h"))
+    async with serving(changed, pool, clock, valkey.url) as running:
+        assert "Nobody has tried this rule" in (await running.client.get(PATH)).text
+
+
 async def test_it_ends_when_its_time_is_over(
     web: Site, pool: Pool, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,3 +311,5 @@ async def test_who_may_only_look_cannot_begin(
         await sign_in(running, "anna")
         assert f'action="{PATH}"' in (await running.client.get("/rules/late")).text
         assert "0 messages" in await tried(running)
+    [began] = await pool.fetch("SELECT * FROM changes WHERE action = 'rule.tried'")
+    assert (began["by"], began["subject"], began["at"]) == ("anna", "late", clock.now())

@@ -212,6 +212,25 @@ async def test_an_account_is_paused_resumed_and_read_by_buttons(
     assert await pool.fetchval("SELECT refused_until FROM rate_limits") == clock.now()
 
 
+async def test_missing_tasks_are_believed_to_be_deleted_by_a_button(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """It is there while tasks are missing; the usual button does not believe it."""
+    assert "treat them as deleted" not in await shown(web, "/connections")
+    await pool.execute(
+        "INSERT INTO lookups (account, task, cause, asked_at, next_attempt_at, absent_at)"
+        " SELECT 'field', n::text, 'fetch', $1, $1, $1 FROM generate_series(1, 7) AS n",
+        clock.now(),
+    )
+    page = await shown(web, "/connections")
+    assert "Taskbell then treats 7 tasks as deleted" in page
+    believed = "SELECT believed FROM accounts WHERE name = 'field'"
+    await web.client.post("/connections/field/sync", data={"back": "/connections"})
+    assert not await pool.fetchval(believed)
+    await web.client.post("/connections/field/sync", data={"believe": "yes"})
+    assert await pool.fetchval(believed)
+
+
 async def test_nothing_is_done_for_strangers_or_other_sites(
     web: Site, guarded: Site, pool: Pool
 ) -> None:

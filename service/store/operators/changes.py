@@ -38,6 +38,7 @@ class Action(StrEnum):
     WEBHOOK_IGNORED = "webhook.ignored"
     CHANNEL_TESTED = "channel.tested"
     RULE_SWITCHED = "rule.switched"
+    RULE_TRIED = "rule.tried"
     FILE_SAVED = "file.saved"
     SIGNED_IN = "signed.in"
     SIGNED_OUT = "signed.out"

@@ -13,7 +13,7 @@ from service.diagnostics import did_you_mean
 from service.store import Pool
 from service.store.views import api_lists, listing
 from service.web.actions import ACCOUNT_ACTIONS, OperatorActions
-from service.web.api.answers import answer, by_id, found, page
+from service.web.api.answers import answer, by_id, found, page, said
 from service.web.auth import Guard, actor_of
 from service.web.parameters import demand_choice, filtered
 from service.web.problems import Problem
@@ -63,11 +63,12 @@ class Accounts:
 
     async def _act(self, action: str, request: Request) -> Response:
         """Pause or resume an account, or have all its tasks read, and return it."""
+        body = await said(request) if action == "sync" else {}
         name = request.path_params["id"]
         if name not in self._names:
             hint = did_you_mean(name, self._names) or "GET /api/v1/accounts lists them"
             raise Problem(HTTPStatus.NOT_FOUND, f"There is no account of this name; {hint}")
-        await self._actions.act_on_account(action, name, actor_of(request))
+        await self._actions.act_on_account(action, name, body, actor_of(request))
         return await self._one(request)
 
     async def _states(self) -> list[listing.Row]:

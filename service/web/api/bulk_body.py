@@ -68,6 +68,8 @@ def _count(said: Mapping[str, Any]) -> int | None:
     count = said.get("count")
     if count is None:
         return None
+    if isinstance(count, float) and count.is_integer():  # 1.0 is an integer in JSON Schema
+        count = int(count)
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_AT_ONCE:
         raise wrong("count", f"a number from 1 to {MOST_AT_ONCE}")
     return count

@@ -169,6 +169,7 @@ _SAID: Mapping[str, Schema] = {
     "retry": {"attempts": {"type": ["integer", "null"], "minimum": 0, "maximum": LARGEST_ID}},
     "cancel": {"reason": _REASON},
     "resolve": {"arrived": TRUTH},
+    "sync": {"believe": {**TRUTH, "description": "missing tasks are deleted; else nobody knows"}},
     **{action: {"reason": _REASON} for action in RULE_ACTIONS},
 }
 _PROBLEM: Schema = {
@@ -285,7 +286,7 @@ def _bulk(usual: tuple[int, ...]) -> Schema:
 
 
 def _action(noun: str, action: str, usual: tuple[int, ...]) -> Schema:
-    if noun not in {"delivery", "rule"}:
+    if noun not in {"delivery", "rule"} and action not in _SAID:
         return _operation(_ref(noun), (*usual, 404, 409))
     properties = _SAID.get(action, {})
     needed = [name for name in properties if name == "arrived"]

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service.web.auth import actor_of
 from service.web.office import Office
 from service.web.presenters.rule_backtests import LIMIT, MOST_SHOWN, RuleBacktests
 from service.web.problems import Problem
@@ -30,20 +31,20 @@ class Backtests(Screen):
 
     async def show(self, request: Request) -> Response:
         rule = self._rule(request)
-        one, running = self._backtests.of(rule), self._backtests.running
+        one, running = await self._backtests.of(rule), self._backtests.running
         return self.render(
             request,
             "backtest.html",
             rule=rule,
             one=one,
-            busy=running.rule if running is not None and running is not one else None,
+            busy=running if running != rule else None,
             limit=int(LIMIT),
             most=MOST_SHOWN,
         )
 
     async def start(self, request: Request) -> Response:
         rule = self._rule(request)
-        self._backtests.start(rule)
+        await self._backtests.start(rule, actor_of(request))
         return self.office.pages.redirect(f"/backtests/{rule}")
 
     def _rule(self, request: Request) -> str:

@@ -108,6 +108,7 @@ class Tasks(Screen):
             ],
             earlier=max(0, len(record.papers.events) - _LATEST),
             rules=record.rules,
+            off=[one.id for one in self.office.config.off],
             messages=record.messages,
             older=record.older,
         )

@@ -3,12 +3,36 @@
 const AT_MOST_EVERY = 2000, TRY_AGAIN = 5000, EVERY = 60000;
 const LIVE = new URL("../live", document.currentScript.src);
 
-// Whether there is something in the page that would be lost: a form, a selection, what was opened.
+let served = new Set(); // what came unfolded
+
+// Whether there is something in the page that would be lost: a form, a selection, what was unfolded.
 function isInUse() {
-  const filled = [...document.querySelectorAll("#overview input")];
   return document.activeElement?.closest("form, summary") || !getSelection().isCollapsed
-    || document.querySelector("#overview details[open]")
-    || filled.some((one) => one.value !== one.defaultValue);
+    || [...document.querySelectorAll("#overview details")].some((one) => one.open !== served.has(one))
+    || [...document.querySelectorAll("#overview :is(input, select, textarea)")].some(isFilledIn);
+}
+
+function isFilledIn(field) {
+  if (field.type === "checkbox") return field.checked !== field.defaultChecked;
+  if (field.localName !== "select") return field.value !== field.defaultValue;
+  // Without one that is chosen from the start, it is the first.
+  const from = [...field.options].findLastIndex((one) => one.defaultSelected);
+  return field.selectedIndex !== Math.max(0, from);
+}
+
+// Whoever goes from link to link, or has moved a wide table aside, stays where they are.
+function replace(fresh) {
+  const old = document.getElementById("overview");
+  const link = old.contains(document.activeElement) && document.activeElement.getAttribute("href");
+  const aside = [...old.querySelectorAll(".wide-table")].map((one) => one.scrollLeft);
+  old.replaceWith(fresh);
+  fresh.querySelectorAll(".wide-table").forEach((one, at) => { one.scrollLeft = aside[at] ?? 0; });
+  if (link) fresh.querySelector(`a[href="${CSS.escape(link)}"]`)?.focus({ preventScroll: true });
+  rememberUnfolded();
+}
+
+function rememberUnfolded() {
+  served = new Set(document.querySelectorAll("#overview details[open]"));
 }
 
 async function refresh() {
@@ -19,7 +43,8 @@ async function refresh() {
   if (answer.type === "opaqueredirect") return location.reload();
   if (!answer.ok) throw new Error(answer.statusText);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  document.getElementById("overview").replaceWith(page.getElementById("overview"));
+  if (isInUse()) return refreshIn(AT_MOST_EVERY); // since it was asked for
+  replace(page.getElementById("overview"));
   refreshSoonIfBusy();
 }
 
@@ -36,7 +61,8 @@ function refreshIn(milliseconds) {
 
 async function attempt() {
   timer = null;
-  if (document.hidden || isInUse()) return refreshIn(AT_MOST_EVERY);
+  if (document.hidden) return; // it is asked again when somebody sees it
+  if (isInUse()) return refreshIn(AT_MOST_EVERY);
   try {
     await refresh();
     document.getElementById("stale").hidden = true;
@@ -46,18 +72,32 @@ async function attempt() {
   }
 }
 
+let live = null;
+
+// A browser opens six connections to a host, so a page that nobody sees gives its own back.
 function follow() {
-  const live = new EventSource(LIVE);
+  if (document.hidden) return;
+  live = new EventSource(LIVE);
   live.onmessage = () => refreshIn(AT_MOST_EVERY);
   // The browser connects again by itself, unless Taskbell has refused.
   live.onerror = () => {
     refreshIn(TRY_AGAIN);
-    if (live.readyState === EventSource.CLOSED) setTimeout(follow, EVERY);
+    if (live.readyState === EventSource.CLOSED) setTimeout(followAnew, EVERY);
   };
 }
 
+function followAnew() {
+  live?.close();
+  follow();
+}
+
 if (document.getElementById("overview")) {
+  rememberUnfolded();
   follow();
   refreshSoonIfBusy();
   setInterval(() => refreshIn(0), EVERY);
+  document.addEventListener("visibilitychange", () => {
+    followAnew();
+    refreshIn(0);
+  });
 }
