@@ -51,12 +51,16 @@ LOOKS = (DESK, PHONE)
 
 @dataclass
 class Visitor:
-    """A page of a browser; `faults` are what the browser complained of, and strange requests."""
+    """A page of a browser; `faults` are what the browser complained of, and strange requests.
+
+    `clicks` counts what was pressed, unfolded and chosen.
+    """
 
     page: Page
     look: Look
     url: str
     faults: list[str] = field(default_factory=list)
+    clicks: int = 0
 
     async def open(self, path: str) -> None:
         await self.page.goto(self.url + path)
@@ -80,6 +84,7 @@ class Visitor:
 
     async def choose(self, name: str, label: str) -> None:
         """Choose of the list with this label."""
+        self.clicks += 1
         box = self.page.get_by_role("combobox", name=name, exact=True)
         if self.look.is_phone:
             await box.select_option(label=label)
@@ -131,6 +136,7 @@ class Visitor:
         await self.page.get_by_text(text).first.wait_for()
 
     async def _touch(self, one: Locator) -> None:
+        self.clicks += 1
         if self.look.is_phone:
             await one.tap()
             return

@@ -165,12 +165,14 @@ _ACTIONS = (
     ("storms", "storm", STORM_ACTIONS),
 )
 _REASON: Schema = {"type": ["string", "null"], "pattern": TEXT, "maxLength": LONGEST_REASON}
-_SAID: Mapping[str, Schema] = {
-    "retry": {"attempts": {"type": ["integer", "null"], "minimum": 0, "maximum": LARGEST_ID}},
-    "cancel": {"reason": _REASON},
-    "resolve": {"arrived": TRUTH},
-    "sync": {"believe": {**TRUTH, "description": "missing tasks are deleted; else nobody knows"}},
-    **{action: {"reason": _REASON} for action in RULE_ACTIONS},
+_ATTEMPTS: Schema = {"type": ["integer", "null"], "minimum": 0, "maximum": LARGEST_ID}
+_BELIEVE = {**TRUTH, "description": "missing tasks are deleted; else nobody knows"}
+_SAID: Mapping[tuple[str, str], Schema] = {
+    ("delivery", "retry"): {"attempts": _ATTEMPTS},
+    ("delivery", "cancel"): {"reason": _REASON},
+    ("delivery", "resolve"): {"arrived": TRUTH},
+    ("account", "sync"): {"believe": _BELIEVE},
+    **{("rule", action): {"reason": _REASON} for action in RULE_ACTIONS},
 }
 _PROBLEM: Schema = {
     "type": "object",
@@ -286,9 +288,9 @@ def _bulk(usual: tuple[int, ...]) -> Schema:
 
 
 def _action(noun: str, action: str, usual: tuple[int, ...]) -> Schema:
-    if noun not in {"delivery", "rule"} and action not in _SAID:
+    if noun != "delivery" and (noun, action) not in _SAID:
         return _operation(_ref(noun), (*usual, 404, 409))
-    properties = _SAID.get(action, {})
+    properties = _SAID.get((noun, action), {})
     needed = [name for name in properties if name == "arrived"]
     schema = {"type": "object", "properties": dict(properties), "required": needed}
     body = {"required": bool(needed), "content": {"application/json": {"schema": schema}}}
