@@ -69,11 +69,12 @@ async def _fill(running: Taskbell) -> None:
         f"""
         INSERT INTO deliveries (account, task, rule, once_key, step, channel, target, lane,
             at_most_once, text, state, created_at, next_attempt_at)
-        SELECT 'london', '', 'bench', number::text, 1, 'dead', '', 'dead', false, 'waits',
-            'planned', now(), now()
+        SELECT 'london', number::text, 'bench', gen_random_uuid()::text, 1, 'dead', '', 'dead',
+            false, 'waits', 'planned', now(), now()
         FROM generate_series(1, {WAITING}) AS number
         """
     )
+    await running.query("ANALYZE deliveries")  # as PostgreSQL does by itself within a minute
 
 
 async def _empty(running: Taskbell) -> None:
