@@ -63,7 +63,7 @@ async def test_it_shows_what_would_be_sent(web: Site, pool: Pool, clock: Virtual
     from_the_task = (await web.client.get("/tasks/field/T1")).text
     assert f'href="{address("bill").replace("&", "&amp;")}"' in from_the_task
     page = await preview(web, "bill")
-    assert '<a href="/tasks/field/T1">Mow</a></bdi> is done Fri 6 Mar, 07:00 (New York)' in page
+    assert '<a href="/tasks/field/T1">Mow</a></bdi> is done, Fri 6 Mar, 07:00 (New York)' in page
     assert "<bdi>Bill Smith for Mow</bdi>" in page
     assert "Fri 6 Mar, 07:00 (New York), at once" in page
     assert "Fri 6 Mar, 09:00 (New York), in 2 hours" in page
