@@ -84,6 +84,8 @@ async def test_one_of_two_workers_that_stops_is_not_the_last(folder: Path) -> No
         configuration = CONFIGURATION.format(system=system.url, receiver=receiver.url)
         async with taskbell(folder, configuration, "web", "worker.1", "worker.2") as running:
             await synced(running)
+            both = "SELECT FROM lanes HAVING count(DISTINCT process) = 2"
+            await eventually(lambda: running.query(both), within=20)
             doorbell = Doorbell(running.valkey.url)
             assert running.terminate("worker.1") == 0
             await eventually(doorbell.has_worker, within=5)

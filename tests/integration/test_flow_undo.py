@@ -94,12 +94,14 @@ async def test_what_was_removed_is_not_shown_as_sent(taskbell: Corridor, pool: P
     """The page and the lists say that it was taken back; what was answered is still there."""
     await taskbell.deliver()
     shown = {one["id"]: one["taken_back"] for one in await dashboard.lately(pool, 10)}
-    listed = await pool.fetch(f"SELECT id, target, {REASON} AS reason FROM deliveries ORDER BY id")
+    listed = await pool.fetch(
+        f"SELECT id, target, {REASON} AS reason FROM deliveries ORDER BY 2, 1"
+    )
     assert [(one["target"], one["reason"], shown[one["id"]]) for one in listed] == [
-        ("#office", None, False),
+        ("#dispatch", "withdrawn after sending", True),
         ("#dispatch", "withdrawn after sending", True),
         ("#office", None, False),
-        ("#dispatch", "withdrawn after sending", True),
+        ("#office", None, False),
     ]
 
 
