@@ -50,6 +50,7 @@ async def cancel_orphans(pool: Pool, now: datetime) -> None:
     """Cancel all pending deliveries for a channel or an account that no process has any more."""
     async with pool.acquire() as connection, connection.transaction():
         gone = await _gone(connection, now)
+        await _end_outages(connection, now)
         if gone.channels or gone.accounts:
             await _cancel(connection, gone, now)
         if gone.accounts:
@@ -60,6 +61,17 @@ async def cancel_orphans(pool: Pool, now: datetime) -> None:
             await connection.execute(
                 "DELETE FROM schedules WHERE account = ANY ($1)", gone.accounts
             )
+
+
+async def _end_outages(connection: Connection, now: datetime) -> None:
+    """Forget what is known of lanes that no process has any more: nobody tries them again."""
+    await connection.execute(
+        """
+        DELETE FROM lane_outages
+        WHERE lane NOT IN (SELECT name FROM lanes WHERE wanted_until >= $1)
+        """,
+        now,
+    )
 
 
 async def _gone(connection: Connection, now: datetime) -> RemovedTargets:

@@ -180,3 +180,15 @@ async def test_attempts_are_not_used_up_by_trying(taskbell: Corridor) -> None:
     assert (
         timedelta(days=1) <= taskbell.clock.now() - (await taskbell.deliveries())[0]["created_at"]
     )
+
+
+async def test_of_a_channel_that_is_gone_nothing_is_known(taskbell: Corridor) -> None:
+    """It is taken out of the configuration while it fails: nobody is told of it any more."""
+    await taskbell.accounting.stop()
+    await plan(taskbell, 1)
+    await taskbell.deliver("accounting")
+    await taskbell.deliver("accounting")
+    assert await taskbell.pool.fetchval("SELECT count(*) FROM lane_outages") == 1
+    await taskbell.tick(minutes=2)
+    await taskbell.take_out("accounting")
+    assert await taskbell.pool.fetchval("SELECT count(*) FROM lane_outages") == 0
