@@ -27,7 +27,7 @@ from tests.harness.receivers import LOOPBACK, Answer, Fault, HttpReceiver, Recei
 from tests.harness.slack_receiver import SlackReceiver
 from tests.harness.smtp_receiver import SmtpReceiver
 
-TIMEOUT = timedelta(milliseconds=600)
+TIMEOUT = timedelta(seconds=2)
 TOO_LONG = 30.0
 
 MESSAGE = Message(

@@ -32,6 +32,8 @@ from service.sources.reader import Raw
 from tests.harness.receivers import LOOPBACK
 
 PAYLOADS = Path(__file__).parent.parent / "payloads"
+# Seconds: what a busy machine answers within, and what a slow answer exceeds.
+A_MOMENT, LONG = 2.0, 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,6 @@ def connect(
 async def rigged(system: str, clock: VirtualClock, **options: Any) -> AsyncIterator[Rig]:
     """A source connected to a sandbox that runs while the context is open."""
     sandbox = Sandbox(clock)
-    async with running(sandbox) as url, open_client(LOOPBACK, timeout=0.5) as client:
+    async with running(sandbox) as url, open_client(LOOPBACK, timeout=A_MOMENT) as client:
         source = connect(system, clock, client, f"{url}/{system}", **options)
         yield Rig(source, sandbox.systems[system], sandbox, clock)

@@ -23,7 +23,7 @@ from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.kickserv import PLANTED
 from service.sources import systems
 from service.sources.fingerprints import fingerprint
-from tests.contract.source_rig import Rig, connect, rigged, sample
+from tests.contract.source_rig import LONG, Rig, connect, rigged, sample
 
 READING: dict[FaultKind, type[SourceError]] = {
     FaultKind.UNAUTHORIZED: SourceUnauthorized,
@@ -190,7 +190,7 @@ async def test_a_deleted_task_is_gone_by_id(rig: Rig) -> None:
 async def test_a_failing_read_says_how_it_failed(rig: Rig, kind: FaultKind) -> None:
     """Every fault is one of ours, of the right kind, and a task is never "gone" for it."""
     (task_id,) = rig.make(1)
-    rig.system.faults.set(Fault(kind, times=2, seconds=2))
+    rig.system.faults.set(Fault(kind, times=2, seconds=LONG))
     with pytest.raises(SourceError) as caught:
         await rig.source.fetch(task_id)
     assert type(caught.value) is READING[kind]
@@ -302,7 +302,7 @@ async def test_a_failing_notification_is_never_told_twice(rig: Rig, kind: FaultK
     """Where it may have arrived it is unknown, and whatever happened it was sent at most once."""
     (task_id,) = rig.make(1)
     for notification in sorted(rig.source.notifications)[:1]:
-        rig.system.faults.set(Fault(kind, seconds=2))
+        rig.system.faults.set(Fault(kind, seconds=LONG))
         with pytest.raises(SourceError) as caught:
             await rig.source.notify(task_id, notification)
         assert type(caught.value) is WRITING[kind]

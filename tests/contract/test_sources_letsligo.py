@@ -16,7 +16,7 @@ from service.sources.fingerprints import fingerprint
 from service.sources.letsligo import _asked_by
 from service.sources.letsligo.contacts import CONTACTS_PAUSE, CONTACTS_TRIED
 from service.sources.reader import Raw
-from tests.contract.source_rig import Rig, connect, rigged, sample
+from tests.contract.source_rig import LONG, Rig, connect, rigged, sample
 from tests.harness.receivers import LOOPBACK, Answer, HttpReceiver
 
 CONTACT = "/api/contacts/"
@@ -338,7 +338,7 @@ async def test_a_contact_that_fails_does_not_lose_the_task(rig: Rig, kind: Fault
     """It comes without the name and counts as changed, so that the next scan reads it again."""
     (task_id,) = rig.make(1)
     (row,) = await rig.listed()
-    rig.system.faults.set(Fault(kind, times=2, path=CONTACT, seconds=2))
+    rig.system.faults.set(Fault(kind, times=2, path=CONTACT, seconds=LONG))
     enriched = await rig.source.enrich(row)
     assert digest(rig, enriched) != digest(rig, row)
     rig.system.faults.clear()

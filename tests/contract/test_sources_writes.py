@@ -15,7 +15,7 @@ from service.errors import SendError
 from service.sandbox.faults import Fault, FaultKind
 from service.sources import systems
 from service.sources.reader import Raw
-from tests.contract.source_rig import Rig, rigged, sample
+from tests.contract.source_rig import LONG, Rig, rigged, sample
 
 ARRIVED = (
     FaultKind.LATE,
@@ -88,7 +88,7 @@ async def test_a_task_that_was_made_is_found(
 ) -> None:
     """Its answer was lost; it is not made a second time."""
     rig.make(4)
-    rig.system.faults.set(Fault(kind, method="POST"))
+    rig.system.faults.set(Fault(kind, method="POST", seconds=LONG))
     wanted = invoice(rig)
     error = await fail(channel, wanted)
     assert (error.outcome_unknown, error.permanent) == (True, False)

@@ -35,6 +35,7 @@ from service.store.operators.rule_overrides import Switch
 from service.store.receipts import Receipt, ReceiptKeeper, body_key
 from tests.harness.receivers import LOOPBACK, HttpReceiver
 from tests.harness.slack_receiver import SlackReceiver
+from tests.harness.waiting import PATIENCE
 from workers import wiring
 from workers.clock_tick import ClockRound
 from workers.ingest import Ingest
@@ -55,9 +56,9 @@ FIRM = """\
              task_types: {{ "1": job, "2": invoice }}, timeout: {patience},
              webhook: {{ verify: none }} }}
   london: {{ system: plannr, base_url: "{sandbox}/plannr", account_uuid: "{uuid}", poll: 60s,
-             token: "${{SYSTEM_TOKEN}}", per_minute: 100000, timeout: 1s,
+             token: "${{SYSTEM_TOKEN}}", per_minute: 100000, timeout: 3s,
              webhook: {{ verify: plannr, secret: "${{HOOK_SECRET}}" }} }}
-  sales:  {{ system: rolodex, base_url: "{sandbox}/rolodex", poll: 60s, timeout: 1s,
+  sales:  {{ system: rolodex, base_url: "{sandbox}/rolodex", poll: 60s, timeout: 3s,
              token: "${{SYSTEM_TOKEN}}", per_minute: 100000 }}
 """
 HEAD = """\
@@ -71,7 +72,7 @@ channels:
   accounting: {{ kind: webhook, url: "{accounting}/hook", secret: "${{HOOK_SECRET}}",
                  {accounting_options} }}
   sms:        {{ kind: twilio, account_sid: AC1, token: "${{SLACK_TOKEN}}", from: "+14155550100",
-                 country_code: "+1", api_url: "{accounting}", timeout: 1s }}
+                 country_code: "+1", api_url: "{accounting}", timeout: 3s }}
   mail:       {{ kind: email, url: "smtp://127.0.0.1:9", from: "office@firm.test" }}
 hours: {{ office: "Mo-Fr 08:00-17:00" }}
 rules:
@@ -296,7 +297,7 @@ def configured(folder: Path, rules: str, head: dict[str, str]) -> Config:
     return load(file, TOKENS)
 
 
-def firm(url: str, patience: str = "1s") -> str:
+def firm(url: str, patience: str = "3s") -> str:
     """The accounts of a firm at the sandbox with this address."""
     return FIRM.format(sandbox=url, patience=patience, uuid=ACCOUNT_UUID)
 
@@ -315,7 +316,7 @@ async def corridor(
     """
     sandbox = Sandbox(clock)
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(open_client(LOOPBACK, timeout=1))
+        client = await stack.enter_async_context(open_client(LOOPBACK, timeout=PATIENCE))
         url = await stack.enter_async_context(serving(sandbox))
         slack = await stack.enter_async_context(SlackReceiver("office", "dispatch"))
         accounting = await stack.enter_async_context(HttpReceiver())
@@ -324,7 +325,7 @@ async def corridor(
             "zone": "America/New_York",
             "slack": slack.url,
             "accounting": accounting.url,
-            "accounting_options": "timeout: 1s",
+            "accounting_options": "timeout: 3s",
         }
         made = Corridor(
             pool=pool,

@@ -26,6 +26,7 @@ from service.web.app import build
 from service.web.auth import Guard
 from service.web.live_updates import LiveUpdates
 from service.web.server import serving as server_of
+from tests.harness.waiting import PATIENCE
 
 HEX_SECRET, STANDARD_SECRET = "hunter2hunter2hunter2", "whsec_bmV3IHNlY3JldCwgbmV3IHNlY3JldA=="
 
@@ -132,18 +133,20 @@ async def serving(
     token: str | None = None,
     *,
     faults: Sequence[Diagnostic] = (),
+    patience: float = PATIENCE,
     **environ: Any,
 ) -> AsyncIterator[Site]:
     """The web as in production, with this configuration and these settings.
 
-    `faults` keep another configuration from being in force.
+    `faults` keep another configuration from being in force. /metrics waits `patience` seconds for
+    the database.
     """
     settings = read_settings({"TASKBELL_ADMIN_TOKEN": token or "", **environ})
     systems = {name: account.system for name, account in config.accounts.items()}
     await accounts.register(pool, systems, clock.now())
     doorbell = Doorbell(redis_url)
     keeper = ReceiptKeeper(pool, partial(doorbell.ring, INGEST))
-    board, live = MetricsExporter(pool, patience=0.5), LiveUpdates(doorbell)
+    board, live = MetricsExporter(pool, patience=patience), LiveUpdates(doorbell)
     app = build(
         settings=settings,
         config=config,
@@ -163,7 +166,9 @@ async def serving(
         server = server_of(app, live)
         running = asyncio.create_task(server.serve(sockets=[listener]))
         try:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            async with httpx.AsyncClient(
+                base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE
+            ) as client:
                 yield Site(client, port, app.routes)
         finally:
             server.should_exit = True

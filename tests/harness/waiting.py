@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+PATIENCE = 30.0
+"""Seconds that a busy machine may take for anything that a test does not time."""
 
-async def eventually(holds: Callable[[], object], within: float = 30.0) -> None:
+
+async def eventually(holds: Callable[[], object], within: float = PATIENCE) -> None:
     """Wait until it holds, for so many seconds at most; what it returns may be awaitable."""
     async with asyncio.timeout(within):
         while not await _answer(holds):

@@ -45,7 +45,7 @@ RULES = """
   then: [{ notify: accounting, text: "{{ task.id }}" }]
 """
 ACCOUNT = """\
-  field: {{ system: kickserv, base_url: "{url}/kickserv", slug: acme, poll: 60s, timeout: 1s,
+  field: {{ system: kickserv, base_url: "{url}/kickserv", slug: acme, poll: 60s, timeout: 3s,
             token: "${{SYSTEM_TOKEN}}", per_minute: 100000 }}
 """
 

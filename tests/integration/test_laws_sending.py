@@ -61,7 +61,7 @@ async def test_law_8_an_unknown_outcome_is_never_retried(
     kind: FaultKind, taskbell: Corridor
 ) -> None:
     """The request went out and no clear answer came: unknown, with a reason, for good."""
-    taskbell.sandbox.kickserv.faults.set(Fault(kind, method="POST", seconds=1.5))
+    taskbell.sandbox.kickserv.faults.set(Fault(kind, method="POST", seconds=30))
     await taskbell.webhook(taskbell.visit())
     await taskbell.deliver()
     told = len(taskbell.told)
@@ -195,7 +195,7 @@ UNSUCCESSFUL = [
     Answer(500),
     Answer(429, headers={"Retry-After": "7"}),
     Answer(302, headers={"Location": "/elsewhere"}),
-    Answer(delay=1.5),
+    Answer(delay=30),
     Answer(fault=Break.RESET_AFTER),
     Answer(fault=Break.RESET_BEFORE),
     Answer(fault=Break.HALF),

@@ -145,7 +145,7 @@ async def test_a_task_is_made_once_though_taskbell_was_stopped(
     async with corridor(folder, pool, clock, INVOICE) as taskbell:
         await bill(taskbell)
         kickserv, lane = taskbell.sandbox.kickserv, taskbell.worker.lanes["writes:field"]
-        kickserv.faults.set(Fault(FaultKind.SLOW, method="POST", seconds=5))
+        kickserv.faults.set(Fault(FaultKind.SLOW, method="POST", seconds=30))
         await lane.batch()
         await eventually(lambda: any("POST" in one for one in kickserv.record.requests))
         await lane.finish(0)

@@ -23,6 +23,7 @@ from service.store.lookups import Lookup
 from service.store.receipts import Receipt, ReceiptKeeper, body_key
 from tests.harness.corridor import LINKS
 from tests.harness.receivers import LOOPBACK
+from tests.harness.waiting import PATIENCE
 from workers import wiring
 from workers.ingest import Ingest
 from workers.lookup import Lookups
@@ -33,7 +34,7 @@ version: 1
 network: {{ allow: ["127.0.0.0/8"] }}
 accounts:
   outreach: {{ system: letsligo, base_url: "{url}/letsligo", token: sandbox, full_scan: 1s,
-               per_minute: 100000, timeout: 1s, per_page: 3 }}
+               per_minute: 100000, timeout: 3s, per_page: 3 }}
 """
 CONTACT = "/api/contacts/"
 
@@ -90,7 +91,7 @@ class Outreach:
 @asynccontextmanager
 async def connected(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterator[Outreach]:
     sandbox = Sandbox(clock)
-    async with running(sandbox) as url, open_client(LOOPBACK, timeout=1) as client:
+    async with running(sandbox) as url, open_client(LOOPBACK, timeout=PATIENCE) as client:
         file = folder / "taskbell.yaml"
         file.write_text(CONFIG.format(url=url), encoding="utf-8")
         config = load(file, {})

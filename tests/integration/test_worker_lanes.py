@@ -34,7 +34,7 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
 async def test_an_answer_is_written_down_while_others_are_awaited(taskbell: Corridor) -> None:
     """One receiver hangs; the message beside it is settled long before that one gives up."""
     lane = taskbell.worker.lanes["accounting"]
-    taskbell.accounting.reply(Answer(delay=5), Answer(204))
+    taskbell.accounting.reply(Answer(delay=30), Answer(204))
     for _ in range(2):
         await taskbell.webhook(taskbell.sandbox.plannr.make(), "london")
     await lane.batch()
@@ -48,7 +48,7 @@ async def test_an_answer_is_written_down_while_others_are_awaited(taskbell: Corr
 
 async def test_a_stop_leaves_no_doubt_about_what_was_being_sent(taskbell: Corridor) -> None:
     """What was broken off is unknown where it reaches a customer, and planned again elsewhere."""
-    taskbell.accounting.reply(Answer(delay=5))
+    taskbell.accounting.reply(Answer(delay=30))
     slow = Fault(FaultKind.SLOW, method="POST", seconds=5)
     taskbell.sandbox.kickserv.faults.set(slow)
     await taskbell.webhook(taskbell.visit())
@@ -70,7 +70,7 @@ async def test_a_stop_gives_back_what_was_only_waiting(within: float, taskbell: 
     """What was claimed and not begun is planned for now, and the next worker sends it once."""
     lane = taskbell.worker.lanes["accounting"]
     width = lane._width._value
-    taskbell.accounting.reply(*[Answer(delay=2)] * width)
+    taskbell.accounting.reply(*[Answer(delay=30)] * width)
     for _ in range(width + 3):
         await taskbell.receive(taskbell.sandbox.plannr.make(), "london")
     await taskbell.ingest()
