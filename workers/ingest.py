@@ -1,4 +1,7 @@
-"""Processes webhook receipts in batches: reads them, calls the engine, and marks them as done."""
+"""Processes what came in for an account: webhook receipts, and acknowledgements of people.
+
+Receipts are processed in batches: read, passed to the engine, and marked as done.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +22,7 @@ from service.sources.payload import TooManyTasks
 from service.store import Connection, Pool, accounts, receipt_queue
 from service.store.announcements import Announcement, PostgresAnnouncements
 from service.store.lookups import PostgresLookups
+from service.store.operators import acknowledgements
 from service.store.receipt_queue import Pending
 from service.store.tasks import Key
 from service.telemetry import tracing
@@ -75,10 +79,14 @@ class Ingest:
         self._noted_at = datetime.min.replace(tzinfo=UTC)
 
     async def batch(self) -> Ingested:
-        """Process one batch; receipts that cannot be read are rejected with the reason."""
+        """Process one batch; receipts that cannot be read are rejected with the reason.
+
+        Acknowledgements are looked for once no receipts are left, as they are few.
+        """
         for limit in BATCHES:
             try:
-                return await self._committed(await self._take(limit))
+                done = await self._take(limit)
+                return await self._committed(done if done.count else await self._acknowledged())
             except POISONOUS as error:
                 log.info("ingest.in_smaller_steps", receipts=limit, reason=str(error))
         return await self._committed(await self._take_one())
@@ -90,6 +98,16 @@ class Ingest:
             self._noted_at = done.told_at
             await accounts.note_webhook(self._pool, self._account, done.told_at)
         return done
+
+    async def _acknowledged(self) -> Ingested:
+        if not await acknowledgements.are_waiting(self._pool, self._account):
+            return Ingested(0)
+        async with self._pool.acquire() as connection, connection.transaction():
+            said = await acknowledgements.take(connection, self._account, BATCHES[0])
+            if not said:
+                return Ingested(0)
+            after = await self._engine.acknowledge(PostgresTransaction(connection), said)
+            return Ingested(len(said), after)
 
     async def _take(self, limit: int) -> Ingested:
         async with self._pool.acquire() as connection, connection.transaction():

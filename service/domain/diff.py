@@ -1,7 +1,7 @@
 """Computes the changes between two observations of a task: a pure function, for every source."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from service.domain.days import is_same_day
@@ -14,6 +14,7 @@ SILENT = frozenset(
         *("id", "account", "system", "url", "created_at", "updated_at"),
         *("completed_at", "completed_by", "author", "done"),
         "not_started",  # its status tells it
+        *("acknowledged", "acknowledged_by"),  # an event of its own; a change of the task ends it
         *DAYS.values(),  # the date itself shows it
         "revision",
     }
@@ -29,6 +30,12 @@ _KIND_OF = {
 _MAKERS = frozenset({"creator"})
 _WATCHED = tuple(field.name for field in fields(Task) if field.name not in SILENT)
 _ORDER = (Kind.RESCHEDULED, Kind.REASSIGNED, Kind.CHANGED)
+
+
+# After these a task is not as it was when a person acknowledged it.
+_ENDS_ACKNOWLEDGEMENT = frozenset(
+    {Kind.COMPLETED, Kind.REOPENED, Kind.RESCHEDULED, Kind.REASSIGNED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,18 @@ def diff(before: Task | None, after: Task | None, lost: Task | None = None) -> l
     if before.done != after.done:
         transitions.append(_completion(after, found))
     transitions += [Transition(kind, tuple(found[kind])) for kind in _ORDER if found.get(kind)]
+    if after.acknowledged and not before.acknowledged:
+        transitions.append(Transition(Kind.ACKNOWLEDGED, ("acknowledged",)))
     return transitions
+
+
+def still_acknowledged(before: Task, after: Task) -> Task:
+    """`after`, acknowledged as `before` was, unless the task has changed too much for that."""
+    if not before.acknowledged or after.acknowledged:
+        return after
+    if any(one.kind in _ENDS_ACKNOWLEDGEMENT for one in diff(before, after)):
+        return after
+    return replace(after, acknowledged=True, acknowledged_by=before.acknowledged_by)
 
 
 def _appearance(before: Task | None, after: Task | None, lost: Task | None) -> list[Transition]:

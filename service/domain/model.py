@@ -28,10 +28,11 @@ class Cause(StrEnum):
     CLOCK = "clock"
     SIGNAL = "signal"
     WRITE = "write"
+    PERSON = "person"
 
 
 class Kind(StrEnum):
-    """The type of an event. The first eight are changes of a task; a schedule may have no task."""
+    """The type of an event. The first nine are changes of a task; a schedule may have no task."""
 
     CREATED = "created"
     COMPLETED = "completed"
@@ -41,6 +42,7 @@ class Kind(StrEnum):
     CHANGED = "changed"
     DELETED = "deleted"
     RESTORED = "restored"
+    ACKNOWLEDGED = "acknowledged"
     DUE_SOON = "due_soon"
     OVERDUE = "overdue"
     STARTING_SOON = "starting_soon"
@@ -92,6 +94,8 @@ class Task:
     - `priority`: one of low, normal, high, highest
     - `archived`: whether it was put away, done or not
     - `not_started`: whether its status means that work has not begun
+    - `acknowledged`, `acknowledged_by`: whether a person told Taskbell that they have seen it as it
+      is, and who; no system reports it
     - `fields`: the account's own custom fields, by their reference: scalars, or lists of them
     - `revision`: which fields were stored when it was read (`Source.revision`); not a property of
       the task itself
@@ -126,6 +130,8 @@ class Task:
     assignees: tuple[Person, ...] = ()
     customer: Customer | None = None
     contacts: tuple[Customer, ...] = ()
+    acknowledged: bool = False
+    acknowledged_by: Person | None = None
     project: Project | None = None
     tags: tuple[str, ...] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -260,6 +266,16 @@ class Signal:
     account: str
     task_id: str
     name: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """A person has told Taskbell that they have seen a task, and take care of it."""
+
+    account: str
+    task_id: str
+    by: Person
     at: datetime
 
 

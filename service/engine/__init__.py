@@ -5,6 +5,7 @@ events, decisions and deliveries. Each kind of input has a method:
 
 - `observe`: observations of tasks, from webhooks, polls and reads by id
 - `take_signals`: signals from webhooks
+- `acknowledge`: tasks that people acknowledge
 - `fire_alarms`: due alarms of tasks
 - `finish_waits`: rules whose wait is over
 - `close_digests`: digests whose collection period is over
@@ -29,15 +30,16 @@ from service import metrics
 from service.clock import Clock
 from service.domain.digests import DigestRebuild
 from service.domain.directory import NOBODY, Directory
-from service.domain.model import Cause, Event, Observation, Signal, Task
+from service.domain.model import Acknowledgement, Cause, Event, Observation, Signal, Task
 from service.engine.alarm_clock import AlarmClock
 from service.engine.announced import PendingAnnouncements
 from service.engine.decider import Decider
 from service.engine.effects import Effects
 from service.engine.intake import Intake
 from service.engine.net_change import NetChange
-from service.engine.new_events import EventFactory, of_signal, of_slot
+from service.engine.new_events import EventFactory, of_acknowledgement, of_signal, of_slot
 from service.engine.postgres import PostgresTransaction
+from service.engine.tracking import acknowledged
 from service.engine.transaction import Transaction
 from service.outbox import DeliveryRequest, Lanes
 from service.rules.verdict import Plan
@@ -124,6 +126,23 @@ class Engine:
             if known[signal.account, signal.task_id].present
         ]
         await tx.tasks.forget_placeholders(_placeholders(known, {}))
+        return await self._follow(tx, happened, now)
+
+    async def acknowledge(self, tx: Transaction, said: Sequence[Acknowledgement]) -> Effects:
+        """Process acknowledgements, in order; of a task that is not open they mean nothing."""
+        now = self._clock.now()
+        known = await tx.tasks.lock((one.account, one.task_id) for one in said)
+        changed: dict[Key, TaskState] = {}
+        happened = []
+        for one in said:
+            key = one.account, one.task_id
+            last = changed.get(key, known[key])
+            state = acknowledged(last, one)
+            if state is not None and last.task is not None and state.task is not None:
+                changed[key] = state
+                happened.append([of_acknowledgement(one, last.task, state.task)])
+        await self._save(tx, changed, now)
+        await tx.tasks.forget_placeholders(_placeholders(known, changed))
         return await self._follow(tx, happened, now)
 
     async def fire_alarms(self, tx: Transaction, limit: int) -> tuple[int, Effects]:

@@ -10,7 +10,15 @@ from typing import TypeAlias
 
 from service.domain.alarms import DueAlarm
 from service.domain.diff import Transition
-from service.domain.model import Cause, Event, Kind, Observation, Signal, Task
+from service.domain.model import (
+    Acknowledgement,
+    Cause,
+    Event,
+    Kind,
+    Observation,
+    Signal,
+    Task,
+)
 from service.domain.schedules import Slot
 from service.engine.for_each import Selected
 from service.store.tasks import Key, TaskState
@@ -39,6 +47,11 @@ def of_alarm(key: Key, one: DueAlarm, task: Task) -> EventFactory:
 def of_signal(signal: Signal, known: TaskState) -> EventFactory:
     """The event of a signal about a known task."""
     return partial(_signal, signal, known)
+
+
+def of_acknowledgement(said: Acknowledgement, before: Task, after: Task) -> EventFactory:
+    """The event of a person who acknowledges a known task."""
+    return partial(_acknowledgement, said, before, after)
 
 
 def of_slot(slot: Slot, at: datetime, chosen: Selected | None) -> list[EventFactory]:
@@ -111,4 +124,18 @@ def _signal(signal: Signal, known: TaskState, number: int) -> Event:
         before=None,
         after=known.present,
         signal=signal.name,
+    )
+
+
+def _acknowledgement(said: Acknowledgement, before: Task, after: Task, number: int) -> Event:
+    return Event(
+        id=number,
+        account=said.account,
+        task_id=said.task_id,
+        kind=Kind.ACKNOWLEDGED,
+        at=said.at,
+        cause=Cause.PERSON,
+        before=before,
+        after=after,
+        changed=("acknowledged",),
     )

@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 
 from service.domain.alarms import AnnouncedUntil, WatchedDates
 from service.domain.days import Calendar
-from service.domain.diff import Transition, diff
+from service.domain.diff import Transition, diff, still_acknowledged
 from service.domain.directory import NOBODY, Directory, as_reported
-from service.domain.model import DAYS, Cause, Kind, Observation, Task
+from service.domain.model import DAYS, Acknowledgement, Cause, Kind, Observation, Task
 from service.domain.people import is_same, recognised
 from service.domain.recurrence import ConfirmedCompletions, is_same_completion
 from service.engine.first_sight import is_news
@@ -108,6 +108,14 @@ def _still_gone(known: TaskState, seen: Observation, now: datetime) -> TaskState
     return replace(known, deleted_at=known.deleted_at or now, observed_at=seen.observed_at)
 
 
+def acknowledged(known: TaskState, said: Acknowledgement) -> TaskState | None:
+    """The state of a task after a person acknowledged it; None if that is no news about it."""
+    task = known.present
+    if task is None or task.done or task.acknowledged:
+        return None
+    return replace(known, task=replace(task, acknowledged=True, acknowledged_by=said.by))
+
+
 def with_known_fields(
     known: TaskState, seen: Observation, people: Directory = NOBODY
 ) -> Observation:
@@ -115,7 +123,7 @@ def with_known_fields(
 
     The known state provides the fields in `untold`, and missing details of known people: a webhook,
     or the response to a write, often has only their ids. Details that the system has never reported
-    come from the directory.
+    come from the directory. That a person has acknowledged the task no system knows.
     """
     if seen.task is None:
         return seen
@@ -123,6 +131,8 @@ def with_known_fields(
         seen.task if known.task is None else _recognised(as_reported(known.task), seen, seen.task)
     )
     task = people.filled(task)
+    if known.present is not None:
+        task = still_acknowledged(known.present, task)
     return seen if task is seen.task else replace(seen, task=task)
 
 

@@ -31,6 +31,7 @@ KINDS = {
     "task.changed": _CHANGES,
     "task.deleted": frozenset({Kind.DELETED}),
     "task.restored": frozenset({Kind.RESTORED}),
+    "task.acknowledged": frozenset({Kind.ACKNOWLEDGED}),
 }
 FIELDS = {
     "task.rescheduled": ("due", "start", "end"),
@@ -48,6 +49,7 @@ _SYNONYMS = {
     "removed": "deleted",
     **dict.fromkeys(("undeleted", "recovered"), "restored"),
     **dict.fromkeys(("late", "missed"), "overdue"),
+    **dict.fromkeys(("confirmed", "accepted", "acked"), "acknowledged"),
 }
 _ANY_TIME = re.compile(r"(\d{1,2})(?:[:.h](\d{2}))?(?::\d{2})?\s*(am|pm)?")
 CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")

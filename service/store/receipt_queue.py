@@ -83,11 +83,12 @@ async def note(connection: Connection, receipts: Sequence[int], reason: str) -> 
 
 
 async def waiting(pool: Pool, accounts: Iterable[str]) -> list[str]:
-    """Those of these accounts that have unprocessed receipts."""
+    """Those of these accounts that have unprocessed receipts or acknowledgements."""
     rows = await pool.fetch(
         """
         SELECT name FROM unnest($1::text[]) AS wanted (name) WHERE EXISTS (
             SELECT FROM receipts WHERE account = wanted.name AND state = 'pending')
+        OR EXISTS (SELECT FROM acknowledgements WHERE account = wanted.name)
         """,
         list(accounts),
     )

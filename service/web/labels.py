@@ -16,6 +16,7 @@ CAUSES = {
     "clock": "at the planned time",
     "signal": "reported by an app or a button (signal)",
     "write": "changed by Taskbell",
+    "person": "a person said so",
 }
 
 HAPPENINGS = {
@@ -27,6 +28,7 @@ HAPPENINGS = {
     "changed": "was changed",
     "deleted": "was deleted",
     "restored": "was restored",
+    "acknowledged": "was acknowledged",
     "due_soon": "is due soon",
     "overdue": "is overdue",
     "starting_soon": "starts soon",
@@ -44,6 +46,7 @@ MILESTONES = {
     "changed": "Changed",
     "deleted": "Deleted",
     "restored": "Restored",
+    "acknowledged": "Acknowledged",
     "due_soon": "Due soon",
     "overdue": "Overdue",
     "starting_soon": "Starts soon",
@@ -110,6 +113,7 @@ DEEDS = {
     "channel.tested": ("sent a test message by", "channel", "/connections#channel-"),
     "rule.switched": ("switched", "rule", "/rules/"),
     "rule.tried": ("tried on the last 30 days", "rule", "/backtests/"),
+    "task.acknowledged": ("acknowledged", "task", "/tasks/"),
     "file.saved": ("saved", "the file", "/rules/edit?file="),
     "signed.in": ("signed in", "", ""),
     "signed.out": ("signed out", "", ""),

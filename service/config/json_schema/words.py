@@ -165,6 +165,8 @@ WORDS = {
         "tags": "The tags of the task.",
         "customer": "The customer.",
         "contacts": "All contacts of the task, each with their own addresses.",
+        "acknowledged": "Whether someone has acknowledged it.",
+        "acknowledged_by": "The person who has acknowledged it.",
         "project": "The job, case or deal that it belongs to.",
         "fields": "The account's own custom fields.",
     },

@@ -123,6 +123,8 @@ class TaskShape(Shape):
     assignees: tuple[PersonShape, ...] = ()
     customer: CustomerShape | None = None
     contacts: tuple[CustomerShape, ...] = ()
+    acknowledged: Truth = False
+    acknowledged_by: PersonShape | None = None
     project: ProjectShape | None = None
     tags: tuple[str, ...] = ()
     fields: dict[str, Scalar] = Field(default_factory=dict)

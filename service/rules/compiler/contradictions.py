@@ -25,6 +25,7 @@ KNOWN_VALUES: Values = {
 _HAS = "has({})"
 _OPEN = frozenset({Kind.REOPENED})
 _DONE = frozenset({Kind.COMPLETED})
+_SEEN = frozenset({Kind.ACKNOWLEDGED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,8 @@ def _sure(trigger: Trigger) -> _Facts:
         facts.equal |= {"task.archived": False} if trigger.alarm is not None else {}
     elif trigger.kinds == _DONE:
         facts.equal["task.done"] = True
+    elif trigger.kinds == _SEEN:
+        facts.equal["task.acknowledged"] = True
     if trigger.kinds:
         facts.equal |= {_HAS.format(name): True for name in trigger.guarantees}
     facts.sources = dict.fromkeys(facts.equal, source)

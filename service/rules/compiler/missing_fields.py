@@ -24,7 +24,7 @@ from service.rules.triggers import Trigger
 from service.sources.facts import Facts, Words
 
 # What Taskbell itself knows of every task.
-_OWN = frozenset({"id", "account", "system"})
+_OWN = frozenset({"id", "account", "system", "acknowledged", "acknowledged_by"})
 _TASKS = ("task", "before")
 _ONE_OF = {"assignees": "assignee", "contacts": "customer"}
 _IDENTITY = re.compile(r"\.(account|system)$")
@@ -114,7 +114,7 @@ class MissingFields:
 
     def _lacks(self, account: str, leaf: str) -> bool:
         covers = self.facts(account)
-        if covers is None or leaf in covers.fills or leaf in _OWN:
+        if covers is None or leaf in covers.fills or leaf.partition(".")[0] in _OWN:
             return False
         # A boolean may be computed by Taskbell itself, if no system provides it.
         return leaf in self.reach.told or leaf in covers.remedies or not _is_truth(leaf)

@@ -34,6 +34,8 @@ FIELDS = {
     "done": "completion",
     "archived": "archiving",
     "not_started": "begin",
+    "acknowledged": "acknowledgement",
+    "acknowledged_by": "person who acknowledged it",
     "due_is_day": "due date",
     "start_is_day": "start",
     "end_is_day": "end",
@@ -51,6 +53,7 @@ _TRUTHS = {
     "done": ("it is done", "it is not done"),
     "archived": ("it is archived", "it is not archived"),
     "not_started": ("work on it has not begun", "work on it has begun"),
+    "acknowledged": ("someone has acknowledged it", "no one has acknowledged it"),
     "customer.opted_out": ("its customer has opted out", "its customer has not opted out"),
     **{
         f"{name}_is_day": (

@@ -20,6 +20,7 @@ _CHANGES = {
     Kind.CHANGED: "When a task changes",
     Kind.DELETED: "When a task is deleted",
     Kind.RESTORED: "When a deleted task exists again",
+    Kind.ACKNOWLEDGED: "When someone acknowledges a task",
 }
 # What an alarm counts from, in words: in the present, and in the past.
 _ANCHORS = {

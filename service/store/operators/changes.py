@@ -39,6 +39,7 @@ class Action(StrEnum):
     CHANNEL_TESTED = "channel.tested"
     RULE_SWITCHED = "rule.switched"
     RULE_TRIED = "rule.tried"
+    TASK_ACKNOWLEDGED = "task.acknowledged"
     FILE_SAVED = "file.saved"
     SIGNED_IN = "signed.in"
     SIGNED_OUT = "signed.out"

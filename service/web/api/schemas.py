@@ -33,8 +33,10 @@ def one_of(*words: str) -> Schema:
 
 
 TASK_FIELDS: Mapping[str, Schema] = {
-    **dict.fromkeys(("done", "archived", "not_started", *DAYS.values()), TRUTH),
-    **dict.fromkeys(("assignee", "author", "completed_by", "customer", "project"), MAYBE_NOUN),
+    **dict.fromkeys(("done", "archived", "not_started", "acknowledged", *DAYS.values()), TRUTH),
+    **dict.fromkeys(
+        ("assignee", "author", "completed_by", "acknowledged_by", "customer", "project"), MAYBE_NOUN
+    ),
     "assignees": {"type": "array"},
     "contacts": {"type": "array"},
     "revision": {**NUMBER, "description": "how much was kept of a task when it was read"},

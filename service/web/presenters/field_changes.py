@@ -12,6 +12,7 @@ from service.web import labels
 
 FIELDS = {
     "acknowledged": "acknowledged",
+    "acknowledged_by": "acknowledged by",
     "archived": "archived",
     "assignee": "assigned to",
     "assignees": "all assigned",
@@ -41,8 +42,8 @@ FIELDS = {
 
 _FACTS = (
     *("customer", "contacts", "assignee", "assignees", "project", "due", "start", "end"),
-    *("completed_at", "completed_by", "status", "type", "priority", "tags", "author"),
-    *("created_at", "updated_at", "description"),
+    *("completed_at", "completed_by", "acknowledged_by", "status", "type", "priority", "tags"),
+    *("author", "created_at", "updated_at", "description"),
 )
 
 
