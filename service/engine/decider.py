@@ -23,6 +23,7 @@ from service.engine.net_change import NetChange
 from service.engine.off_periods import unless_off
 from service.engine.transaction import Transaction
 from service.outbox import DeliveryRequest, Lanes, gates, system_lane
+from service.rules import escalation
 from service.rules.ruleset import Ruleset
 from service.rules.verdict import Outcome, Plan, Verdict
 from service.store.decisions import Decision
@@ -86,8 +87,10 @@ class Decider:
                     lasting.begin(verdict.rule, event)
             # A condition that began and ended in one observation ends its wait at once.
             await self._write_down(tx, await lasting.end(group, now), now)
-        lanes = await self._carry_out(tx, verdicts, now)
         happened = [event for group in groups for event in group]
+        # Before the new messages: what happened together with their event does not end them.
+        lanes = await self._end_escalations(tx, happened, now)
+        lanes |= await self._carry_out(tx, verdicts, now)
         await tx.outbox.withdraw(happened, now)
         await self._end_by_until(tx, happened, now)
         return lanes | await tx.outbox.take_back(happened, now)
@@ -268,6 +271,16 @@ class Decider:
     @staticmethod
     def _lane(account: str, channel: str) -> str:
         return system_lane(account, channel) if channel in BUILT_IN else channel
+
+    async def _end_escalations(
+        self, tx: Transaction, happened: Sequence[Event], now: datetime
+    ) -> Lanes:
+        """Cancel escalations that these events end; the earlier messages say so where they can."""
+        over = escalation.ends(happened, self._zones) if self._rules.escalates else []
+        if not over:
+            return frozenset()
+        rewritable = [name for name, way in self._ways.items() if "update" in way.undoes]
+        return await tx.outbox.end_escalations(over, rewritable, now)
 
     async def _end_by_until(
         self, tx: Transaction, happened: Sequence[Event], now: datetime

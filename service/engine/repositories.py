@@ -14,6 +14,7 @@ from service.domain.model import Cause, Event, Observation, Task
 from service.domain.schedules import Slot
 from service.outbox import DeliveryRequest, Identity, Lanes
 from service.outbox.provenance import Rules
+from service.rules.escalation import EscalationEnd
 from service.store.accounts import AccountState
 from service.store.announcements import Announcement
 from service.store.decisions import Decision
@@ -222,6 +223,15 @@ class OutboxRepository(Protocol):
 
     async def cancel(self, deliveries: Sequence[int], reason: str, now: datetime) -> None:
         """Cancel deliveries that `pending` returned."""
+
+    async def end_escalations(
+        self, over: Sequence[EscalationEnd], rewritable: Collection[str], now: datetime
+    ) -> Lanes:
+        """Cancel unsent messages of rules with `escalate` about these events' tasks.
+
+        Sent ones by `rewritable` channels are planned to be rewritten with the reason; returns
+        their lanes. Messages about the same event or a later one are left.
+        """
 
     async def take_back(self, events: Sequence[Event], now: datetime) -> Lanes:
         """Plan undo deliveries for sent messages whose cause is undone by an event (`on_undo`).

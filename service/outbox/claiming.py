@@ -188,7 +188,8 @@ async def _lock_due(connection: Connection, due: _Due) -> list[asyncpg.Record]:
                due.unread_since, due.flood, due.step, due.tells_of, due.send_at, due.at_once,
                asked.key::text AS approves_key, {silences.IN_FORCE},
                {rule_overrides.OF_RULE},
-               original.receipt, original.on_undo AS undo,
+               original.receipt, coalesce(due.on_undo, original.on_undo) AS undo,
+               due.buttons,
                original.state AS original,
                events.kind, events.at, events.cause, events.before, events.after,
                events.changed, events.alarm, events.signal, events.trace

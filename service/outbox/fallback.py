@@ -23,7 +23,7 @@ async def plan(connection: Connection, deliveries: Sequence[int], now: datetime)
         INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target, lane,
             at_most_once, text, subject, fields, withdraw_on, state, reason, created_at,
             next_attempt_at, settled_at, expires_at, visit, announced, even_if_told,
-            flood, tells_of)
+            flood, tells_of, buttons)
         SELECT failed.account, failed.task, failed.event, failed.rule, instead.once_key,
             instead.step, instead.channel, instead.target, instead.lane, instead.at_most_once,
             replace(instead.text, $3, coalesce(failed.reason, '')),
@@ -33,7 +33,7 @@ async def plan(connection: Connection, deliveries: Sequence[int], now: datetime)
             $2, CASE instead.state WHEN 'planned' THEN $2::timestamptz END,
             CASE instead.state WHEN 'skipped' THEN $2::timestamptz END, failed.expires_at,
             instead.visit, instead.announced, coalesce(instead.even_if_told, false),
-            instead.flood, instead.tells_of
+            instead.flood, instead.tells_of, instead.buttons
         FROM deliveries AS failed,
             jsonb_populate_recordset(NULL::deliveries, failed.on_fail) AS instead
         WHERE failed.id = ANY ($1) AND failed.state IN ('failed', 'cancelled')

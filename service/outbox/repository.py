@@ -1,6 +1,6 @@
 """Creates and cancels deliveries, and plans undo deliveries, in the transaction of the event."""
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,8 @@ from service.outbox import DeliveryRequest, Identity, Lanes, question, silences,
 from service.outbox.gates import Stop, Stops
 from service.outbox.rows import row_of
 from service.outbox.undoing import UNDOING, UNDONE, is_done_again
+from service.rules.cancellation import ESCALATION
+from service.rules.escalation import EscalationEnd
 from service.store import Connection
 from service.store.tasks import Key
 
@@ -140,6 +142,54 @@ class PostgresOutbox:
             now,
         )
 
+    async def end_escalations(
+        self, over: Sequence[EscalationEnd], rewritable: Collection[str], now: datetime
+    ) -> Lanes:
+        """A message that is being sent meanwhile is not rewritten: its receipt is not known yet."""
+        columns = (
+            [one.event.account for one in over],
+            [one.event.task_id for one in over],
+            [one.event.id for one in over],
+        )
+        await self._connection.execute(
+            """
+            UPDATE deliveries SET state = 'cancelled', settled_at = $1, next_attempt_at = NULL,
+                reason = news.reason
+            FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[])
+                   AS news (account, task, id, reason)
+            WHERE deliveries.account = news.account AND deliveries.task = news.task
+              AND state IN ('planned', 'held') AND event < news.id
+              AND $6 = ANY (withdraw_on)
+            """,
+            now,
+            *columns,
+            [one.reason for one in over],
+            ESCALATION,
+        )
+        rows = await self._connection.fetch(
+            """
+            INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target,
+                lane, at_most_once, text, subject, updates, on_undo, state, created_at,
+                next_attempt_at)
+            SELECT sent.account, sent.task, news.id, sent.rule, 'ended:' || sent.id, sent.step,
+                sent.channel, sent.target, sent.lane, sent.at_most_once,
+                sent.text || E'\n' || news.line, sent.subject, sent.id, 'update', 'planned', $1, $1
+            FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[])
+                   AS news (account, task, id, line)
+            JOIN deliveries AS sent ON sent.account = news.account AND sent.task = news.task
+            WHERE sent.state = 'sent' AND sent.event < news.id AND $6 = ANY (sent.withdraw_on)
+              AND sent.channel = ANY ($7) AND sent.receipt <> '{}'
+            ON CONFLICT DO NOTHING
+            RETURNING lane
+            """,
+            now,
+            *columns,
+            [one.line for one in over],
+            ESCALATION,
+            rewritable,
+        )
+        return frozenset(row["lane"] for row in rows)
+
     async def take_back(self, events: Sequence[Event], now: datetime) -> Lanes:
         undoing = [event for event in events if event.kind in UNDOING]
         if not undoing:
@@ -155,7 +205,7 @@ class PostgresOutbox:
             FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[])
                    AS news (account, task, id, kind)
             JOIN deliveries AS sent ON sent.account = news.account AND sent.task = news.task
-                 AND sent.on_undo IS NOT NULL AND sent.attempts > 0
+                 AND sent.on_undo IS NOT NULL AND sent.updates IS NULL AND sent.attempts > 0
                  AND sent.state IN ('planned', 'held', 'sending', 'sent')
                  AND sent.event < news.id
             JOIN events ON events.id = sent.event
@@ -203,12 +253,12 @@ class PostgresOutbox:
                 channel, target, text, subject, fields, on_undo, withdraw_on, on_fail,
                 shadow, limited_at, state, reason, created_at, next_attempt_at, expires_at,
                 settled_at, approver, approve_by, send_at, approves, muted_by, mutes, visit,
-                announced, even_if_told, flood, tells_of)
+                announced, even_if_told, flood, tells_of, buttons)
             SELECT account, task, event, rule, lane, at_most_once, once_key, step,
                 channel, target, text, subject, fields, on_undo, withdraw_on, on_fail,
                 shadow, limited_at, state, reason, created_at, next_attempt_at, expires_at,
                 settled_at, approver, approve_by, send_at, approves, muted_by, mutes, visit,
-                announced, even_if_told, flood, tells_of
+                announced, even_if_told, flood, tells_of, buttons
             FROM json_populate_recordset(NULL::deliveries, $1)
             ORDER BY rule, once_key, step, target  -- so that two transactions meet in one order
             ON CONFLICT DO NOTHING

@@ -81,5 +81,6 @@ def _message(request: DeliveryRequest) -> dict[str, Any]:
         "visit": plan.visit and plan.visit.key,
         "announced": plan.visit and plan.visit.announced,
         "even_if_told": plan.even_if_told,
+        "buttons": plan.buttons or None,
         "tells_of": plan.tells_of and orjson.Fragment(plan.tells_of.to_json()),
     }

@@ -1,7 +1,7 @@
 """Which events of a task cancel unsent deliveries about it."""
 
 from service.domain.alarms import CLOCK_KINDS, date_of
-from service.domain.model import Event, Kind
+from service.domain.model import Cause, Event, Kind
 from service.domain.task_dates import FIELDS
 
 _UNDONE_BY = {
@@ -21,6 +21,29 @@ def withdraw_on(event: Event, *, is_pending: bool, is_undone: bool) -> frozenset
         return ends_waiting(event.kind, event.alarm)
     # What would be rewritten the moment it is out need not go out.
     return _UNDONE_BY.get(event.kind, frozenset()) if is_undone else frozenset()
+
+
+ESCALATION = "escalation"
+"""Among the words that cancel a delivery: what ends an escalation does (`ends_escalation`)."""
+_ENDING = frozenset(
+    {
+        *(Kind.ACKNOWLEDGED, Kind.COMPLETED, Kind.REOPENED, Kind.DELETED),
+        *(Kind.RESCHEDULED, Kind.REASSIGNED),
+    }
+)
+_MOVING = frozenset({Kind.RESCHEDULED, Kind.REASSIGNED, Kind.CHANGED})
+
+
+def ends_escalation(event: Event) -> bool:
+    """Whether nobody has to be told any more what a message with `escalate` says.
+
+    Somebody has seen to it, or the task is another one. What Taskbell writes itself may be part of
+    the escalation, and does not count, unless it completes or deletes the task.
+    """
+    if event.cause is Cause.WRITE and event.kind in _MOVING:
+        return False
+    is_set_aside = not {"status", "archived"}.isdisjoint(event.changed)
+    return event.kind in _ENDING or (event.kind is Kind.CHANGED and is_set_aside)
 
 
 def ends_waiting(kind: Kind, alarm: str | None) -> frozenset[str]:

@@ -10,12 +10,13 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from service.domain.buttons import Button
 from service.domain.days import Calendar
 from service.domain.durations import Duration
 from service.domain.model import State, Task
 from service.rules import recipients
 from service.rules.approval import ANSWER_WITHIN, asked
-from service.rules.cancellation import withdraw_on
+from service.rules.cancellation import ESCALATION, withdraw_on
 from service.rules.capabilities import Capabilities
 from service.rules.language.expressions import Expression
 from service.rules.language.scope import Scope
@@ -144,7 +145,8 @@ class Planning:
             expires_at=_wanted_by(dispatch, step) if reaches_customer else dispatch.expires_at,
             withdraw_on=withdraw_on(
                 scope.event, is_pending=is_pending, is_undone=bool(step.on_undo)
-            ),
+            ).union([ESCALATION] if Button.ACKNOWLEDGE in step.buttons else []),
+            buttons=step.buttons,
             on_undo=step.on_undo,
             shadow=self.shadow,
             visit=self._visit(step, target, scope),

@@ -39,6 +39,7 @@ class Ruleset:
     - `text`: all of the configuration that decisions depend on (JSON); `version`: its hash
     - `alarms`: the alarms that these rules need
     - `writes`: whether any rule writes to a system
+    - `escalates`: whether any rule escalates
     - `lasting`, `with_until`: the ids of the rules with `for`, and of those with `until`
     - `limits`: the limit of each rule that has one
     - `storm`: how many customer messages at once are too many
@@ -57,6 +58,7 @@ class Ruleset:
         alarms = (rule.trigger.alarm for rule in self._rules.values())
         self.alarms: frozenset[Alarm] = frozenset(alarm for alarm in alarms if alarm is not None)
         self.writes = any(_writes(rule) for rule in self._rules.values())
+        self.escalates = any(_escalates(rule) for rule in self._rules.values())
         self.with_until = frozenset(
             rule.id for rule in self._rules.values() if rule.until is not None
         )
@@ -286,6 +288,10 @@ class Ruleset:
 
 def _writes(rule: Rule) -> bool:
     return any(step.channel in WRITES for step in _actions(rule))
+
+
+def _escalates(rule: Rule) -> bool:
+    return any(step.escalation is not None for step in rule.planning.steps)
 
 
 def _actions(rule: Rule) -> Iterator[Action]:

@@ -1,9 +1,10 @@
-"""`then`: the steps of a rule, one after the other."""
+"""`then` and `escalate`: the steps of a rule, one after the other."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from service.domain.buttons import Button
 from service.domain.durations import Duration
 from service.rules.language.templates import Template
 
@@ -14,10 +15,16 @@ Value: TypeAlias = Template | Duration
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A pause before the steps that follow."""
+    """A pause before the steps that follow; `escalation` as in `Action`."""
 
     number: int
     duration: Duration
+    escalation: int | None = None
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Where it stands in its rule."""
+        return _place(self.number, self.escalation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +47,9 @@ class Approver:
 class Action:
     """A message to send or a task to write. `number` counts the rule's steps from 1.
 
-    `on_fail` is the fallback after a permanent failure. `even_if_told`: the message is sent even if
-    the customer already got one about the same visit.
+    `escalation` is its place in `escalate`, if it is there and not in `then`. `buttons` are what
+    the receiver can answer. `on_fail` is the fallback after a permanent failure. `even_if_told`:
+    the message is sent even if the customer already got one about the same visit.
     """
 
     number: int
@@ -55,6 +63,13 @@ class Action:
     on_fail: tuple["Action", ...] = ()
     approver: Approver | None = None
     even_if_told: bool = False
+    escalation: int | None = None
+    buttons: tuple[Button, ...] = ()
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Where it stands in its rule."""
+        return _place(self.number, self.escalation)
 
     @property
     def reaches_customer(self) -> bool:
@@ -69,3 +84,7 @@ class Action:
 
 
 Step: TypeAlias = Pause | Action
+
+
+def _place(number: int, escalation: int | None) -> tuple[str, int]:
+    return ("then", number - 1) if escalation is None else ("escalate", escalation)

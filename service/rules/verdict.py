@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from service.domain.buttons import Button
 from service.domain.digests import Joining
 from service.domain.model import Group, State
 from service.domain.overrides import Override
@@ -61,6 +62,7 @@ class Plan:
       `even_if_told`
     - `reaches_customer`: it may reach the customer at their own address
     - `tells_of`: the tasks of a digest, as the message describes them
+    - `buttons`: what its receiver can answer
     """
 
     step: int
@@ -85,6 +87,7 @@ class Plan:
     even_if_told: bool = False
     reaches_customer: bool = False
     tells_of: Group | None = None
+    buttons: tuple[Button, ...] = ()
 
     @property
     def approver(self) -> str | None:

@@ -17,7 +17,9 @@ from tests.harness.corridor import Corridor, begun
 RULES = """
 - id: seen
   when: task.acknowledged
-  then: [{ notify: slack:#office, text: "{{ task.acknowledged_by.name }} has it: {{ task.title }}" }]
+  then:
+    - notify: slack:#office
+      text: "{{ task.acknowledged_by.name }} has it: {{ task.title }}"
 - id: nobody
   when: task.rescheduled
   if: '!task.acknowledged'

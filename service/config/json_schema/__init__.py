@@ -24,7 +24,13 @@ from service.config.rule_tests.shapes import TrialShape, TrialStepShape
 from service.config.rule_tests.silences import SilenceShape
 from service.config.rule_tests.tasks import GivenShape, TaskShape
 from service.config.users import UserShape
-from service.rules.compiler.shapes import STEPS, ChangesShape, NotifyShape, RuleShape
+from service.rules.compiler.shapes import (
+    STEPS,
+    ChangesShape,
+    EscalationShape,
+    NotifyShape,
+    RuleShape,
+)
 from service.sources import systems
 
 Json: TypeAlias = dict[str, Any]
@@ -44,7 +50,9 @@ def schema() -> Json:
         [
             *(RootShape, PersonEntryShape, UserShape, RuleShape, ChangesShape),
             *(TrialShape, TrialStepShape, SilenceShape, GivenShape, TaskShape, WordsShape),
-            *(*STEPS.values(), *accounts.values(), *channels.values()),
+            *STEPS.values(),
+            EscalationShape,
+            *(*accounts.values(), *channels.values()),
         ]
     )
     parts.name_kinds(accounts, "system")
@@ -63,7 +71,9 @@ def schema() -> Json:
     rule["properties"]["limit"] |= _LIMIT
     _list(rule, "then", parts.any_of(STEPS.values()))
     instead = [shape for word, shape in STEPS.items() if word != "wait"]
-    _list(parts.of(NotifyShape), "on_fail", parts.any_of(instead))
+    _list(rule, "escalate", parts.reference(EscalationShape))
+    for shape in (NotifyShape, EscalationShape):
+        _list(parts.of(shape), "on_fail", parts.any_of(instead))
     for name in ("if", "once_per", "accounts"):
         _list(rule, name, _TEXT)
     _list(parts.of(TrialShape), "given", parts.reference(GivenShape))

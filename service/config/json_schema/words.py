@@ -64,6 +64,7 @@ WORDS = {
         "expires": "How long after the event the message may still be sent.",
         "once_per": "What must not be sent twice, such as [task.id, task.due].",
         "then": "The steps, in their order.",
+        "escalate": "Further messages, until someone acknowledges the task or it changes.",
         "until": "Once this is true for the task, messages that are still waiting are cancelled.",
         "enabled": "false switches the rule off. shadow tries it without sending.",
         "accounts": "Only for these accounts. Default: all.",
@@ -103,6 +104,9 @@ WORDS = {
     "RepeatShape": {
         "every": "How long after the previous message; at least 1m.",
         "max": "How many times after the first message, up to 100.",
+    },
+    "EscalationShape": {
+        "after": "How long after the message before it.",
     },
     "WaitShape": {"wait": "How long to wait before the next step."},
     "CreateShape": {"create_task": "Create a task in the system of this task."},

@@ -225,7 +225,7 @@ class Compiler:
     ) -> Planning:
         accounts = self._named(shape)
         reader = StepReader(self.reach, accounts, gaps, told, self.folder)
-        steps = reader.read(shape.then, (*path, "then"))
+        steps = reader.read(shape.then, shape.escalate, path)
         self.problems += reader.problems
         if sum(_messages(step) for step in steps) > _MOST_MESSAGES:
             message = f"for one event the rule would send more than {_MOST_MESSAGES} messages"
@@ -252,7 +252,7 @@ class Compiler:
         for step in steps:
             for name, duration in _durations(step):
                 if duration.is_business:
-                    place = (*path, "then", step.number - 1, *name)
+                    place = (*path, *step.place, *name)
                     hint = "add hours: { office: … } at the top of the file"
                     self._fault(place, f"{duration.text} needs opening hours", hint)
 
@@ -297,7 +297,7 @@ def _duplicate_ids(raws: Iterable[Any]) -> Iterable[Issue]:
 
 def _durations(step: Step) -> Iterable[tuple[Path, Duration]]:
     if isinstance(step, Pause):
-        yield ("wait",), step.duration
+        yield ("wait" if step.escalation is None else "after",), step.duration
         return
     if step.repeat is not None:
         yield ("repeat", "every"), step.repeat.every

@@ -68,6 +68,9 @@ def _without_task(shape: RuleShape, path: Path) -> Iterable[Issue]:
         message = "until needs a task, and this schedule has none"
         yield Issue((*path, "until"), message, hint, at_key=True)
     why = "a digest (group) has several" if shape.group else "a schedule has none"
+    if shape.escalate:
+        message = f"escalate needs exactly one task, and {why}"
+        yield Issue((*path, "escalate"), message, hint, at_key=True)
     yield from _about_one(shape.then, (*path, "then"), why, hint)
 
 

@@ -68,7 +68,7 @@ def duplicate_messages(rules: Sequence[Placed]) -> Iterator[Issue]:
         for step, message in _messages(rule):
             earlier = known[message]
             if other := earlier.twin(rule):
-                place = (*path, "then", step.number - 1, "notify")
+                place = (*path, *step.place, "notify")
                 hint = "remove one of them, or make their conditions exclude each other"
                 said = (
                     f'rule "{other.id}" sends the same message to the same recipient at the same'
@@ -176,7 +176,7 @@ def _idle(rule: Rule, written: Mapping[str, Any], path: Path) -> Iterator[Issue]
     steps, raws = rule.planning.steps, written.get("then")
     is_whole = isinstance(raws, list) and steps and steps[-1].number == len(raws)
     if is_whole and isinstance(steps[-1], Pause):
-        place = (*path, "then", steps[-1].number - 1)
+        place = (*path, *steps[-1].place)
         yield _warning(place, "nothing comes after this wait", "remove it, or add a step")
 
 
@@ -185,7 +185,7 @@ def _placed(rule: Rule, path: Path) -> Iterator[tuple[Action, Path]]:
     for step in rule.planning.steps:
         if not isinstance(step, Action):
             continue
-        place: Path = (*path, "then", step.number - 1)
+        place: Path = (*path, *step.place)
         yield step, place
         for position, instead in enumerate(step.on_fail):
             yield instead, (*place, "on_fail", position)

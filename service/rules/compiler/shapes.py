@@ -135,6 +135,7 @@ class RuleShape(Shape):
     limit: Annotated[Limit | None, PlainValidator(parse_limit)] = None
     muted_by: MutedShape | None = None
     then: Annotated[tuple[Any, ...], Field(min_length=1)]
+    escalate: tuple[Any, ...] = ()
     until: str | None = None
     enabled: Annotated[Literal[True, False, "shadow"], BeforeValidator(_switch)] = True
     accounts: Annotated[tuple[Any, ...], Field(min_length=1)] | None = None
@@ -172,6 +173,12 @@ class NotifyShape(ActionShape):
     repeat: RepeatShape | None = None
     even_if_told: bool = False
     on_fail: tuple[Any, ...] = ()
+
+
+class EscalationShape(NotifyShape):
+    """A further message, unless somebody has acknowledged the task or it has changed."""
+
+    after: AnyDuration
 
 
 class WaitShape(StepShape):

@@ -9,6 +9,7 @@ from service.diagnostics import Issue, Path, Severity, did_you_mean
 from service.document.files import Folder
 from service.document.messages import DASHES, must_be
 from service.document.validation import Shape, salvaged
+from service.domain.buttons import Button
 from service.domain.system_actions import BARE, BUILT_IN, CREATE, NOTIFICATIONS
 from service.rules.capabilities import UNKNOWN_CHANNEL, Capabilities, ChannelCapabilities
 from service.rules.compiler.missing_fields import MissingFields
@@ -19,6 +20,7 @@ from service.rules.compiler.shapes import (
     CompleteShape,
     CreateShape,
     DeleteShape,
+    EscalationShape,
     NotifyShape,
     ReopenShape,
     RuleShape,
@@ -60,9 +62,29 @@ class StepReader:
     def _texts(self) -> TextReader:
         return TextReader(self.subjects, self.folder, self.gaps, self.problems)
 
-    def read(self, raws: Iterable[Any], path: Path) -> tuple[Step, ...]:
-        steps = [self._step(raw, i + 1, (*path, i)) for i, raw in enumerate(raws)]
-        return tuple(step for step in steps if step is not None)
+    def read(self, raws: Sequence[Any], escalations: Sequence[Any], path: Path) -> tuple[Step, ...]:
+        """The steps of `then`, and those of `escalate` after them, in the rule at `path`."""
+        steps = [self._step(raw, i + 1, (*path, "then", i)) for i, raw in enumerate(raws)]
+        read = [step for step in steps if step is not None]
+        for place, raw in enumerate(escalations):
+            read += self._escalation(raw, len(raws) + 2 * place, place, path)
+        return tuple(self._answerable(step) for step in read) if escalations else tuple(read)
+
+    def _escalation(self, raw: Any, before: int, place: int, path: Path) -> Iterable[Step]:
+        """The pause and the message of an escalation, which count as two steps."""
+        at = (*path, "escalate", place)
+        shape, problems = salvaged(EscalationShape, raw, at, _KEYS)
+        self.problems += problems
+        if shape is None:
+            return
+        yield Pause(before + 1, shape.after, place)
+        yield replace(self._notify(shape, raw, before + 2, at), escalation=place)
+
+    def _answerable(self, step: Step) -> Step:
+        """The step of a rule that escalates: who gets its message can acknowledge the task."""
+        if isinstance(step, Pause) or step.channel in BUILT_IN:
+            return step
+        return replace(step, buttons=(Button.ACKNOWLEDGE,))
 
     def _step(self, raw: Any, number: int, path: Path) -> Step | None:
         match self._shape(raw, path):

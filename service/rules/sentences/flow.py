@@ -7,7 +7,7 @@ from service.rules.limit import parse_limit
 from service.rules.sentences.conditions import conditions
 from service.rules.sentences.fields import noun_of
 from service.rules.sentences.phrases import Code, Phrase, joined, listed, short
-from service.rules.sentences.steps import duration_words
+from service.rules.sentences.steps import duration_words, steps_words
 
 _PERIODS = {"m": "a minute", "h": "an hour", "d": "a day"}
 _OUTSIDE = {
@@ -103,12 +103,20 @@ def _enabled(raw: Any) -> Phrase:
     return ("on trial in the file" if raw == "shadow" else "switched off in the file",)
 
 
+def _escalate(raw: Any) -> Phrase:
+    further = ", then ".join(
+        f"after {duration_words(one['after'])} {steps_words([one])}" for one in raw
+    )
+    return (f"until someone acknowledges the task or it changes, {further}",) if raw else ()
+
+
 _QUALIFIERS: Mapping[str, Callable[[Any], Phrase]] = {
     "hours": _hours,
     "expires": _expires,
     "once_per": _once,
     "limit": _limit,
     "muted_by": _muted,
+    "escalate": _escalate,
     "until": _until,
     "own_writes": _own_writes,
     "enabled": _enabled,

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from heapq import heappop, heappush
@@ -16,6 +16,8 @@ from service.outbox import DeliveryRequest, Identity, Lanes, gates, question, si
 from service.outbox.gates import GateFacts, Stop
 from service.outbox.mutes import Mute
 from service.outbox.snapshot import PendingOrder
+from service.rules.cancellation import ESCALATION
+from service.rules.escalation import EscalationEnd
 from service.rules.revision import Rejection
 from service.rules.ruleset import Ruleset
 from service.rules.visits import VisitAnnouncement
@@ -147,6 +149,17 @@ class MemoryOutbox:
             one = self.deliveries[number - 1]
             if one.is_pending:
                 self._end(one, State.CANCELLED, reason, now)
+
+    async def end_escalations(
+        self, over: Sequence[EscalationEnd], rewritable: Collection[str], now: datetime
+    ) -> Lanes:
+        """Nothing is rewritten: no simulation shows what a message looks like afterwards."""
+        del rewritable
+        for end in over:
+            for one in self._pending_of((end.event.account, end.event.task_id)):
+                if one.event < end.event.id and ESCALATION in one.request.plan.withdraw_on:
+                    self._end(one, State.CANCELLED, end.reason, now)
+        return frozenset()
 
     async def take_back(self, events: Sequence[Event], now: datetime) -> Lanes:
         lanes = set()
