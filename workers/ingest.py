@@ -11,7 +11,11 @@ from typing import TypeVar
 import structlog
 
 from service.clock import Clock
-from service.domain.model import Cause, Kind, Signal
+from service.domain.model import (
+    Cause,
+    Kind,
+)
+from service.domain.signals import Signal
 from service.engine import Engine
 from service.engine.effects import Effects
 from service.engine.postgres import PostgresTransaction

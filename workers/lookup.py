@@ -12,8 +12,13 @@ from uuid import UUID, uuid4
 import structlog
 
 from service.clock import Clock
-from service.domain.model import Cause, Kind, Observation, Signal
+from service.domain.model import (
+    Cause,
+    Kind,
+    Observation,
+)
 from service.domain.recurrence import was_reported
+from service.domain.signals import Signal
 from service.engine import Engine
 from service.engine.effects import Effects
 from service.engine.postgres import PostgresTransaction

@@ -260,26 +260,6 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
-class Signal:
-    """A message about a task that does not change its state, such as "I am leaving now"."""
-
-    account: str
-    task_id: str
-    name: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
-    """A person has told Taskbell that they have seen a task, and take care of it."""
-
-    account: str
-    task_id: str
-    by: Person
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Event:
     """A change of one task, an alarm or a signal; or a slot of a schedule, then without `task_id`.
 

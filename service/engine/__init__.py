@@ -30,7 +30,13 @@ from service import metrics
 from service.clock import Clock
 from service.domain.digests import DigestRebuild
 from service.domain.directory import NOBODY, Directory
-from service.domain.model import Acknowledgement, Cause, Event, Observation, Signal, Task
+from service.domain.model import (
+    Cause,
+    Event,
+    Observation,
+    Task,
+)
+from service.domain.signals import Acknowledgement, Signal
 from service.engine.alarm_clock import AlarmClock
 from service.engine.announced import PendingAnnouncements
 from service.engine.decider import Decider

@@ -23,7 +23,7 @@ from service.engine.net_change import NetChange
 from service.engine.off_periods import unless_off
 from service.engine.transaction import Transaction
 from service.outbox import DeliveryRequest, Lanes, gates, system_lane
-from service.rules import escalation
+from service.rules.cancellation import escalation_ends
 from service.rules.ruleset import Ruleset
 from service.rules.verdict import Outcome, Plan, Verdict
 from service.store.decisions import Decision
@@ -276,7 +276,7 @@ class Decider:
         self, tx: Transaction, happened: Sequence[Event], now: datetime
     ) -> Lanes:
         """Cancel escalations that these events end; the earlier messages say so where they can."""
-        over = escalation.ends(happened, self._zones) if self._rules.escalates else []
+        over = escalation_ends(happened, self._zones) if self._rules.escalates else []
         if not over:
             return frozenset()
         rewritable = [name for name, way in self._ways.items() if "update" in way.undoes]

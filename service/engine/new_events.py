@@ -11,15 +11,14 @@ from typing import TypeAlias
 from service.domain.alarms import DueAlarm
 from service.domain.diff import Transition
 from service.domain.model import (
-    Acknowledgement,
     Cause,
     Event,
     Kind,
     Observation,
-    Signal,
     Task,
 )
 from service.domain.schedules import Slot
+from service.domain.signals import Acknowledgement, Signal
 from service.engine.for_each import Selected
 from service.store.tasks import Key, TaskState
 

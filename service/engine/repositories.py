@@ -14,7 +14,7 @@ from service.domain.model import Cause, Event, Observation, Task
 from service.domain.schedules import Slot
 from service.outbox import DeliveryRequest, Identity, Lanes
 from service.outbox.provenance import Rules
-from service.rules.escalation import EscalationEnd
+from service.rules.cancellation import EscalationEnd
 from service.store.accounts import AccountState
 from service.store.announcements import Announcement
 from service.store.decisions import Decision

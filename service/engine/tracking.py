@@ -15,9 +15,16 @@ from service.domain.alarms import AnnouncedUntil, WatchedDates
 from service.domain.days import Calendar
 from service.domain.diff import Transition, diff, still_acknowledged
 from service.domain.directory import NOBODY, Directory, as_reported
-from service.domain.model import DAYS, Acknowledgement, Cause, Kind, Observation, Task
+from service.domain.model import (
+    DAYS,
+    Cause,
+    Kind,
+    Observation,
+    Task,
+)
 from service.domain.people import is_same, recognised
 from service.domain.recurrence import ConfirmedCompletions, is_same_completion
+from service.domain.signals import Acknowledgement
 from service.engine.first_sight import is_news
 from service.store.accounts import AccountState
 from service.store.tasks import TaskState

@@ -8,12 +8,19 @@ import asyncpg
 import orjson
 
 from service.domain.model import Event, State
-from service.outbox import DeliveryRequest, Identity, Lanes, question, silences, suppression
+from service.outbox import (
+    DeliveryRequest,
+    Identity,
+    Lanes,
+    question,
+    silences,
+    suppression,
+    undoing,
+)
 from service.outbox.gates import Stop, Stops
 from service.outbox.rows import row_of
 from service.outbox.undoing import UNDOING, UNDONE, is_done_again
-from service.rules.cancellation import ESCALATION
-from service.rules.escalation import EscalationEnd
+from service.rules.cancellation import EscalationEnd
 from service.store import Connection
 from service.store.tasks import Key
 
@@ -145,54 +152,12 @@ class PostgresOutbox:
     async def end_escalations(
         self, over: Sequence[EscalationEnd], rewritable: Collection[str], now: datetime
     ) -> Lanes:
-        """A message that is being sent meanwhile is not rewritten: its receipt is not known yet."""
-        columns = (
-            [one.event.account for one in over],
-            [one.event.task_id for one in over],
-            [one.event.id for one in over],
-        )
-        await self._connection.execute(
-            """
-            UPDATE deliveries SET state = 'cancelled', settled_at = $1, next_attempt_at = NULL,
-                reason = news.reason
-            FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[])
-                   AS news (account, task, id, reason)
-            WHERE deliveries.account = news.account AND deliveries.task = news.task
-              AND state IN ('planned', 'held') AND event < news.id
-              AND $6 = ANY (withdraw_on)
-            """,
-            now,
-            *columns,
-            [one.reason for one in over],
-            ESCALATION,
-        )
-        rows = await self._connection.fetch(
-            """
-            INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target,
-                lane, at_most_once, text, subject, updates, on_undo, state, created_at,
-                next_attempt_at)
-            SELECT sent.account, sent.task, news.id, sent.rule, 'ended:' || sent.id, sent.step,
-                sent.channel, sent.target, sent.lane, sent.at_most_once,
-                sent.text || E'\n' || news.line, sent.subject, sent.id, 'update', 'planned', $1, $1
-            FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[])
-                   AS news (account, task, id, line)
-            JOIN deliveries AS sent ON sent.account = news.account AND sent.task = news.task
-            WHERE sent.state = 'sent' AND sent.event < news.id AND $6 = ANY (sent.withdraw_on)
-              AND sent.channel = ANY ($7) AND sent.receipt <> '{}'
-            ON CONFLICT DO NOTHING
-            RETURNING lane
-            """,
-            now,
-            *columns,
-            [one.line for one in over],
-            ESCALATION,
-            rewritable,
-        )
-        return frozenset(row["lane"] for row in rows)
+        await undoing.cancel_escalations(self._connection, over, now)
+        return await undoing.close_escalated(self._connection, over, rewritable, now)
 
     async def take_back(self, events: Sequence[Event], now: datetime) -> Lanes:
-        undoing = [event for event in events if event.kind in UNDOING]
-        if not undoing:
+        news = [event for event in events if event.kind in UNDOING]
+        if not news:
             return frozenset()
         rows = await self._connection.fetch(
             f"""
@@ -215,10 +180,10 @@ class PostgresOutbox:
             RETURNING lane, updates
             """,
             now,
-            [event.account for event in undoing],
-            [event.task_id for event in undoing],
-            [event.id for event in undoing],
-            [event.kind for event in undoing],
+            [event.account for event in news],
+            [event.task_id for event in news],
+            [event.id for event in news],
+            [event.kind for event in news],
             *zip(*UNDONE, strict=True),
         )
         if rows:

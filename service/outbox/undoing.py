@@ -1,6 +1,12 @@
-"""Which events undo which others: a message about an undone event may have to be retracted."""
+"""Messages that are no longer true: which events undo which others, and how escalations end."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from service.domain.model import Kind
+from service.outbox import Lanes
+from service.rules.cancellation import ESCALATION, EscalationEnd
+from service.store import Connection
 
 # What each event takes back. A date that moves or a task that is assigned again takes nothing back:
 # that is news of its own.
@@ -24,3 +30,63 @@ def is_done_again(delivery: str, news: str) -> str:
         SELECT FROM events AS later
         WHERE later.account = {delivery}.account AND later.task = {delivery}.task
           AND later.kind = 'completed' AND later.id > {delivery}.event AND later.id < {news}.id)"""
+
+
+async def cancel_escalations(
+    connection: Connection, over: Sequence[EscalationEnd], now: datetime
+) -> None:
+    """Cancel the unsent messages of escalations that have ended."""
+    await connection.execute(
+        """
+        UPDATE deliveries SET state = 'cancelled', settled_at = $1, next_attempt_at = NULL,
+            reason = news.reason
+        FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[])
+               AS news (account, task, id, reason)
+        WHERE deliveries.account = news.account AND deliveries.task = news.task
+          AND state IN ('planned', 'held') AND event < news.id AND $6 = ANY (withdraw_on)
+        """,
+        now,
+        *_columns(over),
+        [one.reason for one in over],
+        ESCALATION,
+    )
+
+
+async def close_escalated(
+    connection: Connection,
+    over: Sequence[EscalationEnd],
+    rewritable: Collection[str],
+    now: datetime,
+) -> Lanes:
+    """Plan that the sent messages of these channels say how their escalation has ended.
+
+    One that is being sent meanwhile is left as it is: its receipt is not known yet.
+    """
+    rows = await connection.fetch(
+        """
+        INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target, lane,
+            at_most_once, text, subject, updates, on_undo, state, created_at, next_attempt_at)
+        SELECT sent.account, sent.task, news.id, sent.rule, 'ended:' || sent.id, sent.step,
+            sent.channel, sent.target, sent.lane, sent.at_most_once,
+            sent.text || E'\\n' || news.line, sent.subject, sent.id, 'update', 'planned', $1, $1
+        FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[])
+               AS news (account, task, id, line)
+        JOIN deliveries AS sent ON sent.account = news.account AND sent.task = news.task
+        WHERE sent.state = 'sent' AND sent.event < news.id AND $6 = ANY (sent.withdraw_on)
+          AND sent.channel = ANY ($7) AND sent.receipt <> '{}'
+        ON CONFLICT DO NOTHING
+        RETURNING lane
+        """,
+        now,
+        *_columns(over),
+        [one.line for one in over],
+        ESCALATION,
+        rewritable,
+    )
+    return frozenset(row["lane"] for row in rows)
+
+
+def _columns(over: Sequence[EscalationEnd]) -> tuple[list[str], list[str], list[int]]:
+    events = [one.event for one in over]
+    accounts = [event.account for event in events]
+    return accounts, [event.task_id for event in events], [event.id for event in events]

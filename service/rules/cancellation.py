@@ -1,8 +1,14 @@
-"""Which events of a task cancel unsent deliveries about it."""
+"""Which events of a task cancel unsent deliveries about it, and end its escalations."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from service.domain.alarms import CLOCK_KINDS, date_of
 from service.domain.model import Cause, Event, Kind
 from service.domain.task_dates import FIELDS
+from service.rules.language.date_format import shown
+from service.telemetry.visible import visible
 
 _UNDONE_BY = {
     Kind.COMPLETED: frozenset({Kind.REOPENED.value}),
@@ -11,6 +17,17 @@ _UNDONE_BY = {
     Kind.DELETED: frozenset({Kind.RESTORED.value}),
 }
 _ENDS_ALARMS = frozenset({Kind.COMPLETED.value, Kind.DELETED.value, f"{Kind.CHANGED}:archived"})
+
+
+_SOMEBODY = "somebody"
+_ENDED: Mapping[Kind, str] = {
+    Kind.COMPLETED: "the task was completed",
+    Kind.REOPENED: "the task was reopened",
+    Kind.DELETED: "the task was deleted",
+    Kind.RESCHEDULED: "the task was rescheduled",
+    Kind.REASSIGNED: "the task was reassigned",
+    Kind.CHANGED: "the status of the task has changed",
+}
 
 
 def withdraw_on(event: Event, *, is_pending: bool, is_undone: bool) -> frozenset[str]:
@@ -66,3 +83,37 @@ def _moves(date: str | None) -> frozenset[str]:
     if date is not None and date.startswith(FIELDS):
         return frozenset({f"{Kind.CHANGED}:{date}"})
     return frozenset({f"{Kind.RESCHEDULED}:{date}" if date else Kind.RESCHEDULED.value})
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationEnd:
+    """An event that ends the escalations about its task: why, and a line for earlier messages."""
+
+    event: Event
+    reason: str
+    line: str
+
+
+def escalation_ends(
+    happened: Iterable[Event], zones: Mapping[str, ZoneInfo]
+) -> list[EscalationEnd]:
+    """Those of these events that end escalations, the first one of each task."""
+    found: dict[tuple[str, str], EscalationEnd] = {}
+    for event in happened:
+        if ends_escalation(event):
+            key = event.account, event.task_id
+            found.setdefault(key, _end(event, zones[event.account]))
+    return list(found.values())
+
+
+def _end(event: Event, zone: ZoneInfo) -> EscalationEnd:
+    reason = _said(event)
+    at = shown(event.at, zone, is_day=False)
+    return EscalationEnd(event, f"cancelled: {reason}", f"({reason}, {at})")
+
+
+def _said(event: Event) -> str:
+    if event.kind is not Kind.ACKNOWLEDGED:
+        return _ENDED[event.kind]
+    person = event.task.acknowledged_by
+    return f"{visible(person.name) if person and person.name else _SOMEBODY} acknowledged the task"

@@ -12,7 +12,12 @@ from zoneinfo import ZoneInfo
 from service.channels import Channel
 from service.clock import VirtualClock
 from service.domain.directory import NOBODY, Directory
-from service.domain.model import Cause, Observation, Signal, Task
+from service.domain.model import (
+    Cause,
+    Observation,
+    Task,
+)
+from service.domain.signals import Signal
 from service.domain.silences import Silence
 from service.engine import Engine
 from service.engine.decider import Decider

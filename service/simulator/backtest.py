@@ -7,7 +7,15 @@ from datetime import datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from service.domain.model import Cause, Event, Kind, Observation, Signal, State, Task
+from service.domain.model import (
+    Cause,
+    Event,
+    Kind,
+    Observation,
+    State,
+    Task,
+)
+from service.domain.signals import Signal
 from service.simulator import Simulator
 from service.simulator.batches import Batch, left
 from service.simulator.memory.deliveries import Delivery

@@ -9,7 +9,13 @@ from typing import cast
 from service.channels import ways
 from service.clock import VirtualClock
 from service.config import Config
-from service.domain.model import Cause, Observation, Signal, State, Task
+from service.domain.model import (
+    Cause,
+    Observation,
+    State,
+    Task,
+)
+from service.domain.signals import Signal
 from service.engine import Engine
 from service.engine.decider import Decider
 from service.engine.postgres import PostgresTransaction

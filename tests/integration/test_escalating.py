@@ -125,7 +125,7 @@ async def test_what_happens_at_the_same_time_does_not_end_it(
         await taskbell.webhook(visit)
         later = taskbell.clock.now() + timedelta(days=3)
         taskbell.sandbox.kickserv.change(
-            str(visit["id"]), scheduled_at=later, employees=[employee("Cy Young")]
+            str(visit["id"]), scheduled_at=later, employees=[employee("Cy Young") | {"id": 9}]
         )
         clock.advance(timedelta(minutes=1))
         await taskbell.poll(full=True)

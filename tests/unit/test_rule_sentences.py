@@ -40,6 +40,10 @@ KEYS: Mapping[str, tuple[Any, str]] = {
         "not while other has acted for the same project",
     ),
     "then": ([{"wait": "2 business hours"}], "wait 2 business hours."),
+    "escalate": (
+        [{"notify": "slack:#dispatch", "after": "15m", "text": "Still open"}],
+        "until someone acknowledges the task or it changes, after 15 minutes send “Still open” to",
+    ),
     "until": ("task.done", "cancelled as soon as it is done"),
     "enabled": ("shadow", "on trial in the file"),
     "accounts": (["field", "london"], "is completed in field or london"),

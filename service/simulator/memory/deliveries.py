@@ -71,6 +71,17 @@ class Delivery:
         is_let_go = self.updates is not None or self.is_exempt or self.is_past_storm
         return None if is_let_go else self.request.flood
 
+    def follows(self, earlier: "Delivery") -> bool:
+        """Whether the same step tells the same receiver of a later event of the same task."""
+        plan, told = self.request.plan, earlier.request.plan
+        return (
+            self.request.event.id > earlier.request.event.id
+            and self.request.rule == earlier.request.rule
+            and (plan.step, plan.channel, plan.target) == (told.step, told.channel, told.target)
+            and (self.is_pending or self.state is State.SENT)
+            and self.updates is None
+        )
+
     @property
     def candidate(self) -> Candidate:
         """The delivery as the gates see it once it is due."""

@@ -16,8 +16,7 @@ from service.outbox import DeliveryRequest, Identity, Lanes, gates, question, si
 from service.outbox.gates import GateFacts, Stop
 from service.outbox.mutes import Mute
 from service.outbox.snapshot import PendingOrder
-from service.rules.cancellation import ESCALATION
-from service.rules.escalation import EscalationEnd
+from service.rules.cancellation import ESCALATION, EscalationEnd
 from service.rules.revision import Rejection
 from service.rules.ruleset import Ruleset
 from service.rules.visits import VisitAnnouncement
@@ -153,8 +152,7 @@ class MemoryOutbox:
     async def end_escalations(
         self, over: Sequence[EscalationEnd], rewritable: Collection[str], now: datetime
     ) -> Lanes:
-        """Nothing is rewritten: no simulation shows what a message looks like afterwards."""
-        del rewritable
+        del rewritable  # no simulation shows what a message looks like afterwards
         for end in over:
             for one in self._pending_of((end.event.account, end.event.task_id)):
                 if one.event < end.event.id and ESCALATION in one.request.plan.withdraw_on:
@@ -175,18 +173,9 @@ class MemoryOutbox:
         """Whether the event reopens a recurring task that was completed again since then."""
         return event.kind is Kind.REOPENED and self._events.is_done_again(one.request.event, event)
 
-    def is_followed(self, one: Delivery) -> bool:
-        """Whether the step of its rule tells the same receiver of a later event of its task."""
-        plan, event = one.request.plan, one.request.event
-        return any(
-            other.request.event.id > event.id
-            and other.request.rule == one.request.rule
-            and (other.request.plan.step, other.request.plan.channel) == (plan.step, plan.channel)
-            and other.request.plan.target == plan.target
-            and (other.is_pending or other.state is State.SENT)
-            and other.updates is None
-            for other in self._of_task[one.key]
-        )
+    def of_task(self, key: Key) -> Sequence[Delivery]:
+        """All deliveries about a task, in the order in which they were planned."""
+        return self._of_task[key]
 
     def next_due(self) -> datetime | None:
         """When the next delivery is due."""

@@ -57,7 +57,7 @@ class MemoryTransaction:
             present = {task_id: task for task_id, task in there.items() if task is not None}
             found = revision(grounds, present, rules, now, zone)
             task = present.get(grounds.event.task_id)
-            if found is None and self.outbox.is_followed(one):
+            if found is None and any(each.follows(one) for each in self.outbox.of_task(one.key)):
                 found = superseded(grounds, task)
             return found or rewriting(grounds, task, rules, now, zone)
 

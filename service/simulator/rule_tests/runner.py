@@ -11,7 +11,12 @@ from service.config import RulesConfig
 from service.config.rule_tests import Expected, RuleTest, RuleTestStep, Values
 from service.config.rule_tests.tasks import changed
 from service.domain.directory import Directory
-from service.domain.model import Cause, Observation, Signal, Task
+from service.domain.model import (
+    Cause,
+    Observation,
+    Task,
+)
+from service.domain.signals import Signal
 from service.rules.ruleset import Ruleset
 from service.simulator import Simulator
 from service.simulator.memory.fallback import Failing

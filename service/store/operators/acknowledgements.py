@@ -7,7 +7,10 @@ it with the account's webhooks.
 from datetime import datetime
 
 from service.domain.actors import Actor
-from service.domain.model import Acknowledgement, Person
+from service.domain.model import (
+    Person,
+)
+from service.domain.signals import Acknowledgement
 from service.errors import TaskbellError
 from service.store import Connection, Pool
 from service.store.operators import changes
