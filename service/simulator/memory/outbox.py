@@ -55,10 +55,7 @@ class MemoryOutbox:
         return len(self._log)
 
     def results_since(self, since: int) -> Iterator[Delivery]:
-        """The deliveries that were held or have ended after this number of changes.
-
-        Each in its state then, in that order.
-        """
+        """What was held or has ended after this number of changes, in order, as it was then."""
         return (one for one in self._log[since:] if one.state is not State.PLANNED)
 
     def remember(self, placed: Iterable[tuple[Identity, bool]]) -> None:
