@@ -8,14 +8,15 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from service.channels import Channel, SentRef
+from service.channels import Channel, MessageButton, SentRef
 from service.channels.pace import Pace
 from service.clock import Clock
+from service.domain.buttons import LABELS, Button
 from service.domain.model import State
 from service.domain.system_actions import CREATE, STILL_COMING
 from service.errors import CallNotStarted, SendError
 from service.outbox import CHECK_ARRIVAL, claiming
-from service.outbox.approvals import ApprovalLinks
+from service.outbox.approvals import DeliveryLinks, LinkTo
 from service.outbox.claims import Attempt, AttemptResult, Claim
 from service.outbox.destinations import LaneOutage
 from service.rules.message_basis import MessageBasis
@@ -55,8 +56,8 @@ class LaneSender:
     """Sends the due deliveries of one lane.
 
     `rules` are used to check once more whether a delivery has expired; `zones` are those of the
-    accounts. `links` are the links for approvers. A message to a customer is sent only after the
-    final check with its account's system.
+    accounts. `links` are those for approvers and for others who answer. A message to a customer is
+    sent only after the final check with its account's system.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class LaneSender:
         clock: Clock,
         rules: Ruleset,
         zones: Mapping[str, ZoneInfo],
-        links: ApprovalLinks,
+        links: DeliveryLinks,
         final_checks: Mapping[str, FinalCheck],
     ) -> None:
         self._final_checks = final_checks
@@ -247,13 +248,27 @@ class LaneSender:
             return final_check.hold(claim, grounds, f"internal error: {type(error).__name__}")
 
     def _linked(self, claim: Claim) -> Claim:
-        """A question to an approver, with the link for the answer."""
+        """A question to an approver, or a message that can be answered, with its links."""
+        message = claim.message
         match claim.approves:
             case (int(delivery), str(key)):
-                text = f"{claim.message.text}\nAnswer here: {self._links.to(delivery, key)}"
-            case _:
-                return claim
-        return replace(claim, message=replace(claim.message, text=text))
+                text = (
+                    f"{message.text}\nAnswer here: {self._links.to(LinkTo.APPROVE, delivery, key)}"
+                )
+                return replace(claim, message=replace(message, text=text))
+        if not claim.buttons or not self._links.lead_somewhere:
+            return claim
+        buttons = tuple(_button(one, claim, self._links) for one in claim.buttons)
+        if self._channels[message.channel].shows_buttons:
+            return replace(claim, message=replace(message, buttons=buttons))
+        lines = [message.text, *(f"{one.label}: {one.url}" for one in buttons)]
+        return replace(claim, message=replace(message, text="\n".join(filter(None, lines))))
+
+
+def _button(button: Button, claim: Claim, links: DeliveryLinks) -> MessageButton:
+    number, key = claim.id, claim.message.key
+    value = f"{number}:{links.sign(LinkTo.ANSWER, number, key)}"
+    return MessageButton(button, LABELS[button], links.to(LinkTo.ANSWER, number, key), value)
 
 
 def _wake_nothing() -> None:

@@ -24,7 +24,7 @@ from service.http.throttle import Budget, Throttle
 from service.maintenance import clock_repair
 from service.outbox import account_lane, removal, writes_lane
 from service.outbox.alerts import OperatorAddress
-from service.outbox.approvals import ApprovalLinks
+from service.outbox.approvals import DeliveryLinks
 from service.settings import Settings
 from service.sources import Source, systems
 from service.store import Pool, accounts, decisions, receipt_queue
@@ -52,7 +52,7 @@ async def open_worker(settings: Settings, config: Config, clock: Clock) -> Async
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(await store.connect(settings.database))
         client = await stack.enter_async_context(open_client(config.allow))
-        links = ApprovalLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
+        links = DeliveryLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
         presence = Heartbeat(pool, clock, config.accounts)
         async with store.explained(pool):
             parts = await assemble(config, client, pool, clock, links)
@@ -82,7 +82,7 @@ class WorkerParts:
 
 
 async def assemble(
-    config: Config, client: httpx.AsyncClient, pool: Pool, clock: Clock, links: ApprovalLinks
+    config: Config, client: httpx.AsyncClient, pool: Pool, clock: Clock, links: DeliveryLinks
 ) -> WorkerParts:
     """Build the parts, and update the database for this configuration and today's overrides."""
     await store.migrate(pool)
@@ -225,7 +225,7 @@ def _lanes(
     first: Mapping[str, Source],
     pool: Pool,
     clock: Clock,
-    links: ApprovalLinks,
+    links: DeliveryLinks,
     engine: Engine,
 ) -> list[LaneSender]:
     """One lane per channel, and two per account: for its system's messages, and for writes to it.

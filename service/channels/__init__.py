@@ -23,6 +23,7 @@ from service import plugins
 from service.channels.pace import Pace, Rate
 from service.clock import Clock
 from service.diagnostics import Issue
+from service.domain.buttons import Button
 from service.errors import SendError
 from service.http.answers import AnswerRefused
 from service.http.connection_check import ConnectionCheck
@@ -55,6 +56,16 @@ ApiAddress: TypeAlias = Annotated[str, AfterValidator(_http_address)]
 
 
 @dataclass(frozen=True, slots=True)
+class MessageButton:
+    """Something that the receiver can answer: its words, its link, and a value that proves it."""
+
+    button: Button
+    label: str
+    url: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message to one target, ready to be sent.
 
@@ -67,6 +78,8 @@ class Message:
       removes it
     - `others`: for a repeated attempt to create a task, tasks that it cannot have created: other
       messages did, or they have its title and were known before
+    - `buttons`: what the receiver can answer, if the channel `shows_buttons`; else the text has
+      their links
     """
 
     key: str
@@ -86,6 +99,7 @@ class Message:
     receipt: SentRef | None = None
     undo: str | None = None
     others: frozenset[str] = frozenset()
+    buttons: tuple[MessageButton, ...] = ()
 
 
 class ChannelOptions(BaseModel):
@@ -125,6 +139,7 @@ class Channel(ABC):
     - `finds`: it can find a message of an earlier attempt, and is asked before each further attempt
     - `reaches_people`: its messages are counted by the storm guard
     - `needs_text`: a step must have a text; without it, the event is sent
+    - `shows_buttons`: it shows `Message.buttons` in its own way
     - `longest`: how many characters of a text fit; of a longer one the middle is left out
     """
 
@@ -135,6 +150,7 @@ class Channel(ABC):
     needs_target: ClassVar[bool] = True
     needs_text: ClassVar[bool] = True
     longest: ClassVar[int | None] = None
+    shows_buttons: ClassVar[bool] = False
 
     @classmethod
     def target_problem(cls, target: str) -> str | None:

@@ -66,6 +66,7 @@ class PagerDutyChannel(ApiChannel):
     needs_target: ClassVar[bool] = False
     needs_text: ClassVar[bool] = False
     undoes: ClassVar[frozenset[str]] = frozenset({"retract"})
+    shows_buttons: ClassVar[bool] = True
 
     def __init__(self, options: PagerDutyOptions, client: httpx.AsyncClient, clock: Clock) -> None:
         super().__init__(options, client, clock)
@@ -87,7 +88,10 @@ class PagerDutyChannel(ApiChannel):
         word, _, key = message.target.partition("/")
         action = word if word in ACTIONS else TRIGGER
         severity = word if word in SEVERITIES else self._severity
-        content = {"payload": _payload(message, severity)} if action == TRIGGER else {}
+        content: Json = {}
+        if action == TRIGGER:
+            links = [{"href": one.url, "text": one.label} for one in message.buttons]
+            content = {"payload": _payload(message, severity), "links": links}
         event = {"event_action": action, "dedup_key": _dedup_key(message, key)}
         await self._enqueue(message, {**event, **content})
         return event

@@ -13,7 +13,14 @@ from typing import Any, ClassVar, TypeAlias
 import httpx
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from service.channels import ChannelOptions, ConfiguredChannel, Message, SentRef, http_call
+from service.channels import (
+    ChannelOptions,
+    ConfiguredChannel,
+    Message,
+    MessageButton,
+    SentRef,
+    http_call,
+)
 from service.channels.pace import Rate
 from service.clock import Clock
 from service.errors import SendError
@@ -24,7 +31,7 @@ from service.sources.values import identifier
 
 Json: TypeAlias = dict[str, Any]
 
-SECTION, SECTIONS = 3000, 50
+SECTION, SECTIONS = 3000, 49  # of 50 blocks, one is for buttons
 PAGE, PAGES = "200", 25
 CLOCK_SKEW = timedelta(minutes=5)
 CUT_ENTITY = re.compile(r"&[a-z]*$")
@@ -56,11 +63,16 @@ PERHAPS_DONE = frozenset({"internal_error", "fatal_error"})
 
 
 class SlackOptions(ChannelOptions):
-    """Either `token` (a bot's, xoxb-…) or `webhook_url`; `api_url` for a proxy or a test."""
+    """Either `token` (a bot's, xoxb-…) or `webhook_url`; `api_url` for a proxy or a test.
+
+    With `signing_secret`, buttons of messages are answered in Slack; else they open a page of
+    Taskbell.
+    """
 
     token: SecretStr | None = None
     api_url: str = "https://slack.com/api/"
     webhook_url: SecretStr | None = Field(None, validate_default=True)
+    signing_secret: SecretStr | None = None
     rate: Rate | None = timedelta(seconds=1)
 
     @field_validator("webhook_url")
@@ -80,6 +92,7 @@ class SlackChannel(ConfiguredChannel):
     options: ClassVar[type[ChannelOptions]] = SlackOptions
     finds: ClassVar[bool] = True
     undoes: ClassVar[frozenset[str]] = frozenset({"update", "thread", "retract"})
+    shows_buttons: ClassVar[bool] = True
 
     def __init__(self, options: SlackOptions, client: httpx.AsyncClient, clock: Clock) -> None:
         self._options = options
@@ -89,7 +102,7 @@ class SlackChannel(ConfiguredChannel):
 
     async def send(self, message: Message) -> SentRef:
         if self._options.webhook_url is not None:
-            await self._post_by_webhook(self._options.webhook_url, _content(message.text))
+            await self._post_by_webhook(self._options.webhook_url, self._content(message))
             return {}
         return await self._post(message, {"channel": await self._recipient(message.target)})
 
@@ -103,14 +116,23 @@ class SlackChannel(ConfiguredChannel):
         if message.undo == "retract":
             await self._delete(posted)
         else:
-            await self._call("chat.update", json={**posted, **_content(message.text)})
+            await self._call("chat.update", json={**posted, **self._content(message)})
         return posted
 
     async def _post(self, message: Message, place: Json) -> SentRef:
         metadata = {"event_type": "taskbell", "event_payload": {"key": message.key}}
-        content: Json = {**place, "metadata": metadata, **_content(message.text)}
+        content: Json = {**place, "metadata": metadata, **self._content(message)}
         answer = await self._call("chat.postMessage", json=content)
         return {name: identifier(answer.get(name)) for name in ("channel", "ts")}
+
+    def _content(self, message: Message) -> Json:
+        """The text, and the buttons below it."""
+        content = _content(message.text)
+        if message.buttons:
+            is_answered_here = self._options.signing_secret is not None
+            buttons = [_button(one, is_link=not is_answered_here) for one in message.buttons]
+            content["blocks"].append({"type": "actions", "elements": buttons})
+        return content
 
     async def _delete(self, posted: SentRef) -> None:
         """Remove a post; a post that no longer exists counts as removed."""
@@ -231,6 +253,13 @@ class SlackChannel(ConfiguredChannel):
 
 class _MessageGone(SendError):
     """The message to update or to remove does not exist any more."""
+
+
+def _button(one: MessageButton, *, is_link: bool) -> Json:
+    """A button, by docs.slack.dev/reference/block-kit/block-elements/button-element."""
+    label = {"type": "plain_text", "text": one.label}
+    button = {"type": "button", "text": label, "action_id": one.button, "value": one.value}
+    return {**button, "url": one.url} if is_link else button
 
 
 def _content(text: str) -> Json:

@@ -207,6 +207,7 @@ def _event(message: Message) -> bytes:
             "before": message.before,
             "rule": message.rule,
             "text": message.text,
+            **({"answer_at": message.buttons[0].url} if message.buttons else {}),
         },
     }
     return orjson.dumps(content, option=JSON_OPTIONS)

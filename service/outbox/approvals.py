@@ -2,6 +2,7 @@
 
 import hmac
 from datetime import datetime
+from enum import StrEnum
 from hashlib import sha256
 from urllib.parse import urlencode
 
@@ -18,10 +19,20 @@ from service.store.operators import changes
 from service.store.operators.changes import Action
 
 
-class ApprovalLinks:
-    """Makes links to the page at `url`, and verifies them.
+class LinkTo(StrEnum):
+    """The page that a link in a message leads to: the approver's, or that of any other answer."""
 
-    They are signed with the admin token. Without one, the page is available on its own machine
+    APPROVE = "approve"
+    ANSWER = "answer"
+
+
+_PATHS = {LinkTo.APPROVE: "approvals", LinkTo.ANSWER: "answers"}
+
+
+class DeliveryLinks:
+    """Makes links to pages at `url` that are about one delivery, and verifies them.
+
+    They are signed with the admin token. Without one, the pages are available on their own machine
     only, and the signature proves nothing.
     """
 
@@ -29,17 +40,23 @@ class ApprovalLinks:
         self._url = url.rstrip("/")
         self._token = b"" if token is None else token.get_secret_value().encode()
 
-    def to(self, delivery: int, key: str) -> str:
-        """The link for approving or declining a delivery; `key` is the delivery's own."""
-        query = urlencode({"token": self._sign(delivery, key)})
-        return f"{self._url}/approvals/{delivery}?{query}"
+    @property
+    def lead_somewhere(self) -> bool:
+        """Whether the address of the pages is known."""
+        return bool(self._url)
 
-    def is_genuine(self, delivery: int, key: str, token: str) -> bool:
+    def to(self, page: LinkTo, delivery: int, key: str) -> str:
+        """The link to the page about a delivery; `key` is the delivery's own."""
+        query = urlencode({"token": self.sign(page, delivery, key)})
+        return f"{self._url}/{_PATHS[page]}/{delivery}?{query}"
+
+    def is_genuine(self, page: LinkTo, delivery: int, key: str, token: str) -> bool:
         """Whether the link to this delivery was made here."""
-        return hmac.compare_digest(token.encode(), self._sign(delivery, key).encode())
+        return hmac.compare_digest(token.encode(), self.sign(page, delivery, key).encode())
 
-    def _sign(self, delivery: int, key: str) -> str:
-        return hmac.digest(self._token, f"approve:{delivery}:{key}".encode(), sha256).hex()
+    def sign(self, page: LinkTo, delivery: int, key: str) -> str:
+        """The proof that whoever has it was sent this delivery, or the question about it."""
+        return hmac.digest(self._token, f"{page}:{delivery}:{key}".encode(), sha256).hex()
 
 
 async def approve(pool: Pool, clock: Clock, delivery: int, *, by: Actor) -> str:

@@ -9,6 +9,7 @@ import asyncpg
 import orjson
 
 from service.channels import JSON, Message, SentRef
+from service.domain.buttons import Button
 from service.domain.model import Event, Group, State
 from service.errors import SendError
 from service.outbox.gates import Candidate
@@ -33,6 +34,7 @@ class Claim:
     - `note`: why it is sent with another text than planned
     - `unsent_since`: since when every attempt has ended before anything was sent (UTC)
     - `trace`: the traceparent of the event
+    - `buttons`: what its receiver can answer
     - `turn`: when its target may be sent to next (UTC), if its lane has a pace
     """
 
@@ -51,6 +53,7 @@ class Claim:
     trace: str | None = None
     note: str | None = None
     turn: datetime | None = None
+    buttons: tuple[Button, ...] = ()
 
     @property
     def number(self) -> int:
@@ -154,6 +157,7 @@ def claim_of(
         row["unread_since"],
         row["trace"],
         turn=turn,
+        buttons=tuple(Button(one) for one in row["buttons"] or ()),
     )
 
 

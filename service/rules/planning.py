@@ -146,7 +146,7 @@ class Planning:
             withdraw_on=withdraw_on(
                 scope.event, is_pending=is_pending, is_undone=bool(step.on_undo)
             ).union([ESCALATION] if Button.ACKNOWLEDGE in step.buttons else []),
-            buttons=step.buttons,
+            buttons=() if reaches_customer else step.buttons,
             on_undo=step.on_undo,
             shadow=self.shadow,
             visit=self._visit(step, target, scope),

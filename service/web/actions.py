@@ -14,6 +14,7 @@ from starlette.routing import Route
 from service.clock import Clock
 from service.domain.actors import Actor
 from service.domain.holds import Hold
+from service.domain.model import Person
 from service.domain.overrides import Mode
 from service.doorbell import DELIVER, INGEST, Doorbell
 from service.outbox import (
@@ -35,7 +36,10 @@ from service.rules.overrides import modes
 from service.store import Pool, account_actions, dead_letters
 from service.store.account_actions import AccountPaused, NoSuchAccount
 from service.store.dead_letters import NotRejected
+from service.store.operators import acknowledgements
+from service.store.operators.acknowledgements import NoSuchTask, NotAcknowledged
 from service.store.operators.rule_overrides import AS_IN_FILE, Switch
+from service.store.tasks import Key
 from service.store.views import messages
 from service.store.views.message_search import Search
 from service.web.auth import Endpoint
@@ -116,6 +120,16 @@ class OperatorActions:
                 await dead_letters.leave(self._pool, receipt, by=by, now=now)
         except NotRejected as error:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
+
+    async def acknowledge(self, key: Key, person: Person, by: Actor) -> None:
+        """Store that this person takes care of a task; a worker makes an event of it."""
+        try:
+            await acknowledgements.add(self._pool, key, person, self._clock.now(), by=by)
+        except NoSuchTask as error:
+            raise Problem(HTTPStatus.NOT_FOUND, "There is no such task") from error
+        except NotAcknowledged as error:
+            raise Problem(HTTPStatus.CONFLICT, str(error)) from error
+        self._doorbell.ring(INGEST, key[0])
 
     async def act_on_account(
         self, action: str, account: str, said: Mapping[str, Any], by: Actor

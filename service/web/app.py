@@ -16,11 +16,12 @@ from service.config import Config
 from service.diagnostics import Diagnostic
 from service.doorbell import Doorbell
 from service.metrics import MetricsExporter
-from service.outbox.approvals import ApprovalLinks
+from service.outbox.approvals import DeliveryLinks
 from service.settings import Settings
 from service.store import Pool
 from service.store.receipts import ReceiptKeeper
 from service.web.actions import OperatorActions
+from service.web.answers import AnswerPage
 from service.web.api import Api
 from service.web.api.computed import Computed
 from service.web.approvals import ApprovalPage
@@ -37,6 +38,7 @@ from service.web.presenters.task_explainer import TaskExplainer
 from service.web.problems import HANDLERS
 from service.web.screens import screens, sections
 from service.web.sign_in import SignIn
+from service.web.slack_actions import SlackActions
 from service.web.webhooks import WebhookEndpoint
 
 
@@ -59,7 +61,7 @@ def build(
     `faults` are the errors that keep a changed configuration from replacing this one. `environ` has
     the values of references for the rule editor.
     """
-    links = ApprovalLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
+    links = DeliveryLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
     actions = OperatorActions(pool, clock, doorbell)
     guard = guard.for_users(config.users)
     root = settings.root_path
@@ -81,6 +83,8 @@ def build(
         *health.routes(),
         *_api(office, root),
         *ApprovalPage(pool, clock, guard, actions, config, links, pages).routes(),
+        *AnswerPage(office, links).routes(),
+        *SlackActions(office, links).routes(),
         *live.routes(guard),
         *_pages(office),
     ]

@@ -15,7 +15,7 @@ from service.clock import Clock
 from service.config import Config
 from service.domain.actors import Actor
 from service.outbox import approvals
-from service.outbox.approvals import ApprovalLinks
+from service.outbox.approvals import DeliveryLinks, LinkTo
 from service.store import Pool
 from service.web.actions import OperatorActions
 from service.web.auth import Guard, address_of
@@ -37,7 +37,7 @@ class ApprovalPage:
         guard: Guard,
         actions: OperatorActions,
         config: Config,
-        links: ApprovalLinks,
+        links: DeliveryLinks,
         pages: Pages,
     ) -> None:
         self._pool = pool
@@ -80,7 +80,7 @@ class ApprovalPage:
         number = request.path_params["id"]
         row = await approvals.read(self._pool, number) if number <= LARGEST_ID else None
         token = request.query_params.get("token", "")
-        if row is None or not self._links.is_genuine(number, row["key"], token):
+        if row is None or not self._links.is_genuine(LinkTo.APPROVE, number, row["key"], token):
             raise Problem(HTTPStatus.NOT_FOUND, _NOT_VALID)
         return row
 

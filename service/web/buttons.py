@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service.domain.model import Person
 from service.web.actions import (
     DELIVERY_ACTIONS,
     STORM_ACTIONS,
@@ -42,6 +43,11 @@ class Buttons:
             Route(
                 "/holds/{id:number}/release",
                 self._protected(self.release_hold),
+                methods=["POST"],
+            ),
+            Route(
+                "/tasks/{account}/{id:path}/acknowledge",
+                self._protected(self.acknowledge),
                 methods=["POST"],
             ),
             Route("/rules/{id}/mode", self._protected(self.switch_rule), methods=["POST"]),
@@ -86,6 +92,11 @@ class Buttons:
         rule, text = request.path_params["id"], self._office.config.text
         switched = self._actions.switch_rule(rule, text, said, actor_of(request))
         return await self._decided(switched, form)
+
+    async def acknowledge(self, request: Request) -> Response:
+        form, by = await read_form(request), actor_of(request)
+        key = request.path_params["account"], request.path_params["id"]
+        return await self._decided(self._actions.acknowledge(key, Person(name=by.name), by), form)
 
     def _protected(self, endpoint: Endpoint) -> Endpoint:
         """The endpoint for logged-in users; another browser is redirected to the login."""

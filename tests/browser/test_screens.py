@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import Browser
 from pydantic import SecretStr
 
-from service.outbox.approvals import ApprovalLinks
+from service.outbox.approvals import DeliveryLinks, LinkTo
 from service.store import Pool
 from service.web.screens import sections
 from tests.browser.conftest import TOKEN
@@ -42,7 +42,7 @@ TEXTS = ("the failed one", "the unknown one", "the planned one", "to Smith", "th
 async def approval_link(pool: Pool, text: str) -> str:
     """What was sent to whoever is to approve this message."""
     [row] = await pool.fetch("SELECT id, key FROM deliveries WHERE text = $1", text)
-    return ApprovalLinks("", SecretStr(TOKEN)).to(row["id"], str(row["key"]))
+    return DeliveryLinks("", SecretStr(TOKEN)).to(LinkTo.APPROVE, row["id"], str(row["key"]))
 
 
 async def _messages(pool: Pool) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from service.domain.model import Event, Kind, State
+from service.rules.cancellation import ESCALATION, EscalationEnd
 from service.store.tasks import Key
 from tests.conformance.requests import LANE, request
 from tests.conformance.storages import LONDON, PARIS, Kept, Storage
@@ -203,3 +204,19 @@ async def test_what_rewrites_a_message_stays(storage: Storage) -> None:
     assert await storage.tx.outbox.pending([T1], {"r"}) == []
     [back] = await rewriting(storage)
     assert back.state is State.PLANNED
+
+
+async def test_an_escalation_ends_with_the_reason(storage: Storage) -> None:
+    """Of this task, before this event, and nothing that does not escalate."""
+    created = await storage.happen(Kind.CREATED)
+    escalates = frozenset({ESCALATION, "completed"})
+    await place(storage, created, withdraw_on=escalates, target="a")
+    await place(storage, created, withdraw_on=escalates, state=State.HELD, target="b")
+    await place(storage, created, target="c")
+    await place(storage, await storage.happen(Kind.CREATED, "T2"), withdraw_on=escalates)
+    news = await storage.happen(Kind.ACKNOWLEDGED)
+    await place(storage, news, withdraw_on=escalates, target="d")
+    over = [EscalationEnd(news, "cancelled: Ann acknowledged the task", "(Ann)")]
+    assert await storage.tx.outbox.end_escalations(over, ["slack"], START + HOUR) == frozenset()
+    ended = (State.CANCELLED, "cancelled: Ann acknowledged the task")
+    assert await states(storage) == [ended, ended, *[(State.PLANNED, None)] * 3]

@@ -21,7 +21,7 @@ from service.domain.actors import Actor
 from service.domain.overrides import Mode
 from service.http.client import open_client
 from service.outbox import attempts, claiming, destinations, rule_switches
-from service.outbox.approvals import ApprovalLinks
+from service.outbox.approvals import DeliveryLinks
 from service.outbox.claims import Claim
 from service.rules.overrides import modes
 from service.sandbox.app import Sandbox
@@ -49,7 +49,7 @@ TOKENS = {
     "TASKBELL_URL": "https://tasks.test",
     "HOOK_SECRET": "whsec_aGlkZGVuLWhpZGRlbi03UQ==",
 }
-LINKS = ApprovalLinks(TOKENS["TASKBELL_URL"], None)
+LINKS = DeliveryLinks(TOKENS["TASKBELL_URL"], None)
 FIRM = """\
   field:  {{ system: kickserv, base_url: "{sandbox}/kickserv", slug: acme, poll: 60s,
              token: "${{SYSTEM_TOKEN}}", per_minute: 100000, create: {{ job_id: 1 }},

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from service.clock import VirtualClock
 from service.domain.actors import Actor
 from service.outbox import NotPossible, approvals, operator_actions
-from service.outbox.approvals import ApprovalLinks
+from service.outbox.approvals import DeliveryLinks
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
 from tests.harness.corridor import Corridor, corridor
@@ -51,7 +51,7 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
 
 def signed_with(taskbell: Corridor, token: str) -> None:
     """The worker has this admin token."""
-    links = ApprovalLinks("https://tasks.test", SecretStr(token))
+    links = DeliveryLinks("https://tasks.test", SecretStr(token))
     for lane in taskbell.worker.lanes.values():
         lane._links = links
 

@@ -18,6 +18,10 @@ from service.store.operators.changes import Action
 from service.store.tasks import Key, read_task
 
 
+class NoSuchTask(TaskbellError):
+    """There is no such task, or it was deleted."""
+
+
 class NotAcknowledged(TaskbellError):
     """The task cannot be acknowledged; the message says why."""
 
@@ -25,7 +29,7 @@ class NotAcknowledged(TaskbellError):
 async def add(pool: Pool, key: Key, person: Person, now: datetime, *, by: Actor) -> None:
     """Store that this person acknowledges a task.
 
-    Raises NotAcknowledged if there is no such task, it is done, or somebody else was faster.
+    Raises NoSuchTask, or NotAcknowledged if it is done, or somebody else was faster.
     """
     async with pool.acquire() as connection, connection.transaction():
         await _demand_open(connection, key)
@@ -79,7 +83,7 @@ async def _demand_open(connection: Connection, key: Key) -> None:
     )
     task = read_task(text)
     if task is None:
-        raise NotAcknowledged("there is no such task")
+        raise NoSuchTask("there is no such task")
     if task.done:
         raise NotAcknowledged("the task is done already")
     if task.acknowledged:

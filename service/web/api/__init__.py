@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from service.clock import Clock
 from service.config import Config
+from service.domain.model import Person
 from service.domain.overrides import Mode
 from service.http.json_body import aside
 from service.outbox import silence_names, silences
@@ -92,6 +93,11 @@ class Api:
             ),
             *action_routes(self._guard.protects, "/api/v1/storms", self._end_storm, STORM_ACTIONS),
             *self._accounts.routes(),
+            Route(
+                "/api/v1/tasks/{id:path}/acknowledge",
+                protects(self._acknowledge),
+                methods=["POST"],
+            ),
             Route("/api/v1/deliveries/bulk", protects(self._act_on_all), methods=["POST"]),
             Route("/api/v1/silences", protects(self._add_silence), methods=["POST"]),
             Route("/api/v1/holds", protects(self._hold), methods=["POST"]),
@@ -158,6 +164,15 @@ class Api:
         return answer({**row, "body": body})
 
     async def _task(self, request: Request) -> Response:
+        return answer(await self._named(request))
+
+    async def _acknowledge(self, request: Request) -> Response:
+        """Somebody takes care of a task; it is returned as it was until then."""
+        task, by = await self._named(request), actor_of(request)
+        await self._actions.acknowledge((task["account"], task["id"]), Person(name=by.name), by)
+        return answer(task)
+
+    async def _named(self, request: Request) -> Mapping[str, Any]:
         """A task's id is unique in its account only; if it is ambiguous, `account` is required."""
         task, account = request.path_params["id"], request.query_params.get("account")
         if not task.isprintable() or not (account or "").isprintable():
@@ -166,7 +181,7 @@ class Api:
         if len(rows) > 1:
             names = ", ".join(sorted(row["account"] for row in rows))
             raise wrong("account", f"one of {names}, which all have a task {task}")
-        return answer(found(rows[0] if rows else None))
+        return found(rows[0] if rows else None)
 
     async def _all_rules(self, request: Request) -> Response:
         rules = await self._rules(request)

@@ -87,6 +87,10 @@ def _paths(*, has_token: bool) -> Schema:
                 "post": _action(noun, action, usual),
                 "parameters": [_id_of(noun)],
             }
+    paths["/api/v1/tasks/{id}/acknowledge"] = {
+        "post": _operation(_ref("task"), (*usual, 400, 404, 409)),
+        "parameters": [_id_of("task"), *_OF_ONE["tasks"]],
+    }
     paths["/api/v1/silences"]["post"] = _new_silence(usual)
     paths["/api/v1/holds"]["post"] = _new_hold(usual)
     paths["/api/v1/deliveries/bulk"] = {"post": _bulk(usual)}

@@ -1,0 +1,214 @@
+"""Answers from outside: a link in a message, a button in Slack, the API and the page of a task."""
+
+import hmac
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from pathlib import Path
+from urllib.parse import urlencode
+
+import httpx
+import orjson
+import pytest
+
+from service.clock import VirtualClock
+from service.config import load
+from service.processes.embedded import EmbeddedValkey
+from service.store import Pool
+from tests.harness.corridor import TOKENS, Corridor, begun
+from tests.harness.site import Site, serving
+
+SIGNING = "slack-signing-secret-of-the-office"
+RULES = """
+- id: urgent
+  when: task.created
+  then:
+    - notify: slack:#office
+      text: "New: {{ task.title }}"
+    - notify: accounting
+  escalate:
+    - { notify: "slack:#dispatch", after: 15m, text: "Nobody has {{ task.title }}" }
+"""
+
+
+@pytest.fixture
+async def taskbell(folder: Path, pool: Pool, clock: VirtualClock) -> AsyncIterator[Corridor]:
+    async with begun(folder, pool, clock, RULES) as running:
+        yield running
+
+
+@pytest.fixture
+async def web(
+    taskbell: Corridor, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
+) -> AsyncIterator[Site]:
+    """The page of the same firm, whose Slack signs its requests."""
+    file = taskbell.folder / "taskbell.yaml"
+    signed = f'kind: slack, signing_secret: "{SIGNING}"'
+    text = file.read_text().replace("kind: slack", signed)
+    file.write_text(text)
+    async with serving(load(file, TOKENS), pool, clock, valkey.url) as running:
+        yield running
+
+
+async def told(taskbell: Corridor) -> tuple[str, str]:
+    """A new task, of which the office is told: its id, and the path of the link in the webhook."""
+    visit = taskbell.visit(name="Leak")
+    await taskbell.webhook(visit)
+    await taskbell.deliver()
+    [request] = taskbell.accounting.requests
+    link = request.json["data"]["answer_at"]
+    return str(visit["id"]), link.removeprefix("https://tasks.test")
+
+
+async def is_acknowledged(taskbell: Corridor, task: str) -> str | None:
+    """By whom the task is acknowledged, once a worker has seen to it."""
+    await taskbell.ingest()
+    known = await taskbell.snapshot(task)
+    assert known is not None
+    who = known["acknowledged_by"]
+    return who and str(who["name"])
+
+
+async def test_a_link_answers_once_and_only_when_the_button_is_pressed(
+    taskbell: Corridor, web: Site
+) -> None:
+    """A mail scanner that follows the link changes nothing; the second press says who was first."""
+    task, link = await told(taskbell)
+    for _ in range(3):
+        page = (await web.client.get(link)).text
+        assert "Do you take care of this?" in page
+    assert await is_acknowledged(taskbell, task) is None
+    pressed = await web.client.post(link, data={"answer": "acknowledge"})
+    assert "It was acknowledged just now." in pressed.text
+    who = "the person who opened the link sent to accounting"
+    assert await is_acknowledged(taskbell, task) == who
+    again = await web.client.post(link, data={"answer": "acknowledge"})
+    assert "has acknowledged the task already" in again.text
+    assert (await taskbell.events(task)).count("acknowledged by person") == 1
+
+
+@pytest.mark.parametrize("spoiled", ["token=00", "token=", "", "token=%F0%9F%92%A9"])
+async def test_a_forged_link_does_nothing(taskbell: Corridor, web: Site, spoiled: str) -> None:
+    """Another token, none, or the one of another message: there is no such page."""
+    task, link = await told(taskbell)
+    path = link.partition("?")[0]
+    for answer in (
+        await web.client.get(f"{path}?{spoiled}"),
+        await web.client.post(f"{path}?{spoiled}", data={"answer": "acknowledge"}),
+    ):
+        assert answer.status_code == 404
+    assert await is_acknowledged(taskbell, task) is None
+
+
+async def test_a_link_of_another_message_does_nothing(taskbell: Corridor, web: Site) -> None:
+    """Neither the token of another delivery nor that of an approval fits."""
+    task, link = await told(taskbell)
+    path, _, query = link.partition("?")
+    number = int(path.rpartition("/")[2])
+    for other in (number - 1, number + 1, 10**18, 10**19):
+        answer = await web.client.post(f"/answers/{other}?{query}", data={"answer": "acknowledge"})
+        assert answer.status_code == 404
+    assert (await web.client.get(f"/approvals/{number}?{query}")).status_code == 404
+    unknown = await web.client.post(link, data={"answer": "delete"})
+    assert unknown.status_code == 400
+    assert await is_acknowledged(taskbell, task) is None
+
+
+async def test_a_link_to_what_is_over_says_so(taskbell: Corridor, web: Site) -> None:
+    """The task is done, or gone: nothing is left to be taken care of."""
+    task, link = await told(taskbell)
+    taskbell.sandbox.kickserv.finish(task)
+    await taskbell.poll(full=True)
+    assert "The task is done" in (await web.client.get(link)).text
+    pressed = await web.client.post(link, data={"answer": "acknowledge"})
+    assert "Nothing was changed: the task is done already." in pressed.text
+
+
+def button_of(taskbell: Corridor) -> dict[str, str]:
+    """The button of the first message in Slack."""
+    blocks = next(iter(taskbell.slack.posted.values()))["blocks"]
+    [actions] = [one for one in blocks if one["type"] == "actions"]
+    button: dict[str, str] = actions["elements"][0]
+    return button
+
+
+async def press(
+    web: Site, clock: VirtualClock, button: dict[str, str], secret: str = SIGNING
+) -> httpx.Response:
+    """What Slack sends when Ann presses a button."""
+    payload = {
+        "type": "block_actions",
+        "user": {"id": "U1", "username": "ann", "name": "Ann  Lee"},
+        "actions": [{"action_id": button["action_id"], "value": button["value"]}],
+    }
+    body = urlencode({"payload": orjson.dumps(payload).decode()}).encode()
+    at = str(int(clock.now().timestamp()))
+    digest = hmac.digest(secret.encode(), f"v0:{at}:".encode() + body, sha256).hex()
+    headers = {
+        "content-type": "application/x-www-form-urlencoded",
+        "x-slack-request-timestamp": at,
+        "x-slack-signature": f"v0={digest}",
+    }
+    return await web.client.post("/slack/actions", content=body, headers=headers)
+
+
+async def test_a_button_in_slack(taskbell: Corridor, web: Site, clock: VirtualClock) -> None:
+    """Who presses it has the task; the message says so and has no button any more."""
+    task, _ = await told(taskbell)
+    button = button_of(taskbell)
+    assert (await press(web, clock, button)).status_code == 200
+    assert await is_acknowledged(taskbell, task) == "Ann Lee"
+    await taskbell.deliver()
+    [post] = taskbell.slack.posted.values()
+    assert "Ann Lee acknowledged the task" in post["text"]
+    assert [one["type"] for one in post["blocks"]] == ["section"]
+    assert (await press(web, clock, button)).status_code == 200
+    assert (await taskbell.events(task)).count("acknowledged by person") == 1
+
+
+async def test_a_forged_button_does_nothing(
+    taskbell: Corridor, web: Site, clock: VirtualClock
+) -> None:
+    """Neither without Slack's signature, nor with it for a message of somebody else."""
+    task, _ = await told(taskbell)
+    button = button_of(taskbell)
+    assert (await press(web, clock, button, "guess")).status_code == 401
+    number, _, proof = button["value"].partition(":")
+    for value in (f"{int(number) + 1}:{proof}", f"{number}:00", number, "x", f"{10**19}:{proof}"):
+        assert (await press(web, clock, button | {"value": value})).status_code in {400, 404}
+    assert (await press(web, clock, button | {"action_id": "approve"})).status_code == 404
+    assert await is_acknowledged(taskbell, task) is None
+
+
+@pytest.mark.parametrize("body", [b"", b"payload=", b"payload={}", b"payload=[1]", b"\xff"])
+async def test_what_is_no_button_is_refused(web: Site, clock: VirtualClock, body: bytes) -> None:
+    """Signed, and yet nothing that Slack sends: a clear error, and nothing breaks."""
+    at = str(int(clock.now().timestamp()))
+    digest = hmac.digest(SIGNING.encode(), f"v0:{at}:".encode() + body, sha256).hex()
+    headers = {"x-slack-request-timestamp": at, "x-slack-signature": f"v0={digest}"}
+    answer = await web.client.post("/slack/actions", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["title"]) == (400, "Bad Request")
+
+
+async def test_without_a_signing_secret_the_button_is_a_link(taskbell: Corridor) -> None:
+    """Slack would not send anything here: it opens the page instead."""
+    await told(taskbell)
+    assert button_of(taskbell)["url"].startswith("https://tasks.test/answers/")
+
+
+async def test_the_api_and_the_page_of_the_task(taskbell: Corridor, web: Site) -> None:
+    """Each says who it was; the second one is told that it comes too late."""
+    task, _ = await told(taskbell)
+    page = await web.client.get(f"/tasks/field/{task}")
+    assert "I take care of it" in page.text
+    answer = await web.client.post(f"/api/v1/tasks/{task}/acknowledge", params={"account": "field"})
+    assert (answer.status_code, answer.json()["id"]) == (200, task)
+    assert await is_acknowledged(taskbell, task) == "someone on this machine"
+    late = await web.client.post(f"/api/v1/tasks/{task}/acknowledge")
+    assert late.status_code == 409
+    assert "has acknowledged the task already" in late.json()["detail"]
+    pressed = await web.client.post(f"/tasks/field/{task}/acknowledge", data={"back": "/"})
+    assert pressed.headers["location"] == "/?too_late"
+    page = await web.client.get(f"/tasks/field/{task}")
+    assert "I take care of it" not in page.text
+    assert "someone on this machine" in page.text
+    assert (await web.client.post("/api/v1/tasks/404/acknowledge")).status_code == 404
