@@ -26,7 +26,7 @@ from service.sources.payload import TooManyTasks
 from service.store import Connection, Pool, accounts, receipt_queue
 from service.store.announcements import Announcement, PostgresAnnouncements
 from service.store.lookups import PostgresLookups
-from service.store.operators import acknowledgements
+from service.store.operators import answers
 from service.store.receipt_queue import Pending
 from service.store.tasks import Key
 from service.telemetry import tracing
@@ -104,10 +104,10 @@ class Ingest:
         return done
 
     async def _acknowledged(self) -> Ingested:
-        if not await acknowledgements.are_waiting(self._pool, self._account):
+        if not await answers.are_waiting(self._pool, self._account):
             return Ingested(0)
         async with self._pool.acquire() as connection, connection.transaction():
-            said = await acknowledgements.take(connection, self._account, BATCHES[0])
+            said = await answers.take(connection, self._account, BATCHES[0])
             if not said:
                 return Ingested(0)
             after = await self._engine.acknowledge(PostgresTransaction(connection), said)

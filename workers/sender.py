@@ -1,7 +1,7 @@
 """Sends deliveries per lane: claims them, sends them, and records the results."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -31,6 +31,7 @@ from workers.in_flight import InFlight
 log = structlog.get_logger()
 
 _NEVER_SENT = frozenset({State.FAILED, State.SKIPPED, State.CANCELLED, State.EXPIRED})
+_DECISIONS = (Button.APPROVE, Button.DECLINE)
 _GIVEN_BACK = "Taskbell was stopped before it was sent"
 _BROKEN_OFF = SendError("Taskbell was stopped while it waited for an answer", outcome_unknown=True)
 
@@ -248,27 +249,28 @@ class LaneSender:
             return final_check.hold(claim, grounds, f"internal error: {type(error).__name__}")
 
     def _linked(self, claim: Claim) -> Claim:
-        """A question to an approver, or a message that can be answered, with its links."""
+        """A question to an approver, or a message that can be answered, with its buttons."""
         message = claim.message
         match claim.approves:
             case (int(delivery), str(key)):
-                text = (
-                    f"{message.text}\nAnswer here: {self._links.to(LinkTo.APPROVE, delivery, key)}"
-                )
-                return replace(claim, message=replace(message, text=text))
-        if not claim.buttons or not self._links.lead_somewhere:
-            return claim
-        buttons = tuple(_button(one, claim, self._links) for one in claim.buttons)
-        if self._channels[message.channel].shows_buttons:
-            return replace(claim, message=replace(message, buttons=buttons))
-        lines = [message.text, *(f"{one.label}: {one.url}" for one in buttons)]
-        return replace(claim, message=replace(message, text="\n".join(filter(None, lines))))
+                buttons = _buttons(_DECISIONS, LinkTo.APPROVE, delivery, key, self._links)
+            case _ if claim.buttons and self._links.lead_somewhere:
+                number, key = claim.id, message.key
+                buttons = _buttons(claim.buttons, LinkTo.ANSWER, number, key, self._links)
+            case _:
+                return claim
+        link = f"Answer here: {buttons[0].url}"
+        lines = [message.text, "" if self._channels[message.channel].shows_buttons else link]
+        text = "\n".join(filter(None, lines))
+        return replace(claim, message=replace(message, text=text, buttons=buttons))
 
 
-def _button(button: Button, claim: Claim, links: DeliveryLinks) -> MessageButton:
-    number, key = claim.id, claim.message.key
-    value = f"{number}:{links.sign(LinkTo.ANSWER, number, key)}"
-    return MessageButton(button, LABELS[button], links.to(LinkTo.ANSWER, number, key), value)
+def _buttons(
+    wanted: Sequence[Button], page: LinkTo, delivery: int, key: str, links: DeliveryLinks
+) -> tuple[MessageButton, ...]:
+    """These buttons about a delivery, all of which have one page."""
+    url, value = links.to(page, delivery, key), f"{delivery}:{links.sign(page, delivery, key)}"
+    return tuple(MessageButton(one, LABELS[one], url, value) for one in wanted)
 
 
 def _wake_nothing() -> None:

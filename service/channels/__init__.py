@@ -78,8 +78,8 @@ class Message:
       removes it
     - `others`: for a repeated attempt to create a task, tasks that it cannot have created: other
       messages did, or they have its title and were known before
-    - `buttons`: what the receiver can answer, if the channel `shows_buttons`; else the text has
-      their links
+    - `buttons`: what the receiver can answer; unless the channel `shows_buttons`, the text has
+      their link
     """
 
     key: str

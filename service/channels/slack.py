@@ -17,7 +17,6 @@ from service.channels import (
     ChannelOptions,
     ConfiguredChannel,
     Message,
-    MessageButton,
     SentRef,
     http_call,
 )
@@ -128,10 +127,14 @@ class SlackChannel(ConfiguredChannel):
     def _content(self, message: Message) -> Json:
         """The text, and the buttons below it."""
         content = _content(message.text)
-        if message.buttons:
-            is_answered_here = self._options.signing_secret is not None
-            buttons = [_button(one, is_link=not is_answered_here) for one in message.buttons]
-            content["blocks"].append({"type": "actions", "elements": buttons})
+        if not message.buttons:
+            return content
+        if self._options.signing_secret is None:  # then Slack does not tell Taskbell of a press
+            first = message.buttons[0]
+            elements = [_button("Answer…", "answer", url=first.url)]
+        else:
+            elements = [_button(one.label, one.button, value=one.value) for one in message.buttons]
+        content["blocks"].append({"type": "actions", "elements": elements})
         return content
 
     async def _delete(self, posted: SentRef) -> None:
@@ -255,11 +258,10 @@ class _MessageGone(SendError):
     """The message to update or to remove does not exist any more."""
 
 
-def _button(one: MessageButton, *, is_link: bool) -> Json:
+def _button(label: str, action: str, **what: str) -> Json:
     """A button, by docs.slack.dev/reference/block-kit/block-elements/button-element."""
-    label = {"type": "plain_text", "text": one.label}
-    button = {"type": "button", "text": label, "action_id": one.button, "value": one.value}
-    return {**button, "url": one.url} if is_link else button
+    text = {"type": "plain_text", "text": label}
+    return {"type": "button", "text": text, "action_id": action, **what}
 
 
 def _content(text: str) -> Json:

@@ -34,7 +34,6 @@ class WebhookChannel(ConfiguredChannel):
     needs_target: ClassVar[bool] = False
     needs_text: ClassVar[bool] = False
     reaches_people: ClassVar[bool] = False
-    shows_buttons: ClassVar[bool] = True
 
     def __init__(self, options: WebhookOptions, client: httpx.AsyncClient, clock: Clock) -> None:
         self._url = httpx.URL(options.url.get_secret_value())

@@ -1,16 +1,55 @@
 """What the receiver of a message can answer with one press, and the words for it."""
 
 from collections.abc import Mapping
+from datetime import datetime, time, timedelta
 from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from service.domain.days import Calendar
+
+ANSWER_KEY = "answer:"
+"""How the key of a delivery begins that a person has asked for by a button."""
+ESCALATION = "escalation"
+"""Among the words that cancel a delivery: whatever ends an escalation does."""
+_MORNING = time(8)
 
 
 class Button(StrEnum):
     """A button or link of a message about one task.
 
     - `acknowledge`: the receiver takes care of it; further escalation stops
+    - `done`: complete the task in its system
+    - `snooze_hour`, `snooze_day`: say it again in an hour, or the next morning at eight
+    - `approve`, `decline`: of a question, about another message
     """
 
     ACKNOWLEDGE = "acknowledge"
+    DONE = "done"
+    SNOOZE_HOUR = "snooze_hour"
+    SNOOZE_DAY = "snooze_day"
+    APPROVE = "approve"
+    DECLINE = "decline"
 
 
-LABELS: Mapping[Button, str] = {Button.ACKNOWLEDGE: "Acknowledge"}
+LABELS: Mapping[Button, str] = {
+    Button.ACKNOWLEDGE: "Acknowledge",
+    Button.DONE: "Done",
+    Button.SNOOZE_HOUR: "Again in 1 hour",
+    Button.SNOOZE_DAY: "Again tomorrow",
+    Button.APPROVE: "Approve",
+    Button.DECLINE: "Decline",
+}
+WORDS: Mapping[str, tuple[Button, ...]] = {
+    "acknowledge": (Button.ACKNOWLEDGE,),
+    "done": (Button.DONE,),
+    "snooze": (Button.SNOOZE_HOUR, Button.SNOOZE_DAY),
+}
+"""What a rule writes under `buttons`."""
+
+
+def snoozed_until(button: Button, now: datetime, zone: ZoneInfo) -> datetime:
+    """When a message is said again that was snoozed now (UTC)."""
+    if button is Button.SNOOZE_HOUR:
+        return now + timedelta(hours=1)
+    calendar = Calendar(zone)
+    return calendar.at(calendar.day_of(now) + timedelta(days=1), _MORNING)

@@ -8,6 +8,7 @@ import orjson
 
 from service.channels import Message
 from service.clock import Clock
+from service.domain.buttons import ANSWER_KEY
 from service.domain.model import State
 from service.domain.system_actions import BARE, CREATE, STILL_COMING, WRITES
 from service.outbox import CHECK_ARRIVAL, LEASE, destinations, fallback
@@ -204,8 +205,14 @@ def _written(settlements: Sequence[AttemptResult]) -> dict[Key, frozenset[str]]:
         message = one.claim.message
         if message.channel in WRITES and one.receipt is not None:
             key = (message.account, str(one.receipt["task"]))
-            written[key] = written.get(key, frozenset()) | _fields(message)
+            written[key] = written.get(key, frozenset()) | _own_fields(one.claim)
     return written
+
+
+def _own_fields(claim: Claim) -> frozenset[str]:
+    """The fields that Taskbell has written by itself, and not because a person wanted it."""
+    is_answer = claim.candidate.once_key.startswith(ANSWER_KEY)
+    return frozenset() if is_answer else _fields(claim.message)
 
 
 def _fields(message: Message) -> frozenset[str]:

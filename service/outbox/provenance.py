@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import TypeAlias
 
+from service.domain.buttons import ANSWER_KEY
 from service.domain.model import Observation
 from service.domain.system_actions import CLOCKS_DIFFER
 from service.store import Connection
@@ -34,6 +35,7 @@ class PostgresProvenance:
             FROM deliveries JOIN seen USING (account, task)
             WHERE state IN ('planned', 'held', 'sending') AND attempts > 0
               AND channel IN ('update_task', 'complete_task', 'reopen_task', 'delete_task')
+              AND NOT starts_with(once_key, $4)  -- that is a person's own change
             UNION ALL
             SELECT account, seen.task, '{}' FROM deliveries JOIN seen USING (account)
             WHERE state IN ('planned', 'held', 'sending') AND attempts > 0
@@ -46,6 +48,7 @@ class PostgresProvenance:
             [account for account, _, _ in looks],
             [task_id for _, task_id, _ in looks],
             ["" if task is None else task.title for _, _, task in looks],
+            ANSWER_KEY,
         )
         written: dict[Key, frozenset[str]] = {}
         for row in rows:

@@ -3,9 +3,10 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
+from service.domain.buttons import ESCALATION
 from service.domain.model import Kind
 from service.outbox import Lanes
-from service.rules.cancellation import ESCALATION, EscalationEnd
+from service.rules.cancellation import EscalationEnd
 from service.store import Connection
 
 # What each event takes back. A date that moves or a task that is assigned again takes nothing back:

@@ -40,8 +40,6 @@ def withdraw_on(event: Event, *, is_pending: bool, is_undone: bool) -> frozenset
     return _UNDONE_BY.get(event.kind, frozenset()) if is_undone else frozenset()
 
 
-ESCALATION = "escalation"
-"""Among the words that cancel a delivery: what ends an escalation does (`ends_escalation`)."""
 _ENDING = frozenset(
     {
         *(Kind.ACKNOWLEDGED, Kind.COMPLETED, Kind.REOPENED, Kind.DELETED),

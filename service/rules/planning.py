@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from service.domain.buttons import Button
+from service.domain.buttons import ESCALATION, Button
 from service.domain.days import Calendar
 from service.domain.durations import Duration
 from service.domain.model import State, Task
 from service.rules import recipients
 from service.rules.approval import ANSWER_WITHIN, asked
-from service.rules.cancellation import ESCALATION, withdraw_on
+from service.rules.cancellation import withdraw_on
 from service.rules.capabilities import Capabilities
 from service.rules.language.expressions import Expression
 from service.rules.language.scope import Scope

@@ -39,7 +39,7 @@ class Ruleset:
     - `text`: all of the configuration that decisions depend on (JSON); `version`: its hash
     - `alarms`: the alarms that these rules need
     - `writes`: whether any rule writes to a system
-    - `escalates`: whether any rule escalates
+    - `escalates`: whether any rule has messages that an acknowledgement ends
     - `lasting`, `with_until`: the ids of the rules with `for`, and of those with `until`
     - `limits`: the limit of each rule that has one
     - `storm`: how many customer messages at once are too many
@@ -291,7 +291,7 @@ def _writes(rule: Rule) -> bool:
 
 
 def _escalates(rule: Rule) -> bool:
-    return any(step.escalation is not None for step in rule.planning.steps)
+    return any(step.buttons for step in rule.planning.steps if isinstance(step, Action))
 
 
 def _actions(rule: Rule) -> Iterator[Action]:

@@ -36,8 +36,8 @@ from service.rules.overrides import modes
 from service.store import Pool, account_actions, dead_letters
 from service.store.account_actions import AccountPaused, NoSuchAccount
 from service.store.dead_letters import NotRejected
-from service.store.operators import acknowledgements
-from service.store.operators.acknowledgements import NoSuchTask, NotAcknowledged
+from service.store.operators import answers
+from service.store.operators.answers import NoSuchTask, NotAnswered
 from service.store.operators.rule_overrides import AS_IN_FILE, Switch
 from service.store.tasks import Key
 from service.store.views import messages
@@ -124,10 +124,10 @@ class OperatorActions:
     async def acknowledge(self, key: Key, person: Person, by: Actor) -> None:
         """Store that this person takes care of a task; a worker makes an event of it."""
         try:
-            await acknowledgements.add(self._pool, key, person, self._clock.now(), by=by)
+            await answers.acknowledge(self._pool, key, person, self._clock.now(), by=by)
         except NoSuchTask as error:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such task") from error
-        except NotAcknowledged as error:
+        except NotAnswered as error:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
         self._doorbell.ring(INGEST, key[0])
 

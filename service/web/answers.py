@@ -11,13 +11,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.domain.actors import Actor
-from service.domain.buttons import LABELS
+from service.domain.buttons import LABELS, Button
 from service.domain.model import Person
 from service.outbox.approvals import DeliveryLinks, LinkTo
 from service.rules import recipients
 from service.store.views import answerable
 from service.store.views.answerable import AnswerableMessage
 from service.web.auth import address_of
+from service.web.given_answers import GivenAnswers
 from service.web.office import Office
 from service.web.pages import read_form
 from service.web.parameters import LARGEST_ID, wrong
@@ -29,9 +30,10 @@ _NOT_VALID = "This link is not valid. Use the one in the latest message, or open
 class AnswerPage:
     """The page of one message, for a request with its link."""
 
-    def __init__(self, office: Office, links: DeliveryLinks) -> None:
+    def __init__(self, office: Office, links: DeliveryLinks, given: GivenAnswers) -> None:
         self._office = office
         self._links = links
+        self._given = given
 
     def routes(self) -> list[Route]:
         for_people = self._office.pages.for_people
@@ -52,7 +54,7 @@ class AnswerPage:
         person, too_late = receiver(message), None
         by = Actor(person.name or "", address=address_of(request))
         try:
-            await self._office.actions.acknowledge(message.of, person, by)
+            await self._given.give(message, Button(given), person, by)
         except Problem as problem:
             too_late = problem.detail
         return self._page(await self._admitted(request), too_late=too_late)

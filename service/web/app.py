@@ -28,6 +28,7 @@ from service.web.approvals import ApprovalPage
 from service.web.auth import Guard
 from service.web.buttons import Buttons
 from service.web.connection_buttons import ConnectionButtons
+from service.web.given_answers import GivenAnswers
 from service.web.health import Health
 from service.web.limits.concurrency_limit import ConcurrencyLimit
 from service.web.live_updates import ChangeNotifier, LiveUpdates
@@ -75,6 +76,7 @@ def build(
         inbox=settings.taskbell_inbox,
         editing=Editing(settings.taskbell_config, environ, settings.saves_edits),
     )
+    given = GivenAnswers(pool, clock, doorbell, actions, config)
     metrics.expect(config.accounts, ways(config.kinds))
     health = Health(pool, doorbell, clock, guard, board, keeper, len(faults))
     routes = [
@@ -83,8 +85,8 @@ def build(
         *health.routes(),
         *_api(office, root),
         *ApprovalPage(pool, clock, guard, actions, config, links, pages).routes(),
-        *AnswerPage(office, links).routes(),
-        *SlackActions(office, links).routes(),
+        *AnswerPage(office, links, given).routes(),
+        *SlackActions(office, links, given).routes(),
         *live.routes(guard),
         *_pages(office),
     ]

@@ -97,6 +97,7 @@ DEEDS = {
     "message.resolved": ("found out about", "message", "/messages/"),
     "message.approved": ("approved", "message", "/messages/"),
     "message.declined": ("declined", "message", "/messages/"),
+    "message.answered": ("answered", "message", "/messages/"),
     "messages.retried": ("sent several messages again:", "all", ""),
     "messages.dismissed": ("dismissed several messages:", "all", ""),
     "storm.released": ("released messages on hold:", "number", ""),

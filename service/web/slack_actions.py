@@ -14,12 +14,15 @@ from starlette.routing import Route
 
 from service.config import Config
 from service.domain.actors import Actor
+from service.domain.buttons import Button
 from service.domain.model import Person
 from service.http.signatures import NotGenuine, schemes
+from service.outbox import approvals
 from service.outbox.approvals import DeliveryLinks, LinkTo
 from service.store.views import answerable
 from service.store.views.answerable import AnswerableMessage
 from service.web.auth import address_of
+from service.web.given_answers import GivenAnswers
 from service.web.office import Office
 from service.web.parameters import LARGEST_ID
 from service.web.problems import Problem
@@ -28,6 +31,7 @@ from service.web.request_body import read_body
 PATH = "/slack/actions"
 _BODY_BYTES = 256 * 1024  # Slack repeats the whole message
 _LONGEST_NAME = 80
+_DECISIONS = frozenset({Button.APPROVE, Button.DECLINE})
 _UNREADABLE = "This is no button of a message of Taskbell"
 
 
@@ -49,9 +53,10 @@ class SlackActions:
     by then who was faster.
     """
 
-    def __init__(self, office: Office, links: DeliveryLinks) -> None:
+    def __init__(self, office: Office, links: DeliveryLinks, given: GivenAnswers) -> None:
         self._office = office
         self._links = links
+        self._given = given
         self._keys = _keys(office.config)
 
     def routes(self) -> list[Route]:
@@ -62,10 +67,9 @@ class SlackActions:
         body = await read_body(request.receive, _BODY_BYTES, announced)
         self._demand_genuine(request, body)
         press = _press(body)
-        message = await self._of(press)
         by = Actor(f"{press.name} in Slack", address=address_of(request))
         try:
-            await self._office.actions.acknowledge(message.of, Person(name=press.name), by)
+            await self._do(press, by)
         except Problem as problem:
             if problem.status_code not in {HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND}:
                 raise
@@ -80,6 +84,23 @@ class SlackActions:
         except NotGenuine as error:
             raise Problem(HTTPStatus.UNAUTHORIZED, str(error)) from error
 
+    async def _do(self, press: _Press, by: Actor) -> None:
+        if press.answer in _DECISIONS:
+            await self._demand_question(press)
+            await self._office.actions.act(press.answer, press.message, {}, by)
+            return
+        message = await self._of(press)
+        await self._given.give(message, Button(press.answer), Person(name=press.name), by)
+
+    async def _demand_question(self, press: _Press) -> None:
+        """Raise Problem unless this person was asked to approve the message."""
+        number = press.message
+        row = await approvals.read(self._office.pool, number) if number <= LARGEST_ID else None
+        if row is None or not self._links.is_genuine(
+            LinkTo.APPROVE, number, row["key"], press.proof
+        ):
+            raise Problem(HTTPStatus.BAD_REQUEST, _UNREADABLE)
+
     async def _of(self, press: _Press) -> AnswerableMessage:
         number = press.message
         found = await answerable.read(self._office.pool, number) if number <= LARGEST_ID else None
@@ -87,7 +108,7 @@ class SlackActions:
             LinkTo.ANSWER, number, found.key, press.proof
         )
         if found is None or not is_ours or press.answer not in found.buttons:
-            raise Problem(HTTPStatus.NOT_FOUND, _UNREADABLE)
+            raise Problem(HTTPStatus.BAD_REQUEST, _UNREADABLE)
         return found
 
 

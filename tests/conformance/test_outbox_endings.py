@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from service.domain.buttons import ESCALATION
 from service.domain.model import Event, Kind, State
-from service.rules.cancellation import ESCALATION, EscalationEnd
+from service.rules.cancellation import EscalationEnd
 from service.store.tasks import Key
 from tests.conformance.requests import LANE, request
 from tests.conformance.storages import LONDON, PARIS, Kept, Storage

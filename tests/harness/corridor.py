@@ -68,7 +68,7 @@ network: {{ allow: ["127.0.0.0/8"] }}
 accounts:
 {accounts}
 channels:
-  slack:      {{ kind: slack, token: "${{SLACK_TOKEN}}", api_url: "{slack}/api/" }}
+  slack:      {{ kind: slack, token: "${{SLACK_TOKEN}}", api_url: "{slack}/api/"{slack_options} }}
   accounting: {{ kind: webhook, url: "{accounting}/hook", secret: "${{HOOK_SECRET}}",
                  {accounting_options} }}
   sms:        {{ kind: twilio, account_sid: AC1, token: "${{SLACK_TOKEN}}", from: "+14155550100",
@@ -324,6 +324,7 @@ async def corridor(
             "accounts": accounts(url).rstrip(),
             "zone": "America/New_York",
             "slack": slack.url,
+            "slack_options": "",
             "accounting": accounting.url,
             "accounting_options": "timeout: 3s",
         }

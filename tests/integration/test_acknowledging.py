@@ -10,8 +10,8 @@ from service.clock import VirtualClock
 from service.domain.actors import Actor
 from service.domain.model import Person
 from service.store import Pool
-from service.store.operators import acknowledgements
-from service.store.operators.acknowledgements import NoSuchTask, NotAcknowledged
+from service.store.operators import answers
+from service.store.operators.answers import NoSuchTask, NotAnswered
 from tests.harness.corridor import Corridor, begun
 
 RULES = """
@@ -44,7 +44,7 @@ async def taskbell(folder: Path, pool: Pool, clock: VirtualClock) -> AsyncIterat
 async def acknowledge(taskbell: Corridor, task: object, name: str = "Ann") -> None:
     key = "field", str(task)
     person = Person(name=name)
-    await acknowledgements.add(taskbell.pool, key, person, taskbell.clock.now(), by=ANN)
+    await answers.acknowledge(taskbell.pool, key, person, taskbell.clock.now(), by=ANN)
     await taskbell.ingest()
 
 
@@ -93,13 +93,13 @@ async def test_only_the_first_one_counts(taskbell: Corridor) -> None:
     """The second person is told who was faster, whether or not a worker has seen to the first."""
     visit = taskbell.visit(name="Leak")
     await taskbell.webhook(visit)
-    await acknowledgements.add(
+    await answers.acknowledge(
         taskbell.pool, ("field", str(visit["id"])), Person(name="Ann"), taskbell.clock.now(), by=ANN
     )
-    with pytest.raises(NotAcknowledged, match="a moment ago"):
+    with pytest.raises(NotAnswered, match="a moment ago"):
         await acknowledge(taskbell, visit["id"], "Bo")
     await taskbell.ingest()
-    with pytest.raises(NotAcknowledged, match="Ann has acknowledged the task already"):
+    with pytest.raises(NotAnswered, match="Ann has acknowledged the task already"):
         await acknowledge(taskbell, visit["id"], "Bo")
     assert (await taskbell.events(visit["id"]))[1:] == ["acknowledged by person"]
 
@@ -112,7 +112,7 @@ async def test_what_is_done_or_unknown_cannot_be_acknowledged(taskbell: Corridor
     await taskbell.webhook(visit)
     taskbell.sandbox.kickserv.finish(str(visit["id"]))
     await taskbell.poll(full=True)
-    with pytest.raises(NotAcknowledged, match="done already"):
+    with pytest.raises(NotAnswered, match="done already"):
         await acknowledge(taskbell, visit["id"])
 
 
@@ -121,7 +121,7 @@ async def test_a_completion_that_comes_first_wins(taskbell: Corridor) -> None:
     visit = taskbell.visit(name="Leak")
     await taskbell.webhook(visit)
     key = "field", str(visit["id"])
-    await acknowledgements.add(taskbell.pool, key, Person(name="Ann"), taskbell.clock.now(), by=ANN)
+    await answers.acknowledge(taskbell.pool, key, Person(name="Ann"), taskbell.clock.now(), by=ANN)
     taskbell.sandbox.kickserv.finish(str(visit["id"]))
     await taskbell.poll(full=True)
     await taskbell.ingest()

@@ -2,19 +2,20 @@
 
 import hmac
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import httpx
 import orjson
 import pytest
 
 from service.clock import VirtualClock
-from service.config import load
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
-from tests.harness.corridor import TOKENS, Corridor, begun
+from tests.harness.corridor import Corridor, corridor
 from tests.harness.site import Site, serving
 
 SIGNING = "slack-signing-secret-of-the-office"
@@ -32,7 +33,11 @@ RULES = """
 
 @pytest.fixture
 async def taskbell(folder: Path, pool: Pool, clock: VirtualClock) -> AsyncIterator[Corridor]:
-    async with begun(folder, pool, clock, RULES) as running:
+    """A firm whose Slack tells Taskbell of pressed buttons."""
+    async with corridor(folder, pool, clock, RULES) as running:
+        running.head["slack_options"] = f', signing_secret: "{SIGNING}"'
+        await running.restart(RULES)
+        await running.begin()
         yield running
 
 
@@ -40,12 +45,8 @@ async def taskbell(folder: Path, pool: Pool, clock: VirtualClock) -> AsyncIterat
 async def web(
     taskbell: Corridor, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
 ) -> AsyncIterator[Site]:
-    """The page of the same firm, whose Slack signs its requests."""
-    file = taskbell.folder / "taskbell.yaml"
-    signed = f'kind: slack, signing_secret: "{SIGNING}"'
-    text = file.read_text().replace("kind: slack", signed)
-    file.write_text(text)
-    async with serving(load(file, TOKENS), pool, clock, valkey.url) as running:
+    """The page of the same firm."""
+    async with serving(taskbell.config, pool, clock, valkey.url) as running:
         yield running
 
 
@@ -123,12 +124,15 @@ async def test_a_link_to_what_is_over_says_so(taskbell: Corridor, web: Site) -> 
     assert "Nothing was changed: the task is done already." in pressed.text
 
 
-def button_of(taskbell: Corridor) -> dict[str, str]:
-    """The button of the first message in Slack."""
-    blocks = next(iter(taskbell.slack.posted.values()))["blocks"]
-    [actions] = [one for one in blocks if one["type"] == "actions"]
-    button: dict[str, str] = actions["elements"][0]
-    return button
+def buttons_of(taskbell: Corridor) -> dict[str, dict[str, str]]:
+    """The buttons of the last message in Slack that has any, by their actions."""
+    posts = (one["blocks"] for one in reversed(taskbell.slack.posted.values()))
+    actions = [block for blocks in posts for block in blocks if block["type"] == "actions"]
+    return {one["action_id"]: one for one in actions[0]["elements"]}
+
+
+def button_of(taskbell: Corridor, action: str = "acknowledge") -> dict[str, str]:
+    return buttons_of(taskbell)[action]
 
 
 async def press(
@@ -174,8 +178,8 @@ async def test_a_forged_button_does_nothing(
     assert (await press(web, clock, button, "guess")).status_code == 401
     number, _, proof = button["value"].partition(":")
     for value in (f"{int(number) + 1}:{proof}", f"{number}:00", number, "x", f"{10**19}:{proof}"):
-        assert (await press(web, clock, button | {"value": value})).status_code in {400, 404}
-    assert (await press(web, clock, button | {"action_id": "approve"})).status_code == 404
+        assert (await press(web, clock, button | {"value": value})).status_code == 400
+    assert (await press(web, clock, button | {"action_id": "approve"})).status_code == 400
     assert await is_acknowledged(taskbell, task) is None
 
 
@@ -191,8 +195,10 @@ async def test_what_is_no_button_is_refused(web: Site, clock: VirtualClock, body
 
 async def test_without_a_signing_secret_the_button_is_a_link(taskbell: Corridor) -> None:
     """Slack would not send anything here: it opens the page instead."""
+    taskbell.head["slack_options"] = ""
+    await taskbell.restart(RULES)
     await told(taskbell)
-    assert button_of(taskbell)["url"].startswith("https://tasks.test/answers/")
+    assert button_of(taskbell, "answer")["url"].startswith("https://tasks.test/answers/")
 
 
 async def test_the_api_and_the_page_of_the_task(taskbell: Corridor, web: Site) -> None:
@@ -212,3 +218,107 @@ async def test_the_api_and_the_page_of_the_task(taskbell: Corridor, web: Site) -
     assert "I take care of it" not in page.text
     assert "someone on this machine" in page.text
     assert (await web.client.post("/api/v1/tasks/404/acknowledge")).status_code == 404
+
+
+DECIDING = """
+- id: open
+  when: task.created
+  then:
+    - notify: slack:#office
+      text: "New: {{ task.title }}"
+      buttons: [done, snooze]
+  escalate: [{ notify: "slack:#dispatch", after: 2h, text: "Nobody has it" }]
+- id: invoice
+  when: task.completed
+  then: [{ notify: slack:#office, text: "Invoice for {{ task.title }}" }]
+- id: asked
+  when: { signal: leaving }
+  then: [{ notify: accounting, approve: "slack:#dispatch" }]
+"""
+
+
+@pytest.fixture
+async def deciding(taskbell: Corridor) -> Corridor:
+    return await taskbell.restart(DECIDING)
+
+
+async def test_done_completes_the_task_and_counts_as_the_persons_own(
+    deciding: Corridor, web: Site, clock: VirtualClock
+) -> None:
+    """The system has it done; rules about completions act, though Taskbell has written it."""
+    visit = deciding.visit(name="Leak")
+    await deciding.webhook(visit)
+    await deciding.deliver()
+    done = button_of(deciding, "done")
+    assert (await press(web, clock, done)).status_code == 200
+    await deciding.deliver()
+    await deciding.look_up()
+    assert await deciding.events(visit["id"]) == ["created by webhook", "completed by fetch"]
+    await deciding.deliver()
+    assert "Invoice for Leak" in deciding.posts
+    [write] = [one for one in await deciding.deliveries() if one["channel"] == "complete_task"]
+    assert write["state"] == "sent"
+    assert (await press(web, clock, done)).status_code == 200
+    assert [one["channel"] for one in await deciding.deliveries()].count("complete_task") == 1
+
+
+async def test_a_snoozed_message_comes_again_and_the_escalation_waits(
+    deciding: Corridor, web: Site, clock: VirtualClock
+) -> None:
+    """An hour later once more, with its buttons; what was to follow comes an hour later as well."""
+    await deciding.webhook(deciding.visit(name="Leak"))
+    await deciding.deliver()
+    assert (await press(web, clock, button_of(deciding, "snooze_hour"))).status_code == 200
+    assert (await press(web, clock, button_of(deciding, "snooze_hour"))).status_code == 200
+    await deciding.tick(minutes=59)
+    await deciding.deliver()
+    assert deciding.posts == ["New: Leak"]
+    await deciding.tick(minutes=1)
+    await deciding.deliver()
+    assert deciding.posts == ["New: Leak", "New: Leak"]
+    assert set(buttons_of(deciding)) == {"done", "snooze_hour", "snooze_day"}
+    await deciding.tick(minutes=119)
+    await deciding.deliver()
+    assert "Nobody has it" not in deciding.posts
+    await deciding.tick(minutes=1)
+    await deciding.deliver()
+    assert "Nobody has it" in deciding.posts
+
+
+async def test_a_message_can_be_snoozed_until_tomorrow(
+    deciding: Corridor, web: Site, clock: VirtualClock
+) -> None:
+    """At eight in the morning of the account's zone; not if the task is done by then."""
+    first, second = deciding.visit(name="Leak"), deciding.visit(name="Flood")
+    for visit in (first, second):
+        await deciding.webhook(visit)
+        await deciding.deliver()
+        await press(web, clock, button_of(deciding, "snooze_day"))
+    deciding.sandbox.kickserv.finish(str(second["id"]))
+    clock.advance(timedelta(minutes=1))
+    await deciding.poll(full=True)
+    due = [one["next_attempt_at"] for one in await deciding.deliveries("open")]
+    morning = datetime(2026, 3, 7, 8, tzinfo=ZoneInfo("America/New_York"))
+    assert morning in due
+    clock.set(morning)
+    await deciding.deliver()
+    assert deciding.posts.count("New: Leak") == 2
+    assert sum(one.startswith("New: Flood") for one in deciding.posts) == 1
+
+
+@pytest.mark.parametrize(("action", "sent"), [("approve", 1), ("decline", 0)])
+async def test_an_approver_decides_in_slack(
+    deciding: Corridor, web: Site, clock: VirtualClock, action: str, sent: int
+) -> None:
+    """The first press counts; it is recorded who it was."""
+    visit = deciding.visit(name="Leak")
+    await deciding.webhook(visit)
+    await deciding.webhook({"signal": "leaving", "task": visit["id"]})
+    await deciding.deliver()
+    other = {"approve": "decline", "decline": "approve"}[action]
+    assert (await press(web, clock, button_of(deciding, action))).status_code == 200
+    assert (await press(web, clock, button_of(deciding, other))).status_code == 200
+    await deciding.deliver()
+    assert len(deciding.accounting.requests) == sent
+    forged = button_of(deciding, action) | {"value": "1:00"}
+    assert (await press(web, clock, forged)).status_code == 400

@@ -64,9 +64,10 @@ async def page(taskbell: Corridor, redis_url: str, token: str | None = None) -> 
 
 def link(taskbell: Corridor) -> str:
     """The path of the link in the last question."""
-    *_, last = taskbell.posts[-1].splitlines()
-    assert last.startswith("Answer here: https://tasks.test/approvals/")
-    return last.removeprefix("Answer here: https://tasks.test")
+    *_, last = taskbell.slack.posted.values()
+    url: str = last["blocks"][-1]["elements"][0]["url"]
+    assert url.startswith("https://tasks.test/approvals/")
+    return url.removeprefix("https://tasks.test")
 
 
 async def test_the_approver_is_told_what_would_be_sent_to_whom(taskbell: Corridor) -> None:

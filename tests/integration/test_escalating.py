@@ -11,7 +11,7 @@ from service.domain.actors import Actor
 from service.domain.model import Person
 from service.sandbox.kickserv import employee
 from service.store import Pool
-from service.store.operators import acknowledgements
+from service.store.operators import answers
 from tests.harness.corridor import Corridor, begun
 
 RULES = """
@@ -45,7 +45,7 @@ async def pass_by(taskbell: Corridor, minutes: float) -> None:
 async def acknowledge(taskbell: Corridor, task: object) -> None:
     key = "field", str(task)
     now = taskbell.clock.now()
-    await acknowledgements.add(taskbell.pool, key, Person(name="Ann"), now, by=Actor("Ann"))
+    await answers.acknowledge(taskbell.pool, key, Person(name="Ann"), now, by=Actor("Ann"))
     await taskbell.ingest()
     await taskbell.deliver()
 

@@ -10,7 +10,7 @@ from service.rules.compiler.shapes import RuleShape
 from service.rules.language.variables import CHANGED_TASK, CHOSEN_TASK, DIGEST, SCHEDULE
 
 # Keys of a step that depend on what becomes of one task.
-_OF_ONE_TASK = frozenset({"on_undo", "repeat"})
+_OF_ONE_TASK = frozenset({"on_undo", "repeat", "buttons"})
 _WAIT_HINT = "write how long to collect tasks, such as wait: 30m"
 
 

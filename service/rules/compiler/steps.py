@@ -9,7 +9,7 @@ from service.diagnostics import Issue, Path, Severity, did_you_mean
 from service.document.files import Folder
 from service.document.messages import DASHES, must_be
 from service.document.validation import Shape, salvaged
-from service.domain.buttons import Button
+from service.domain.buttons import WORDS, Button
 from service.domain.system_actions import BARE, BUILT_IN, CREATE, NOTIFICATIONS
 from service.rules.capabilities import UNKNOWN_CHANNEL, Capabilities, ChannelCapabilities
 from service.rules.compiler.missing_fields import MissingFields
@@ -82,9 +82,21 @@ class StepReader:
 
     def _answerable(self, step: Step) -> Step:
         """The step of a rule that escalates: who gets its message can acknowledge the task."""
-        if isinstance(step, Pause) or step.channel in BUILT_IN:
+        if isinstance(step, Pause) or step.channel in BUILT_IN or step.buttons:
             return step
         return replace(step, buttons=(Button.ACKNOWLEDGE,))
+
+    def _buttons(self, shape: NotifyShape, channel: str, path: Path) -> tuple[Button, ...]:
+        """The buttons, if there is a page for them and the account's system can do it."""
+        at = (*path, "buttons")
+        if shape.buttons and channel in NOTIFICATIONS:
+            self._fault(at, "the system writes this message itself, without buttons", "remove it")
+        if shape.buttons and not self.reach.has_page:
+            message = "TASKBELL_URL is not set, so nobody could open the page behind the buttons"
+            self._fault(at, message, "set it to Taskbell's address: https://tasks.example.com")
+        if "done" in shape.buttons:
+            self._require("complete_task", "", at)
+        return tuple(one for word in shape.buttons for one in WORDS[word])
 
     def _step(self, raw: Any, number: int, path: Path) -> Step | None:
         match self._shape(raw, path):
@@ -183,6 +195,7 @@ class StepReader:
             on_fail=self._instead(shape.on_fail, number, (*path, "on_fail")),
             approver=self._approver(shape, path),
             even_if_told=shape.even_if_told,
+            buttons=self._buttons(shape, channel, path),
         )
 
     def _instead(self, raws: Iterable[Any], number: int, path: Path) -> tuple[Action, ...]:

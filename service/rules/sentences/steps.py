@@ -99,10 +99,15 @@ def _told(raw: Any) -> str:
     return "even if the customer was told of this visit before" if raw else ""
 
 
+def _buttons(raw: Any) -> str:
+    return f"with buttons: {listed(raw)}" if raw else ""
+
+
 _DETAILS: Mapping[str, Callable[[Any], str]] = {
     "repeat": _repeat,
     "even_if_told": _told,
     "on_undo": _undone,
+    "buttons": _buttons,
     "on_fail": _fallback,
 }
 

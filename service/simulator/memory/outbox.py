@@ -8,6 +8,7 @@ from datetime import datetime
 from heapq import heappop, heappush
 from zoneinfo import ZoneInfo
 
+from service.domain.buttons import ESCALATION
 from service.domain.holds import Hold
 from service.domain.model import Event, Kind, State, Task
 from service.domain.silences import Silence
@@ -16,7 +17,7 @@ from service.outbox import DeliveryRequest, Identity, Lanes, gates, question, si
 from service.outbox.gates import GateFacts, Stop
 from service.outbox.mutes import Mute
 from service.outbox.snapshot import PendingOrder
-from service.rules.cancellation import ESCALATION, EscalationEnd
+from service.rules.cancellation import EscalationEnd
 from service.rules.revision import Rejection
 from service.rules.ruleset import Ruleset
 from service.rules.visits import VisitAnnouncement

@@ -23,6 +23,7 @@ class Action(StrEnum):
     MESSAGE_RESOLVED = "message.resolved"
     MESSAGE_APPROVED = "message.approved"
     MESSAGE_DECLINED = "message.declined"
+    MESSAGE_ANSWERED = "message.answered"
     MESSAGES_RETRIED = "messages.retried"
     MESSAGES_DISMISSED = "messages.dismissed"
     STORM_RELEASED = "storm.released"

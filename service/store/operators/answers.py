@@ -1,0 +1,186 @@
+"""What people answer to messages about tasks, from the page, the API or the message itself.
+
+The process that a person talks to has no engine: it stores an acknowledgement, and a worker
+processes it with the account's webhooks. To complete a task, and to say something again later, are
+deliveries of their own.
+"""
+
+from datetime import datetime, timedelta
+
+from service.domain.actors import Actor
+from service.domain.buttons import ANSWER_KEY, ESCALATION
+from service.domain.model import Person, Task
+from service.domain.signals import Acknowledgement
+from service.errors import TaskbellError
+from service.store import Connection, Pool
+from service.store.operators import changes
+from service.store.operators.changes import Action
+from service.store.tasks import Key, read_task
+
+# The words of events that make a message pointless that is to be said again.
+_ENDS_SNOOZING = ["completed", "deleted", ESCALATION]
+
+
+class NoSuchTask(TaskbellError):
+    """There is no such task, or it was deleted."""
+
+
+class NotAnswered(TaskbellError):
+    """It comes too late, or somebody was faster; the message says which."""
+
+
+async def acknowledge(pool: Pool, key: Key, person: Person, now: datetime, *, by: Actor) -> None:
+    """Store that this person acknowledges a task.
+
+    Raises NoSuchTask, or NotAnswered if it is done, or somebody else was faster.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        await _demand_open(connection, key)
+        stored = await connection.fetchval(
+            """
+            INSERT INTO acknowledgements (account, task, name, email, at)
+            VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING id
+            """,
+            *key,
+            person.name or by.name,
+            person.email,
+            now,
+        )
+        if stored is None:
+            raise NotAnswered("somebody has acknowledged the task a moment ago")
+        await changes.record(connection, by, Action.TASK_ACKNOWLEDGED, "/".join(key), now)
+
+
+async def complete(pool: Pool, message: int, now: datetime, *, by: Actor) -> str:
+    """Have the task of a message completed in its system; returns the lane of the write.
+
+    The completion counts as the person's, not as Taskbell's own. Raises as `acknowledge`.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        await _demand_not_done(connection, await _task_of(connection, message))
+        lane: str | None = await connection.fetchval(
+            """
+            INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target,
+                lane, at_most_once, text, asked_for, state, reason, created_at, next_attempt_at)
+            SELECT account, task, event, rule, $2 || task, step, 'complete_task', '',
+                'writes:' || account, false, '', true, 'planned', 'asked for by ' || $3, $4, $4
+            FROM deliveries WHERE id = $1
+            ON CONFLICT DO NOTHING RETURNING lane
+            """,
+            message,
+            f"{ANSWER_KEY}done:",
+            by.name,
+            now,
+        )
+        if lane is None:
+            raise NotAnswered("somebody has asked for that already")
+        await changes.record(connection, by, Action.MESSAGE_ANSWERED, message, now, "done")
+        return lane
+
+
+async def snooze(pool: Pool, message: int, until: datetime, now: datetime, *, by: Actor) -> None:
+    """Say a message again then (UTC), unless its task changes; its escalation waits as long.
+
+    Raises as `acknowledge`; each message is snoozed once.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        await _demand_open(connection, await _task_of(connection, message))
+        again = await connection.fetchval(
+            """
+            INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target,
+                lane, at_most_once, text, subject, fields, flood, buttons, withdraw_on, state,
+                reason, created_at, next_attempt_at)
+            SELECT account, task, event, rule, $2 || id, step, channel, target, lane, at_most_once,
+                text, subject, fields, flood, buttons,
+                ARRAY(SELECT DISTINCT unnest(withdraw_on || $3::text[])), 'planned',
+                'snoozed by ' || $4, $5, $6
+            FROM deliveries WHERE id = $1
+            ON CONFLICT DO NOTHING RETURNING id
+            """,
+            message,
+            f"{ANSWER_KEY}snoozed:",
+            _ENDS_SNOOZING,
+            by.name,
+            now,
+            until,
+        )
+        if again is None:
+            raise NotAnswered("the message was snoozed already")
+        await _postpone(connection, message, again, until - now)
+        detail = f"snoozed until {until:%Y-%m-%d %H:%M} UTC"
+        await changes.record(connection, by, Action.MESSAGE_ANSWERED, message, now, detail)
+
+
+async def _postpone(connection: Connection, message: int, again: int, by: timedelta) -> None:
+    """Let the further steps of the message's rule about the same event wait that much longer."""
+    await connection.execute(
+        """
+        UPDATE deliveries AS further SET next_attempt_at = further.next_attempt_at + $3
+        FROM deliveries AS said
+        WHERE said.id = $1 AND further.id <> $2 AND further.event = said.event
+          AND further.account = said.account AND further.task = said.task
+          AND further.rule = said.rule AND further.state IN ('planned', 'held')
+          AND $4 = ANY (further.withdraw_on)
+        """,
+        message,
+        again,
+        by,
+        ESCALATION,
+    )
+
+
+async def _task_of(connection: Connection, message: int) -> Key:
+    row = await connection.fetchrow("SELECT account, task FROM deliveries WHERE id = $1", message)
+    if row is None:
+        raise NoSuchTask("there is no such message")
+    return row["account"], row["task"]
+
+
+async def are_waiting(pool: Pool, account: str) -> bool:
+    """Whether there are acknowledgements for an account."""
+    return bool(
+        await pool.fetchval(
+            "SELECT EXISTS (SELECT FROM acknowledgements WHERE account = $1)", account
+        )
+    )
+
+
+async def take(connection: Connection, account: str, limit: int) -> list[Acknowledgement]:
+    """Remove and return an account's acknowledgements, the oldest first, up to `limit`."""
+    rows = await connection.fetch(
+        """
+        WITH taken AS (
+            DELETE FROM acknowledgements WHERE id IN (
+                SELECT id FROM acknowledgements WHERE account = $1
+                ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED)
+            RETURNING *)
+        SELECT account, task, name, email, at FROM taken ORDER BY id
+        """,
+        account,
+        limit,
+    )
+    return [
+        Acknowledgement(account, task, Person(name=name, email=email), at)
+        for account, task, name, email, at in rows
+    ]
+
+
+async def _demand_not_done(connection: Connection, key: Key) -> Task:
+    """The task; raises NoSuchTask, or NotAnswered if it is done."""
+    text = await connection.fetchval(
+        "SELECT snapshot FROM tasks WHERE account = $1 AND id = $2 AND deleted_at IS NULL", *key
+    )
+    task = read_task(text)
+    if task is None:
+        raise NoSuchTask("there is no such task")
+    if task.done:
+        raise NotAnswered("the task is done already")
+    return task
+
+
+async def _demand_open(connection: Connection, key: Key) -> None:
+    """Raises NotAnswered also if somebody has acknowledged the task."""
+    task = await _demand_not_done(connection, key)
+    if task.acknowledged:
+        who = task.acknowledged_by and task.acknowledged_by.name
+        raise NotAnswered(f"{who or 'somebody'} has acknowledged the task already")
