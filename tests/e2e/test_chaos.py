@@ -57,7 +57,8 @@ network: {{ allow: ["127.0.0.0/8"] }}
 accounts:
 {accounts}
 channels:
-  slack: {{ kind: slack, token: sandbox, api_url: "{sandbox}/slack/api/", timeout: 1s }}
+  slack: {{ kind: slack, token: sandbox, api_url: "{sandbox}/slack/api/", timeout: 1s,
+            rate: 100/s }}
   accounting: {{ kind: webhook, url: "{receiver}/hook", timeout: 1s }}
 storm: {{ messages: 1000000 }}
 rules:
