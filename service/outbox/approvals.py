@@ -1,6 +1,7 @@
 """Approval of deliveries: a person approves or declines each of them once, perhaps by a link."""
 
 import hmac
+from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
@@ -12,7 +13,7 @@ from pydantic import SecretStr
 from service.clock import Clock
 from service.domain.actors import Actor
 from service.domain.model import State
-from service.outbox import NoSuchDelivery, NotPossible
+from service.outbox import Lanes, NoSuchDelivery, NotPossible, undoing
 from service.outbox.repository import PostgresOutbox
 from service.store import Connection, Pool
 from service.store.operators import changes
@@ -59,10 +60,13 @@ class DeliveryLinks:
         return hmac.digest(self._token, f"{page}:{delivery}:{key}".encode(), sha256).hex()
 
 
-async def approve(pool: Pool, clock: Clock, delivery: int, *, by: Actor) -> str:
-    """Let a delivery that waits for approval be sent when it is due; returns its lane.
+async def approve(
+    pool: Pool, clock: Clock, delivery: int, *, by: Actor, rewritable: Collection[str] = ()
+) -> Lanes:
+    """Let a delivery that waits for approval be sent when it is due; returns lanes to wake up.
 
-    Raises NoSuchDelivery, or NotPossible, for instance if it was decided already.
+    The question says who has decided, if it was sent by one of these `rewritable` channels. Raises
+    NoSuchDelivery, or NotPossible, for instance if it was decided already.
     """
     now = clock.now()
     async with pool.acquire() as connection, connection.transaction():
@@ -78,16 +82,23 @@ async def approve(pool: Pool, clock: Clock, delivery: int, *, by: Actor) -> str:
             now,
         )
         await changes.record(connection, by, Action.MESSAGE_APPROVED, delivery, now)
-        return lane
+        said = f"(approved by {by})"
+        return frozenset({lane}) | await undoing.close_questions(
+            connection, delivery, said, rewritable, now
+        )
 
 
-async def decline(pool: Pool, clock: Clock, delivery: int, *, by: Actor) -> None:
-    """Cancel a delivery that waits for approval; raises as `approve`."""
+async def decline(
+    pool: Pool, clock: Clock, delivery: int, *, by: Actor, rewritable: Collection[str] = ()
+) -> Lanes:
+    """Cancel a delivery that waits for approval; the rest as `approve`."""
     now = clock.now()
     async with pool.acquire() as connection, connection.transaction():
         await _demand_open(connection, delivery, now)
         await PostgresOutbox(connection).cancel([delivery], f"declined by {by}", now)
         await changes.record(connection, by, Action.MESSAGE_DECLINED, delivery, now)
+        said = f"(declined by {by})"
+        return await undoing.close_questions(connection, delivery, said, rewritable, now)
 
 
 async def read(pool: Pool, delivery: int) -> asyncpg.Record | None:

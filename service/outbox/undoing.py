@@ -87,6 +87,29 @@ async def close_escalated(
     return frozenset(row["lane"] for row in rows)
 
 
+async def close_questions(
+    connection: Connection, delivery: int, said: str, rewritable: Collection[str], now: datetime
+) -> Lanes:
+    """Plan that the questions about a delivery, sent by these channels, say who has decided."""
+    rows = await connection.fetch(
+        """
+        INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target, lane,
+            at_most_once, text, subject, updates, on_undo, state, created_at, next_attempt_at)
+        SELECT account, task, event, rule, 'ended:' || id, step, channel, target, lane,
+            at_most_once, text || E'\\n' || $2, subject, id, 'update', 'planned', $3, $3
+        FROM deliveries
+        WHERE approves = $1 AND state = 'sent' AND channel = ANY ($4) AND receipt <> '{}'
+        ON CONFLICT DO NOTHING
+        RETURNING lane
+        """,
+        delivery,
+        said,
+        now,
+        rewritable,
+    )
+    return frozenset(row["lane"] for row in rows)
+
+
 def _columns(over: Sequence[EscalationEnd]) -> tuple[list[str], list[str], list[int]]:
     events = [one.event for one in over]
     accounts = [event.account for event in events]

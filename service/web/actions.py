@@ -1,6 +1,6 @@
 """Operator actions on deliveries and rejected webhooks, from the API or the page."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -53,6 +53,7 @@ STORM_ACTIONS = ("release", "drop")
 ACCOUNT_ACTIONS = ("pause", "resume", "sync")
 RULE_ACTIONS = {**{str(mode): str(mode) for mode in Mode}, "follow": AS_IN_FILE}
 LONGEST_REASON = 500
+_DECISIONS = {"approve": approvals.approve, "decline": approvals.decline}
 _NO_RULE = "The configuration has no rule with this id"
 
 
@@ -65,9 +66,15 @@ class Matching:
 
 
 class OperatorActions:
-    """Carries out operator actions; each raises a Problem if it is not possible."""
+    """Carries out operator actions; each raises a Problem if it is not possible.
 
-    def __init__(self, pool: Pool, clock: Clock, doorbell: Doorbell) -> None:
+    `rewritable` are the channels that can change what they have sent.
+    """
+
+    def __init__(
+        self, pool: Pool, clock: Clock, doorbell: Doorbell, rewritable: Collection[str]
+    ) -> None:
+        self._rewritable = rewritable
         self._pool = pool
         self._clock = clock
         self._doorbell = doorbell
@@ -220,11 +227,12 @@ class OperatorActions:
         elif action == "send-now":
             lane = await operator_actions.send_now(self._pool, self._clock, delivery, by=by)
             self._doorbell.ring(DELIVER, lane)
-        elif action == "approve":
-            lane = await approvals.approve(self._pool, self._clock, delivery, by=by)
-            self._doorbell.ring(DELIVER, lane)
-        elif action == "decline":
-            await approvals.decline(self._pool, self._clock, delivery, by=by)
+        elif action in _DECISIONS:
+            decide = _DECISIONS[action]
+            for lane in await decide(
+                self._pool, self._clock, delivery, by=by, rewritable=self._rewritable
+            ):
+                self._doorbell.ring(DELIVER, lane)
         elif action == "cancel":
             await operator_actions.cancel(
                 self._pool, self._clock, delivery, by=by, reason=_reason(said)

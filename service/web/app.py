@@ -63,7 +63,8 @@ def build(
     the values of references for the rule editor.
     """
     links = DeliveryLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
-    actions = OperatorActions(pool, clock, doorbell)
+    rewritable = [name for name, way in ways(config.kinds).items() if "update" in way.undoes]
+    actions = OperatorActions(pool, clock, doorbell, rewritable)
     guard = guard.for_users(config.users)
     root = settings.root_path
     pages = Pages(root)

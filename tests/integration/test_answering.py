@@ -315,10 +315,12 @@ async def test_an_approver_decides_in_slack(
     await deciding.webhook(visit)
     await deciding.webhook({"signal": "leaving", "task": visit["id"]})
     await deciding.deliver()
+    buttons = buttons_of(deciding)
     other = {"approve": "decline", "decline": "approve"}[action]
-    assert (await press(web, clock, button_of(deciding, action))).status_code == 200
-    assert (await press(web, clock, button_of(deciding, other))).status_code == 200
+    assert (await press(web, clock, buttons[action])).status_code == 200
+    assert (await press(web, clock, buttons[other])).status_code == 200
     await deciding.deliver()
     assert len(deciding.accounting.requests) == sent
-    forged = button_of(deciding, action) | {"value": "1:00"}
+    assert deciding.posts[-1].endswith(f"\n({action}d by Ann Lee in Slack)")
+    forged = buttons[action] | {"value": "1:00"}
     assert (await press(web, clock, forged)).status_code == 400
