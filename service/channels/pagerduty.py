@@ -88,10 +88,7 @@ class PagerDutyChannel(ApiChannel):
         word, _, key = message.target.partition("/")
         action = word if word in ACTIONS else TRIGGER
         severity = word if word in SEVERITIES else self._severity
-        content: Json = {}
-        if action == TRIGGER:
-            links = [{"href": one.url, "text": one.label} for one in message.buttons]
-            content = {"payload": _payload(message, severity), "links": links}
+        content = _alert(message, severity) if action == TRIGGER else {}
         event = {"event_action": action, "dedup_key": _dedup_key(message, key)}
         await self._enqueue(message, {**event, **content})
         return event
@@ -126,6 +123,12 @@ def _dedup_key(message: Message, key: str) -> str:
     if len(made) <= LONGEST_KEY:
         return made
     return f"taskbell/{blake2b(made.encode(), digest_size=16).hexdigest()}"
+
+
+def _alert(message: Message, severity: str) -> Json:
+    alert = {"payload": _payload(message, severity)}
+    links = [{"href": one.url, "text": "Answer"} for one in message.buttons[:1]]
+    return {**alert, "links": links} if links else alert
 
 
 def _payload(message: Message, severity: str) -> Json:

@@ -6,8 +6,9 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from service.channels import JSON, Channel
+from service.channels import JSON, Channel, MessageButton
 from service.clock import VirtualClock
+from service.domain.buttons import Button
 from service.errors import SendError
 from tests.contract.channel_rigs import MESSAGE, PagerDutyRig, opened
 from tests.harness.receivers import Answer
@@ -169,3 +170,11 @@ async def test_a_refusal_is_final_and_says_why(
 async def test_only_success_is_success(rig: PagerDutyRig, channel: Channel, body: bytes) -> None:
     """Whatever the status of HTTP is."""
     await _failure(rig, channel, Answer(202, body))
+
+
+async def test_what_can_be_answered_has_a_link(rig: PagerDutyRig, channel: Channel) -> None:
+    """The page behind it has the buttons; without any there is no link."""
+    button = MessageButton(Button.ACKNOWLEDGE, "Acknowledge", "https://bell.test/answers/1", "1:a")
+    await channel.send(replace(MESSAGE, target="", buttons=(button,)))
+    [request] = rig.posted
+    assert request.json["links"] == [{"href": "https://bell.test/answers/1", "text": "Answer"}]
