@@ -62,7 +62,6 @@ def build(
     `faults` are the errors that keep a changed configuration from replacing this one. `environ` has
     the values of references for the rule editor.
     """
-    links = DeliveryLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
     rewritable = [name for name, way in ways(config.kinds).items() if "update" in way.undoes]
     actions = OperatorActions(pool, clock, doorbell, rewritable)
     guard = guard.for_users(config.users)
@@ -77,7 +76,6 @@ def build(
         inbox=settings.taskbell_inbox,
         editing=Editing(settings.taskbell_config, environ, settings.saves_edits),
     )
-    given = GivenAnswers(pool, clock, doorbell, actions, config)
     metrics.expect(config.accounts, ways(config.kinds))
     health = Health(pool, doorbell, clock, guard, board, keeper, len(faults))
     routes = [
@@ -85,9 +83,7 @@ def build(
         *_webhooks(settings, config, keeper, clock),
         *health.routes(),
         *_api(office, root),
-        *ApprovalPage(pool, clock, guard, actions, config, links, pages).routes(),
-        *AnswerPage(office, links, given).routes(),
-        *SlackActions(office, links, given).routes(),
+        *_answers(office, settings),
         *live.routes(guard),
         *_pages(office),
     ]
@@ -111,6 +107,18 @@ def _api(office: Office, root: str) -> list[BaseRoute]:
     return [
         *Api(pool, clock, guard, office.actions, config, root).routes(),
         *Computed(pool, guard, config, office.forecast, office.explainer, clock).routes(),
+    ]
+
+
+def _answers(office: Office, settings: Settings) -> list[BaseRoute]:
+    """What the receivers of messages answer, by the links and buttons in them."""
+    pool, clock, config, actions = office.pool, office.clock, office.config, office.actions
+    links = DeliveryLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
+    given = GivenAnswers(pool, clock, office.doorbell, actions, config)
+    return [
+        *ApprovalPage(pool, clock, office.guard, actions, config, links, office.pages).routes(),
+        *AnswerPage(office, links, given).routes(),
+        *SlackActions(office, links, given).routes(),
     ]
 
 

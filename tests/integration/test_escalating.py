@@ -144,3 +144,24 @@ async def test_the_next_event_begins_it_anew(taskbell: Corridor) -> None:
     await pass_by(taskbell, 16)
     told = [one for one in taskbell.posts if one.startswith("Nobody")]
     assert told == ["Nobody has Flood"]
+
+
+async def test_a_customer_gets_no_button(folder: Path, pool: Pool, clock: VirtualClock) -> None:
+    """The customer's own message of the same rule has no link by which they could stop it."""
+    rules = """
+- id: both
+  when: task.created
+  then:
+    - { notify: "accounting:{{ task.customer.email }}", text: "We come" }
+    - { notify: "accounting:bo@x.test", text: "Go there" }
+  escalate: [{ notify: "slack:#dispatch", after: 5m, text: still }]
+"""
+    async with begun(folder, pool, clock, rules) as taskbell:
+        visit = taskbell.visit(customer={"id": 1, "name": "Ida", "email_address": "ida@c.test"})
+        await taskbell.webhook(visit)
+        await taskbell.deliver()
+        said = {one.json["data"]["text"]: one.json["data"] for one in taskbell.accounting.requests}
+        [customer] = [one for text, one in said.items() if text.startswith("We come")]
+        [colleague] = [one for text, one in said.items() if text.startswith("Go there")]
+    assert (customer["text"], "answer_at" in customer) == ("We come", False)
+    assert colleague["text"] == f"Go there\nAnswer here: {colleague['answer_at']}"

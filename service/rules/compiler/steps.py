@@ -68,11 +68,22 @@ class StepReader:
         read = [step for step in steps if step is not None]
         for place, raw in enumerate(escalations):
             read += self._escalation(raw, len(raws) + 2 * place, place, path)
+        if escalations and not self.reach.has_page:
+            self._warn_of_missing_page((*path, "escalate"))
         return tuple(self._answerable(step) for step in read) if escalations else tuple(read)
+
+    def _warn_of_missing_page(self, path: Path) -> None:
+        message = "TASKBELL_URL is not set, so the messages have no link to acknowledge the task"
+        hint = "set it to Taskbell's address: https://tasks.example.com"
+        self.problems.append(Issue(path, message, hint, at_key=True, severity=Severity.WARNING))
 
     def _escalation(self, raw: Any, before: int, place: int, path: Path) -> Iterable[Step]:
         """The pause and the message of an escalation, which count as two steps."""
         at = (*path, "escalate", place)
+        if isinstance(raw, dict) and "notify" not in raw:
+            hint = "write notify: slack:#dispatch, or put the step under then"
+            self._fault(at, "escalate can only send messages, and here is no notify", hint)
+            return
         shape, problems = salvaged(EscalationShape, raw, at, _KEYS)
         self.problems += problems
         if shape is None:

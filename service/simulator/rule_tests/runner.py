@@ -1,7 +1,7 @@
 """Runs a rule test: after each step, compares the results of the rules with the expected ones."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
 from zoneinfo import ZoneInfo
@@ -155,8 +155,11 @@ class RuleTestRun:
             self._tasks.pop(task_id, None)
         else:
             new = Task(id=task_id, account=account, system=self._stage.systems[account])
-            self._tasks[task_id] = changed(self._tasks.get(task_id, new), values, now)
-        return Observation(account, task_id, self._tasks.get(task_id), now, Cause.WEBHOOK)
+            task = changed(self._tasks.get(task_id, new), values, now)
+            # No system keeps this: the engine does, until the task has changed.
+            self._tasks[task_id] = replace(task, acknowledged=False, acknowledged_by=None)
+            return Observation(account, task_id, task, now, Cause.WEBHOOK)
+        return Observation(account, task_id, None, now, Cause.WEBHOOK)
 
     def _new_results(self) -> list[Actual]:
         """The results of the rules since the last call."""
