@@ -206,10 +206,11 @@ async def test_the_api_and_the_page_of_the_task(taskbell: Corridor, web: Site) -
     task, _ = await told(taskbell)
     page = await web.client.get(f"/tasks/field/{task}")
     assert "I take care of it" in page.text
-    answer = await web.client.post(f"/api/v1/tasks/{task}/acknowledge", params={"account": "field"})
+    about = {"task": task, "account": "field"}
+    answer = await web.client.post("/api/v1/acknowledgements", json=about)
     assert (answer.status_code, answer.json()["id"]) == (200, task)
     assert await is_acknowledged(taskbell, task) == "someone on this machine"
-    late = await web.client.post(f"/api/v1/tasks/{task}/acknowledge")
+    late = await web.client.post("/api/v1/acknowledgements", json={"task": task})
     assert late.status_code == 409
     assert "has acknowledged the task already" in late.json()["detail"]
     pressed = await web.client.post(f"/tasks/field/{task}/acknowledge", data={"back": "/"})
@@ -217,7 +218,10 @@ async def test_the_api_and_the_page_of_the_task(taskbell: Corridor, web: Site) -
     page = await web.client.get(f"/tasks/field/{task}")
     assert "I take care of it" not in page.text
     assert "someone on this machine" in page.text
-    assert (await web.client.post("/api/v1/tasks/404/acknowledge")).status_code == 404
+    unknown = await web.client.post("/api/v1/acknowledgements", json={"task": "404"})
+    assert unknown.status_code == 404
+    for wrong in ({}, {"task": 7}, {"task": task, "account": 7}):
+        assert (await web.client.post("/api/v1/acknowledgements", json=wrong)).status_code == 400
 
 
 DECIDING = """

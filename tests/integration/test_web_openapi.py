@@ -57,6 +57,7 @@ async def seeded(web: Site, pool: Pool, clock: VirtualClock) -> Site:
 
 WANTED = {
     "/api/v1/deliveries/bulk": {"action": "dismiss", "state": "failed", "channel": "slack"},
+    "/api/v1/acknowledgements": {"task": "T1", "account": "london"},
     "/api/v1/holds": {
         "ends_at": (START + timedelta(hours=9)).isoformat(),
         "reason": "moving",
@@ -145,7 +146,7 @@ async def test_parameters_are_refused_as_described(seeded: Site) -> None:
                     method, filled(path), params={one["name"]: value}
                 )
                 assert check(document, operation, answer) in {400, 404}, (answer.url, answer.text)
-        if path.count("/") == 3:
+        if method == "GET" and path.count("/") == 3:
             answer = await seeded.client.get(path, params={"nobody": "x"})
             assert check(document, operation, answer) == 400
 

@@ -41,6 +41,7 @@ from service.web.parameters import (
     LARGEST_ID,
     cursor,
     filtered,
+    is_text,
     read_parameters,
     wrong,
 )
@@ -93,11 +94,7 @@ class Api:
             ),
             *action_routes(self._guard.protects, "/api/v1/storms", self._end_storm, STORM_ACTIONS),
             *self._accounts.routes(),
-            Route(
-                "/api/v1/tasks/{id:path}/acknowledge",
-                protects(self._acknowledge),
-                methods=["POST"],
-            ),
+            Route("/api/v1/acknowledgements", protects(self._acknowledge), methods=["POST"]),
             Route("/api/v1/deliveries/bulk", protects(self._act_on_all), methods=["POST"]),
             Route("/api/v1/silences", protects(self._add_silence), methods=["POST"]),
             Route("/api/v1/holds", protects(self._hold), methods=["POST"]),
@@ -164,17 +161,23 @@ class Api:
         return answer({**row, "body": body})
 
     async def _task(self, request: Request) -> Response:
-        return answer(await self._named(request))
+        account = request.query_params.get("account")
+        return answer(await self._named(request.path_params["id"], account))
 
     async def _acknowledge(self, request: Request) -> Response:
         """Somebody takes care of a task; it is returned as it was until then."""
-        task, by = await self._named(request), actor_of(request)
+        given, by = await said(request), actor_of(request)
+        named, account = given.get("task"), given.get("account")
+        if not isinstance(named, str) or not is_text(named):
+            raise wrong("task", "the id of a task")
+        if account is not None and (not isinstance(account, str) or not is_text(account)):
+            raise wrong("account", "the name of an account")
+        task = await self._named(named, account)
         await self._actions.acknowledge((task["account"], task["id"]), Person(name=by.name), by)
         return answer(task)
 
-    async def _named(self, request: Request) -> Mapping[str, Any]:
+    async def _named(self, task: str, account: str | None) -> Mapping[str, Any]:
         """A task's id is unique in its account only; if it is ambiguous, `account` is required."""
-        task, account = request.path_params["id"], request.query_params.get("account")
         if not task.isprintable() or not (account or "").isprintable():
             raise Problem(HTTPStatus.NOT_FOUND, NOTHING)
         rows = await api_lists.read_task(self._pool, task, account)

@@ -87,10 +87,7 @@ def _paths(*, has_token: bool) -> Schema:
                 "post": _action(noun, action, usual),
                 "parameters": [_id_of(noun)],
             }
-    paths["/api/v1/tasks/{id}/acknowledge"] = {
-        "post": _operation(_ref("task"), (*usual, 400, 404, 409)),
-        "parameters": [_id_of("task"), *_OF_ONE["tasks"]],
-    }
+    paths["/api/v1/acknowledgements"] = {"post": _acknowledgement(usual)}
     paths["/api/v1/silences"]["post"] = _new_silence(usual)
     paths["/api/v1/holds"]["post"] = _new_hold(usual)
     paths["/api/v1/deliveries/bulk"] = {"post": _bulk(usual)}
@@ -269,6 +266,13 @@ def _created(noun: str, schema: Schema, usual: tuple[int, ...]) -> Schema:
     operation = _operation(_ref(noun), (*usual, 400, 408, 409, 413), HTTPStatus.CREATED)
     body = {"required": True, "content": {"application/json": {"schema": schema}}}
     return operation | {"requestBody": body}
+
+
+def _acknowledgement(usual: tuple[int, ...]) -> Schema:
+    properties = {"task": LINE, "account": {"anyOf": [LINE, {"type": "null"}]}}
+    schema = {"type": "object", "properties": properties, "required": ["task"]}
+    body = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return _operation(_ref("task"), (*usual, 400, 404, 408, 409, 413)) | {"requestBody": body}
 
 
 def _bulk(usual: tuple[int, ...]) -> Schema:
