@@ -51,6 +51,7 @@ EXPLANATIONS = {
     "missing_scope": "the app lacks a permission; add it on the app's page and install it again",
     "no_service": "the incoming webhook was removed; make a new one",
     "no_text": "the text is empty",
+    "not_allowed_token_type": "the app_token must be an App-Level Token, which begins with xapp-",
     "not_in_channel": "the app is not in the channel; invite it",
     "token_expired": "the token has expired; make a new one",
     "token_revoked": "the token was revoked; make a new one",
@@ -64,14 +65,15 @@ PERHAPS_DONE = frozenset({"internal_error", "fatal_error"})
 class SlackOptions(ChannelOptions):
     """Either `token` (a bot's, xoxb-…) or `webhook_url`; `api_url` for a proxy or a test.
 
-    With `signing_secret`, buttons of messages are answered in Slack; else they open a page of
-    Taskbell.
+    With `signing_secret` or `app_token`, buttons of messages are answered in Slack; else they open
+    a page of Taskbell.
     """
 
     token: SecretStr | None = None
     api_url: str = "https://slack.com/api/"
     webhook_url: SecretStr | None = Field(None, validate_default=True)
     signing_secret: SecretStr | None = None
+    app_token: SecretStr | None = None
     rate: Rate | None = timedelta(seconds=1)
 
     @field_validator("webhook_url")
@@ -80,6 +82,11 @@ class SlackOptions(ChannelOptions):
         if "token" in info.data and (info.data["token"] is None) == (webhook_url is None):
             raise ValueError("set either token or webhook_url")
         return webhook_url
+
+    @property
+    def is_answered_there(self) -> bool:
+        """Whether Slack tells Taskbell of a pressed button."""
+        return self.signing_secret is not None or self.app_token is not None
 
 
 class SlackChannel(ConfiguredChannel):
@@ -129,7 +136,7 @@ class SlackChannel(ConfiguredChannel):
         content = _content(message.text)
         if not message.buttons:
             return content
-        if self._options.signing_secret is None:  # then Slack does not tell Taskbell of a press
+        if not self._options.is_answered_there:
             first = message.buttons[0]
             elements = [_button("Answer…", "answer", url=first.url)]
         else:
@@ -166,6 +173,8 @@ class SlackChannel(ConfiguredChannel):
             await check(url, self._options.timeout)
         else:
             await self._call("auth.test", json={})
+        if self._options.app_token is not None:
+            await self._call("apps.connections.open", token=self._options.app_token, json={})
 
     async def _in_history(self, channel: str, message: Message) -> SentRef | None:
         since = (message.at - CLOCK_SKEW).timestamp()
@@ -214,13 +223,13 @@ class SlackChannel(ConfiguredChannel):
             if not cursor:
                 return
 
-    async def _call(self, method: str, **content: Json) -> Json:
+    async def _call(self, method: str, token: SecretStr | None = None, **content: Json) -> Json:
         """Call a method of the Web API: with `params` by GET, with `json` by POST."""
-        token = self._options.token.get_secret_value() if self._options.token else ""
+        token = token or self._options.token or SecretStr("")
         response = await self._exchange(
             "POST" if "json" in content else "GET",
             self._api.join(method),
-            headers={"authorization": f"Bearer {token}"},
+            headers={"authorization": f"Bearer {token.get_secret_value()}"},
             **content,
         )
         try:

@@ -21,14 +21,16 @@ from service.settings import Settings
 from service.store import Pool
 from service.store.receipts import ReceiptKeeper
 from service.web.actions import OperatorActions
-from service.web.answers import AnswerPage
+from service.web.answering.given import GivenAnswers
+from service.web.answering.page import AnswerPage
+from service.web.answering.slack import SlackPresses
+from service.web.answering.slack_http import SlackEndpoint
 from service.web.api import Api
 from service.web.api.computed import Computed
 from service.web.approvals import ApprovalPage
 from service.web.auth import Guard
 from service.web.buttons import Buttons
 from service.web.connection_buttons import ConnectionButtons
-from service.web.given_answers import GivenAnswers
 from service.web.health import Health
 from service.web.limits.concurrency_limit import ConcurrencyLimit
 from service.web.live_updates import ChangeNotifier, LiveUpdates
@@ -39,7 +41,6 @@ from service.web.presenters.task_explainer import TaskExplainer
 from service.web.problems import HANDLERS
 from service.web.screens import screens, sections
 from service.web.sign_in import SignIn
-from service.web.slack_actions import SlackActions
 from service.web.webhooks import WebhookEndpoint
 
 
@@ -76,6 +77,9 @@ def build(
         inbox=settings.taskbell_inbox,
         editing=Editing(settings.taskbell_config, environ, settings.saves_edits),
     )
+    links = DeliveryLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
+    given = GivenAnswers(pool, clock, doorbell, actions, config)
+    presses = SlackPresses(office, links, given)
     metrics.expect(config.accounts, ways(config.kinds))
     health = Health(pool, doorbell, clock, guard, board, keeper, len(faults))
     routes = [
@@ -83,11 +87,13 @@ def build(
         *_webhooks(settings, config, keeper, clock),
         *health.routes(),
         *_api(office, root),
-        *_answers(office, settings),
+        *_answers(office, links, given, presses),
         *live.routes(guard),
         *_pages(office),
     ]
-    return _application(routes, root, doorbell)
+    app = _application(routes, root, doorbell)
+    app.state.slack = config, presses
+    return app
 
 
 def _webhooks(
@@ -110,15 +116,15 @@ def _api(office: Office, root: str) -> list[BaseRoute]:
     ]
 
 
-def _answers(office: Office, settings: Settings) -> list[BaseRoute]:
+def _answers(
+    office: Office, links: DeliveryLinks, given: GivenAnswers, presses: SlackPresses
+) -> list[BaseRoute]:
     """What the receivers of messages answer, by the links and buttons in them."""
     pool, clock, config, actions = office.pool, office.clock, office.config, office.actions
-    links = DeliveryLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
-    given = GivenAnswers(pool, clock, office.doorbell, actions, config)
     return [
         *ApprovalPage(pool, clock, office.guard, actions, config, links, office.pages).routes(),
         *AnswerPage(office, links, given).routes(),
-        *SlackActions(office, links, given).routes(),
+        *SlackEndpoint(config, clock, presses).routes(),
     ]
 
 

@@ -27,6 +27,7 @@ from service.store import DATABASE_ERRORS, Pool
 from service.store.operators import rule_overrides
 from service.store.receipts import ReceiptKeeper
 from service.telemetry import tracing
+from service.web.answering.slack_socket import SlackSockets
 from service.web.app import build
 from service.web.auth import Guard
 from service.web.limits.connection_limiter import ConnectionLimiter
@@ -122,10 +123,12 @@ async def serve(settings: Settings, line: ParentPipe | None) -> None:
         following = [
             asyncio.create_task(front.follow_files(readings)),
             asyncio.create_task(front.follow_overrides(pool)),
+            asyncio.create_task(SlackSockets(lambda: front.app.state.slack).follow()),
         ]
         await serving(tracing.around(front), live, settings.host, settings.port).serve()
         for task in following:
             task.cancel()
+        await asyncio.wait(following)
         await board.close()
         await keeper.close()
         await doorbell.close()

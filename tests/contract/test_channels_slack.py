@@ -255,3 +255,28 @@ def test_there_is_exactly_one_way_in(given: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match="either token or webhook_url") as caught:
         SlackOptions.model_validate({"name": "team", "kind": "slack", **given})
     assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("app_token", "why"),
+    [("xapp-of-the-app", None), ("xoxb-of-the-bot", "must be an App-Level Token")],
+)
+async def test_the_doctor_tries_the_connection_for_buttons(
+    slack: SlackReceiver, clock: VirtualClock, app_token: str, why: str | None
+) -> None:
+    """A bot's token in place of the app's is told with what to do."""
+    async with slack, open_client(LOOPBACK, timeout=5) as client:
+        url = f"{slack.url}/api"
+        given = {"token": "xoxb-x", "api_url": url, "app_token": app_token}
+        channel = configured("slack", client, clock, **given)
+        try:
+            await channel.probe(check_connection_never)
+            said = None
+        except SendError as error:
+            said = str(error)
+    assert said == why or (why or "?") in (said or "")
+
+
+async def check_connection_never(*_: object) -> None:
+    """What the doctor does where there is no better test."""
+    raise AssertionError("Slack can be asked")

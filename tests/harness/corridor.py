@@ -74,6 +74,7 @@ channels:
   sms:        {{ kind: twilio, account_sid: AC1, token: "${{SLACK_TOKEN}}", from: "+14155550100",
                  country_code: "+1", api_url: "{accounting}", timeout: 3s }}
   mail:       {{ kind: email, url: "smtp://127.0.0.1:9", from: "office@firm.test" }}
+  {more_channels}
 hours: {{ office: "Mo-Fr 08:00-17:00" }}
 rules:
 {rules}
@@ -325,6 +326,7 @@ async def corridor(
             "zone": "America/New_York",
             "slack": slack.url,
             "slack_options": "",
+            "more_channels": "",
             "accounting": accounting.url,
             "accounting_options": "timeout: 3s",
         }

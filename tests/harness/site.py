@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import httpx
 import orjson
+from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from service.clock import Clock
@@ -54,12 +55,17 @@ rules:
 class Site:
     """A running site: `client` knows its address, `port` is for those who speak by hand.
 
-    `routes` are all that it answers.
+    `app` is the application.
     """
 
     client: httpx.AsyncClient
     port: int
-    routes: Sequence[BaseRoute]
+    app: Starlette
+
+    @property
+    def routes(self) -> Sequence[BaseRoute]:
+        """All that it answers."""
+        return self.app.routes
 
     async def post(
         self, account: str, body: bytes, headers: Mapping[str, str] | None = None
@@ -169,7 +175,7 @@ async def serving(
             async with httpx.AsyncClient(
                 base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE
             ) as client:
-                yield Site(client, port, app.routes)
+                yield Site(client, port, app)
         finally:
             server.should_exit = True
             await running

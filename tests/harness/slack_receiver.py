@@ -26,6 +26,7 @@ class SlackReceiver(HttpReceiver):
     def answer(self, request: Request) -> Answer:
         methods: dict[str, Callable[[Request], dict[str, Any]]] = {
             "/api/auth.test": lambda _: {"user": "taskbell"},
+            "/api/apps.connections.open": self._open_connection,
             "/api/chat.postMessage": self._post,
             "/api/chat.update": self._update,
             "/api/chat.delete": self._delete,
@@ -48,6 +49,12 @@ class SlackReceiver(HttpReceiver):
         ts = f"{next(self._ts)}.000100"
         self.posted[channel, ts] = content
         return {"channel": channel, "ts": ts}
+
+    def _open_connection(self, request: Request) -> dict[str, Any]:
+        """Only an app-level token opens a connection."""
+        if not request.headers["authorization"].startswith("Bearer xapp-"):
+            return {"ok": False, "error": "not_allowed_token_type"}
+        return {"url": "wss://slack.test/socket"}
 
     def _post(self, request: Request) -> dict[str, Any]:
         return self.take(request.json)

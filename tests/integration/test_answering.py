@@ -1,10 +1,12 @@
 """Answers from outside: a link in a message, a button in Slack, the API and the page of a task."""
 
+import asyncio
 import hmac
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -15,8 +17,11 @@ import pytest
 from service.clock import VirtualClock
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
+from service.web.answering.slack_socket import SlackSockets
 from tests.harness.corridor import Corridor, corridor
 from tests.harness.site import Site, serving
+from tests.harness.slack_socket import SlackSocketServer
+from tests.harness.waiting import eventually
 
 SIGNING = "slack-signing-secret-of-the-office"
 RULES = """
@@ -135,15 +140,20 @@ def button_of(taskbell: Corridor, action: str = "acknowledge") -> dict[str, str]
     return buttons_of(taskbell)[action]
 
 
-async def press(
-    web: Site, clock: VirtualClock, button: dict[str, str], secret: str = SIGNING
-) -> httpx.Response:
-    """What Slack sends when Ann presses a button."""
-    payload = {
+def pressed(button: dict[str, str]) -> dict[str, Any]:
+    """What Slack says when Ann presses a button."""
+    return {
         "type": "block_actions",
         "user": {"id": "U1", "username": "ann", "name": "Ann  Lee"},
         "actions": [{"action_id": button["action_id"], "value": button["value"]}],
     }
+
+
+async def press(
+    web: Site, clock: VirtualClock, button: dict[str, str], secret: str = SIGNING
+) -> httpx.Response:
+    """What Slack sends then."""
+    payload = pressed(button)
     body = urlencode({"payload": orjson.dumps(payload).decode()}).encode()
     at = str(int(clock.now().timestamp()))
     digest = hmac.digest(secret.encode(), f"v0:{at}:".encode() + body, sha256).hex()
@@ -328,3 +338,27 @@ async def test_an_approver_decides_in_slack(
     assert deciding.posts[-1].endswith(f"\n({action}d by Ann Lee in Slack)")
     forged = buttons[action] | {"value": "1:00"}
     assert (await press(web, clock, forged)).status_code == 400
+
+
+async def test_a_button_by_a_connection_that_taskbell_opens(
+    taskbell: Corridor, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
+) -> None:
+    """Without an address for Slack: it is heard, also after Slack has hung up."""
+    async with SlackSocketServer.running("xapp-hidden") as slack:
+        app_token = 'kind: slack, webhook_url: "http://127.0.0.1:9/", app_token: "xapp-hidden"'
+        taskbell.head["more_channels"] = f'heard: {{ {app_token}, api_url: "{slack.url}/api/" }}'
+        taskbell.head["slack_options"] = ', app_token: "xapp-other"'
+        await taskbell.restart(RULES)
+        task, _ = await told(taskbell)
+        async with serving(taskbell.config, pool, clock, valkey.url) as web:
+            listening = asyncio.create_task(SlackSockets(lambda: web.app.state.slack).follow())
+            await eventually(lambda: slack.connections)
+            await slack.hang_up()
+            await eventually(lambda: slack.connections)
+            await slack.press("1", {"type": "block_actions"})
+            await slack.press("2", pressed(button_of(taskbell)))
+            await eventually(lambda: slack.confirmed == ["1", "2"])
+            assert await is_acknowledged(taskbell, task) == "Ann Lee"
+            listening.cancel()
+            await asyncio.wait([listening])
+            await eventually(lambda: not slack.connections)

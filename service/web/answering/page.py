@@ -17,8 +17,8 @@ from service.outbox.approvals import DeliveryLinks, LinkTo
 from service.rules import recipients
 from service.store.views import answerable
 from service.store.views.answerable import AnswerableMessage
+from service.web.answering.given import GivenAnswers
 from service.web.auth import address_of
-from service.web.given_answers import GivenAnswers
 from service.web.office import Office
 from service.web.pages import read_form
 from service.web.parameters import LARGEST_ID, wrong
