@@ -7,7 +7,8 @@ guard of `service.http` would not see.
 import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, TypeAlias
 
 import httpx
@@ -32,7 +33,7 @@ Json: TypeAlias = dict[str, Any]
 
 SECTION, SECTIONS = 3000, 49  # of 50 blocks, one is for buttons
 PAGE, PAGES = "200", 25
-CLOCK_SKEW = timedelta(minutes=5)
+CLOCK_SKEW, A_DAY = timedelta(minutes=5), timedelta(days=1)
 CUT_ENTITY = re.compile(r"&[a-z]*$")
 TOO_MANY, SERVER_ERROR = 429, 500
 
@@ -105,12 +106,17 @@ class SlackChannel(ConfiguredChannel):
         self._api = httpx.URL(options.api_url.rstrip("/") + "/")
         self._client = client
         self._clock = clock
+        self._users: dict[str, _User] = {}
 
     async def send(self, message: Message) -> SentRef:
         if self._options.webhook_url is not None:
             await self._post_by_webhook(self._options.webhook_url, self._content(message))
             return {}
-        return await self._post(message, {"channel": await self._recipient(message.target)})
+        try:
+            return await self._post(message, {"channel": await self._recipient(message.target)})
+        except SendError:
+            self._users.pop(message.target, None)
+            raise
 
     async def take_back(self, message: Message) -> SentRef:
         posted = message.receipt
@@ -196,10 +202,11 @@ class SlackChannel(ConfiguredChannel):
         """The recipient for chat.postMessage: a channel's name or id, or a user's id."""
         if not target.startswith("@"):
             return target
-        # Read again each time: a user who left must not be written to under their former id.
-        answer = await self._call("users.lookupByEmail", params={"email": target[1:]})
-        user: str = answer.get("user", {}).get("id")
-        return user
+        known, now = self._users.get(target), self._clock.now()
+        if known is None or now - known.read_at > A_DAY:
+            answer = await self._call("users.lookupByEmail", params={"email": target[1:]})
+            known = self._users[target] = _User(answer.get("user", {}).get("id"), now)
+        return known.id
 
     async def _conversation(self, target: str) -> str | None:
         """The id of a channel or of the direct messages with a user; None if there is none."""
@@ -261,6 +268,14 @@ class SlackChannel(ConfiguredChannel):
         if status >= SERVER_ERROR:
             raise SendError(f"Slack answered {status}", outcome_unknown=True, status=status)
         return response
+
+
+@dataclass(frozen=True, slots=True)
+class _User:
+    """A user's id, and when it was read (UTC): it is read again after a day and after a failure."""
+
+    id: str
+    read_at: datetime
 
 
 class _MessageGone(SendError):
