@@ -16,6 +16,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.processes.embedded import EmbeddedValkey
+from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool
 from service.web.answering.slack_socket import SlackSockets
 from tests.harness.corridor import Corridor, corridor
@@ -245,6 +246,9 @@ DECIDING = """
 - id: invoice
   when: task.completed
   then: [{ notify: slack:#office, text: "Invoice for {{ task.title }}" }]
+- id: shut
+  when: { signal: closing }
+  then: [{ complete_task: true }]
 - id: asked
   when: { signal: leaving }
   then: [{ notify: accounting, approve: "slack:#dispatch" }]
@@ -362,3 +366,18 @@ async def test_a_button_by_a_connection_that_taskbell_opens(
             listening.cancel()
             await asyncio.wait([listening])
             await eventually(lambda: not slack.connections)
+
+
+async def test_a_completion_seen_before_its_answer_is_the_persons_too(
+    deciding: Corridor, web: Site, clock: VirtualClock
+) -> None:
+    """The system's answer is lost; a poll shows the task done before the write is tried again."""
+    visit = deciding.visit(name="Leak")
+    await deciding.webhook(visit)
+    await deciding.deliver()
+    await press(web, clock, button_of(deciding, "done"))
+    deciding.sandbox.kickserv.faults.set(Fault(FaultKind.RESET_AFTER, path=str(visit["id"])))
+    await deciding.deliver()
+    clock.advance(timedelta(seconds=1))
+    await deciding.poll(full=True)
+    assert await deciding.events(visit["id"]) == ["created by webhook", "completed by poll"]

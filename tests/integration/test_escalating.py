@@ -165,3 +165,26 @@ async def test_a_customer_gets_no_button(folder: Path, pool: Pool, clock: Virtua
         [colleague] = [one for text, one in said.items() if text.startswith("Go there")]
     assert (customer["text"], "answer_at" in customer) == ("We come", False)
     assert colleague["text"] == f"Go there\nAnswer here: {colleague['answer_at']}"
+
+
+async def test_what_taskbell_writes_itself_does_not_end_it(
+    folder: Path, pool: Pool, clock: VirtualClock
+) -> None:
+    """A rule moves the visit as part of what it does: nobody has seen to anything by that."""
+    rules = """
+- id: urgent
+  when: task.created
+  then:
+    - notify: slack:#office
+      text: new
+    - update_task: { start: 2h }
+  escalate: [{ notify: "slack:#dispatch", after: 5m, text: still }]
+"""
+    async with begun(folder, pool, clock, rules) as taskbell:
+        visit = taskbell.visit(name="Leak")
+        await taskbell.webhook(visit)
+        await taskbell.deliver()
+        await taskbell.look_up()
+        assert await taskbell.events(visit["id"]) == ["created by webhook", "rescheduled by write"]
+        await pass_by(taskbell, 6)
+        assert taskbell.posts == ["new", "still"]
