@@ -376,7 +376,7 @@ async def test_a_completion_seen_before_its_answer_is_the_persons_too(
     await deciding.webhook(visit)
     await deciding.deliver()
     await press(web, clock, button_of(deciding, "done"))
-    deciding.sandbox.kickserv.faults.set(Fault(FaultKind.RESET_AFTER, path=str(visit["id"])))
+    deciding.sandbox.kickserv.faults.set(Fault(FaultKind.RESET_AFTER, method="PUT"))
     await deciding.deliver()
     clock.advance(timedelta(seconds=1))
     await deciding.poll(full=True)
