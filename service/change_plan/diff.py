@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from service.change_plan import Change, RulePlan
 
-_SETTINGS = ("timezone", "hours", "holidays")
+_SETTINGS = ("timezone", "hours", "holidays", "contacts")
 
 
 def compare_rules(running: str, planned: str) -> list[RulePlan]:
@@ -21,7 +21,7 @@ def compare_rules(running: str, planned: str) -> list[RulePlan]:
 
 
 def compare_settings(running: str, planned: str) -> Sequence[str]:
-    """The difference in what all rules share (time zone, hours, holidays), as lines of YAML."""
+    """The difference in what all rules share, such as the time zone, as lines of YAML."""
     old, new = orjson.loads(running or "{}"), orjson.loads(planned or "{}")
     return tuple(_difference(_shared(old), _shared(new)))
 

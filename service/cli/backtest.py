@@ -17,6 +17,7 @@ from service.cli.output.counting import counting
 from service.cli.output.simulation import line_of
 from service.config import RulesConfig
 from service.diagnostics import did_you_mean
+from service.domain.contacts import Choices
 from service.rules.ruleset import Ruleset
 from service.settings import read_settings
 from service.simulator import Simulator
@@ -24,6 +25,7 @@ from service.simulator.backtest import Findings, backtest, findings, row_of
 from service.simulator.batches import batches
 from service.simulator.memory.deliveries import Delivery
 from service.store import Pool, history
+from service.store.operators import contact_choices
 
 app = typer.Typer()
 
@@ -61,11 +63,14 @@ def command(
     async def read(pool: Pool) -> Sequence[Delivery]:
         async with pool.acquire() as connection, connection.transaction(readonly=True):
             total = await history.count(connection, since, until)
+            simulator = Simulator(
+                chosen, sketch.zones, ways(sketch.kinds), since, people=sketch.people
+            )
+            chose = Choices(await contact_choices.known(connection))
+            simulator.tx.outbox.remember_choices(chose)
             with counting("reading recorded events", total) as progress:
                 return await backtest(
-                    Simulator(
-                        chosen, sketch.zones, ways(sketch.kinds), since, people=sketch.people
-                    ),
+                    simulator,
                     history.tasks_at(connection, since),
                     batches(history.events(connection, since, until)),
                     until,

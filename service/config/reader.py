@@ -10,6 +10,7 @@ import orjson
 
 from service.channels import ChannelOptions, kinds
 from service.config.capabilities import reach
+from service.config.contacts import read_contacts
 from service.config.operator import Operator, read_operator
 from service.config.people import given_by, read_people
 from service.config.root_shape import RootShape
@@ -40,7 +41,7 @@ from service.sources.account import Account
 Read = TypeVar("Read")
 
 _SUBSTITUTED = ("accounts", "channels", "network", "users")
-_RULES = ("timezone", "hours", "holidays", "storm", "rules")
+_RULES = ("timezone", "hours", "holidays", "storm", "contacts", "rules")
 # What rules and their tests call by its name.
 _NAMED = ("accounts", "channels", "people", "hours", "rules")
 # What rules need to know of an account or a channel.
@@ -196,6 +197,8 @@ class Reader:
         if isinstance(given, dict) and given.keys() <= {"closed"}:
             self._problems += unknown_holidays(root.hours)
         self._problems += never_open(hours.values())
+        contacts = self._noted(read_contacts(root, hours, offered))
+        offered = replace(offered, has_contact_hours=root.contacts.hours is not None)
         compiler = Compiler(offered, hours, self._folder)
         rules = compiler.rules(root.rules)
         self._problems += problems + compiler.problems
@@ -205,7 +208,7 @@ class Reader:
         text = _canonical(written, self._folder.texts)
         most = root.storm
         storm = StormGuard(most.messages, most.within, most.per_target, most.per_rule)
-        return Ruleset(rules, text, storm)
+        return Ruleset(rules, text, storm, contacts)
 
 
 def _is_to_connect(path: DocumentPath) -> bool:

@@ -53,6 +53,21 @@ class StormShape(Shape):
     within: Annotated[Length, AfterValidator(_some_time)] = timedelta(minutes=10)
 
 
+class AtMostShape(Shape):
+    """How many messages a customer gets, over all rules and accounts."""
+
+    per_day: Annotated[int, Field(ge=1)]
+
+
+class ContactsShape(Shape):
+    """What holds for every message that reaches a customer, whatever its rule says."""
+
+    consent: Literal["opt_out", "opt_in"] = "opt_out"
+    hours: str | None = None
+    at_most: AtMostShape | None = None
+    same_customer_by: tuple[Literal["phone", "email"], ...] = ()
+
+
 class RootShape(Shape):
     """The whole configuration."""
 
@@ -71,5 +86,6 @@ class RootShape(Shape):
     hours: dict[str, Any] = Field(default_factory=dict)
     holidays: HolidaysShape = HolidaysShape()
     storm: StormShape = StormShape()
+    contacts: ContactsShape = ContactsShape()
     rules: list[Any] = Field(default_factory=list)
     tests: list[Any] = Field(default_factory=list)

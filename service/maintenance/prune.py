@@ -10,6 +10,7 @@ from service.store import Pool, receipt_queue
 
 _PRUNED_AT_ONCE = 1000
 _TURNS_KEPT = timedelta(days=1)  # a turn that has passed says nothing any more
+_CONTACTED_KEPT = timedelta(days=2)  # only the messages of one day are counted
 # After a gap of this length, every process has this long to renew its leases.
 _GAP, _TIME_TO_RENEW = timedelta(seconds=3), timedelta(seconds=3)
 
@@ -40,6 +41,10 @@ _CHANGES = """
 _TARGET_TURNS = """
     DELETE FROM target_turns WHERE (lane, target) IN (
         SELECT lane, target FROM target_turns WHERE turn < $1 LIMIT $2)
+"""
+_CONTACTED = """
+    DELETE FROM contacted WHERE (lookup, kind, account, value, delivery) IN (
+        SELECT lookup, kind, account, value, delivery FROM contacted WHERE at < $1 LIMIT $2)
 """
 _TRIES = """
     DELETE FROM rule_tries WHERE rule IN (
@@ -91,6 +96,7 @@ async def prune(pool: Pool, settings: Settings, now: datetime) -> None:
         (_CHANGES, settings.taskbell_keep_events),
         (_DELETED_TASKS, settings.taskbell_keep_deleted_tasks),
         (_TARGET_TURNS, _TURNS_KEPT),
+        (_CONTACTED, _CONTACTED_KEPT),
     ):
         full = f"DELETE {_PRUNED_AT_ONCE}"
         while await pool.execute(statement, now - age, _PRUNED_AT_ONCE) == full:

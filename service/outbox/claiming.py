@@ -1,20 +1,22 @@
 """Claims deliveries that are due, each for one attempt, and builds their messages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from zoneinfo import ZoneInfo
 
 import asyncpg
 
 from service.channels.pace import Pace
 from service.clock import Clock
-from service.domain.model import State, Task
+from service.domain.contacts import NOBODY, Receivers
+from service.domain.model import Group, State, Task
 from service.domain.storms import StormScope
 from service.domain.system_actions import CREATE, WRITES
 from service.outbox import (
     LEASE,
+    contacted,
     destinations,
     gate_facts,
     gates,
@@ -27,6 +29,7 @@ from service.outbox import (
 from service.outbox.claims import Claim, claim_of
 from service.outbox.gates import Candidate, Stops
 from service.rules import recipients
+from service.rules.contacts.receivers import receivers
 from service.rules.ruleset import Ruleset
 from service.rules.visits import Visit
 from service.store import Connection, Pool, outages
@@ -95,6 +98,8 @@ async def _claim_or_stop(
     stopped = gates.stops(candidates, facts)
     left = [row for row in rows if row["id"] not in stopped]
     await _mark(connection, [row["id"] for row in left], due.now)
+    sent = [one for one in candidates if one.id not in stopped]
+    await contacted.note(connection, sent, rules.contacts, due.now)
     await suppression.stop(connection, stopped, due.now)
     await storms.hold(connection, stopped, due.now)
     others = await provenance.others(connection, [row["id"] for row in left if _is_repeated(row)])
@@ -225,13 +230,14 @@ async def _mark(connection: Connection, ids: Sequence[int], now: datetime) -> No
 def _candidate(row: asyncpg.Record) -> Candidate:
     is_exempt = suppression.is_exempt(row)
     is_let_go = row["updates"] is not None or row["storm"] is not None or row["asked_for"]
+    decided_task = cache(partial(_decided_task, row))
     return Candidate(
         id=row["id"],
         key=(row["account"], row["task"]),
         rule=row["rule"],
         channel=row["channel"],
         target=row["target"],
-        decided_task=partial(_decided_task, row),
+        decided_task=decided_task,
         once_key=row["once_key"],
         expires_at=row["expires_at"],
         approver=row["approver"] if row["approved_by"] is None else None,
@@ -239,12 +245,13 @@ def _candidate(row: asyncpg.Record) -> Candidate:
         shadow=row["shadow"],
         is_exempt=is_exempt,
         muted_by=None if is_exempt else row["muted_by"],
-        reaches_customer=_reaches_customer(row),
+        reaches_customer=_reaches_customer(row, decided_task),
         flood=None if is_let_go or row["flood"] is None else StormScope.from_key(row["flood"]),
         visit=None if row["visit"] is None else Visit(row["visit"], row["announced"]),
         even_if_told=row["even_if_told"],
         waited=row["reason"] if _was_kept_waiting(row) else None,
         at_once=row["at_once"],
+        receivers=_receivers(row, decided_task),
     )
 
 
@@ -266,7 +273,7 @@ def _may_reach_customer(row: asyncpg.Record) -> bool:
     return row["channel"] == "customer" or recipients.is_address(row["target"])
 
 
-def _reaches_customer(row: asyncpg.Record) -> bool:
+def _reaches_customer(row: asyncpg.Record, decided_task: Callable[[], Task | None]) -> bool:
     """Whether it reaches the customer of its task, or tells a customer of several.
 
     The task is parsed only if the message may: most messages are for colleagues.
@@ -275,7 +282,22 @@ def _reaches_customer(row: asyncpg.Record) -> bool:
         return False
     if row["tells_of"] is not None or row["channel"] == "customer":
         return True
-    return recipients.reaches_customer(_decided_task(row), row["channel"], row["target"])
+    return recipients.reaches_customer(decided_task(), row["channel"], row["target"])
+
+
+def _receivers(row: asyncpg.Record, decided_task: Callable[[], Task | None]) -> Receivers:
+    """Whom it reaches, or whose message it updates; nobody if it is for an approver or a system."""
+    if row["event"] is None or row["approves"] is not None or row["channel"] in WRITES:
+        return NOBODY
+    return receivers(row["channel"], row["target"], _told_of(row, decided_task))
+
+
+def _told_of(row: asyncpg.Record, decided_task: Callable[[], Task | None]) -> Iterator[Task]:
+    """The tasks that a delivery is about, as they were when its rule decided."""
+    if row["tells_of"] is not None:
+        yield from Group.from_json(row["tells_of"]).tasks
+    elif (task := decided_task()) is not None:
+        yield task
 
 
 def _is_repeated(row: asyncpg.Record) -> bool:

@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from service.domain.contacts import Choices, ContactKey
 from service.domain.model import Task
 from service.domain.overrides import Override
 from service.domain.silences import Silence
-from service.outbox import holds, mutes, storms, visits
+from service.outbox import contacted, holds, mutes, storms, visits
 from service.outbox.gates import Candidate, GateFacts
+from service.outbox.gates.contacts import reached
 from service.rules import recipients
 from service.rules.ruleset import Ruleset
 from service.store import Connection
+from service.store.operators import contact_choices
 from service.store.tasks import Key, PostgresTasks
 
 
@@ -34,6 +37,7 @@ async def read(
     is_for_customers = any(one.reaches_customer for one in candidates)
     on_hold = await holds.still_on(connection, now) if is_for_customers else []
     announcements = await visits.announcements(connection, candidates)
+    told = await contacted.counted(connection, candidates, rules.contacts, zones, now)
     return GateFacts(
         now=now,
         rules=rules,
@@ -46,7 +50,19 @@ async def read(
         being_announced=announcements.under_way,
         holds=on_hold,
         overrides=overrides,
+        choices=await _choices(connection, candidates, present),
+        sent=told.sent,
+        under_way=told.under_way,
     )
+
+
+async def _choices(
+    connection: Connection, candidates: Sequence[Candidate], present: Mapping[Key, Task]
+) -> Choices:
+    """What the receivers chose, by the tasks as they were and as they are."""
+    everyone = (reached(one, present.get(one.key)).keys for one in candidates)
+    keys = frozenset[ContactKey]().union(*everyone)
+    return Choices(await contact_choices.about(connection, keys) if keys else ())
 
 
 async def _present(
@@ -55,7 +71,10 @@ async def _present(
     wanted = {
         one.key
         for one in candidates
-        if one.rule in rules.with_until or one.channel == recipients.EMPLOYEE
-        if not one.is_exempt
+        if one.receivers.keys or (_looks_at_task(one, rules) and not one.is_exempt)
     }
     return await PostgresTasks(connection).present(sorted(wanted)) if wanted else {}
+
+
+def _looks_at_task(one: Candidate, rules: Ruleset) -> bool:
+    return one.rule in rules.with_until or one.channel == recipients.EMPLOYEE

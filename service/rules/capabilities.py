@@ -64,6 +64,7 @@ class Capabilities:
       every name in them is assumed to exist
     - `told`: the task fields that at least one system provides
     - `has_page`: whether TASKBELL_URL is known, so that messages can link to Taskbell's page
+    - `has_contact_hours`: whether customers get messages at certain hours only, by any rule
     """
 
     ways: Mapping[str, ChannelCapabilities] = field(default_factory=dict)
@@ -71,6 +72,7 @@ class Capabilities:
     unread: frozenset[str] = frozenset()
     told: frozenset[str] = frozenset()
     has_page: bool = True
+    has_contact_hours: bool = False
 
     def way(self, channel: str) -> ChannelCapabilities | None:
         """The configured channel of this name; None if there is none."""

@@ -3,19 +3,14 @@
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from unicodedata import category, normalize
 
+from service.domain.addresses import is_same_number, mails, numbers, plain
 from service.domain.model import Customer, Task
 
 EMPLOYEE = "employee"
 OPTED_OUT = "the customer has opted out of messages"
 
-_MAIL = re.compile(r"""[^\s,;:<>()|/"@]+@[^\s,;:<>()|/"'@]+""")
-_NUMBER = re.compile(r"(?<!\w)\d(?:[\s().\u2010-\u2015-]*\d)*")
-_NO_DIGIT = re.compile(r"\D+")
 _FIELD = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
-_LONGEST_READ = 2000
-_SHORTEST_NUMBER = 6  # digits; what is shorter may be the name of anything
 # The country's code may be left out, or a zero stand in its place.
 _TELLING_DIGITS = 9
 
@@ -24,7 +19,7 @@ def reaches_customer(task: Task | None, channel: str, target: str) -> bool:
     """Whether this reaches the task's customer, by its system or at one of their addresses."""
     if channel == "customer":
         return True
-    return task is not None and any(_is_for(one, target) for one in _people(task))
+    return task is not None and any(is_for(one, target) for one in people(task))
 
 
 # Most messages go to the same few places.
@@ -36,15 +31,15 @@ def is_address(target: str) -> bool:
 
 def customer_refusal(task: Task | None, channel: str, target: str) -> str | None:
     """Why this message is not sent: it would reach a customer who opted out. Else None."""
-    if task is None or not any(_wants_none(task, one) for one in _people(task)):
+    if task is None or not any(_wants_none(task, one) for one in people(task)):
         return None
     if channel == "customer":
         return OPTED_OUT if task.customer is not None and task.customer.opted_out else None
-    refused = (one for one in _people(task) if _wants_none(task, one))
-    return OPTED_OUT if any(_is_for(one, target) for one in refused) else None
+    refused = (one for one in people(task) if _wants_none(task, one))
+    return OPTED_OUT if any(is_for(one, target) for one in refused) else None
 
 
-def _people(task: Task) -> Iterator[Customer]:
+def people(task: Task) -> Iterator[Customer]:
     """The customer of a task and all other people it is for."""
     if task.customer is not None:
         yield task.customer
@@ -58,59 +53,31 @@ def _wants_none(task: Task, somebody: Customer) -> bool:
     return somebody.opted_out or (is_customer and customer is not None and customer.opted_out)
 
 
-def _is_for(somebody: Customer, target: str) -> bool:
+def is_for(somebody: Customer, target: str) -> bool:
     """Whether the target contains one of their addresses or numbers."""
     if not target:
         return False
-    own = [_plain(text) for text in (somebody.email, somebody.phone) if text]
-    named = _plain(target)
+    own = [plain(text) for text in (somebody.email, somebody.phone) if text]
+    named = plain(target)
     if named and named in own:
         return True
-    mails = {mail for text in own for mail in _mails(text)}
-    if not mails.isdisjoint(_mails(named)):
+    known = {mail for text in own for mail in mails(text)}
+    if not known.isdisjoint(mails(named)):
         return True
-    numbers = [number for text in own for number in _numbers(text)]
-    return any(_is_same(one, number) for one in _numbers(named) for number in numbers)
-
-
-def _plain(text: str) -> str:
-    """A text in lower case, with normal-width letters and without invisible characters."""
-    text = text[:_LONGEST_READ]
-    if not text.isascii():
-        text = "".join(c for c in normalize("NFKC", text) if category(c) != "Cf")
-    return text.strip().casefold()
+    called = [number for text in own for number in _telling(text)]
+    return any(is_same_number(one, number) for one in _telling(named) for number in called)
 
 
 def _reachable(text: str) -> Iterator[str]:
     """The mail addresses and phone numbers in a text, in any notation."""
-    plain = _plain(text)
-    yield from _mails(plain)
-    yield from _numbers(plain)
+    read = plain(text)
+    yield from mails(read)
+    yield from numbers(read)
 
 
-def _mails(plain: str) -> Iterator[str]:
-    for found in _MAIL.findall(plain):
-        local, _, domain = found.lstrip("'").rstrip(".").rpartition("@")
-        yield f"{local}@{_in_ascii(domain)}"
-
-
-def _in_ascii(domain: str) -> str:
-    try:
-        return domain if domain.isascii() else domain.encode("idna").decode()
-    except UnicodeError:
-        return domain
-
-
-def _numbers(plain: str) -> Iterator[str]:
-    """The numbers, without leading zeros, which stand for a country or a region."""
-    for found in _NUMBER.findall(plain):
-        digits = _NO_DIGIT.sub("", found).lstrip("0")
-        if len(digits) >= _SHORTEST_NUMBER:
-            yield digits[-_TELLING_DIGITS:]
-
-
-def _is_same(one: str, other: str) -> bool:
-    return one.endswith(other) or other.endswith(one)
+def _telling(text: str) -> Iterator[str]:
+    """The last digits of the phone numbers in a plain text."""
+    return (digits[-_TELLING_DIGITS:] for digits in numbers(text))
 
 
 def nobody(target: str) -> str:

@@ -17,6 +17,7 @@ from service.domain.schedules import Schedule
 from service.domain.storms import StormGuard
 from service.domain.system_actions import WRITES
 from service.rules import digests
+from service.rules.contacts.policy import ContactsPolicy
 from service.rules.language.field_reads import ByNoun, by_noun
 from service.rules.language.scope import Scope
 from service.rules.mute_links import linked
@@ -43,10 +44,18 @@ class Ruleset:
     - `lasting`, `with_until`: the ids of the rules with `for`, and of those with `until`
     - `limits`: the limit of each rule that has one
     - `storm`: how many customer messages at once are too many
+    - `contacts`: to whom, when and how often messages reach customers
     """
 
-    def __init__(self, rules: Iterable[Rule], text: str, storm: StormGuard | None = None) -> None:
+    def __init__(
+        self,
+        rules: Iterable[Rule],
+        text: str,
+        storm: StormGuard | None = None,
+        contacts: ContactsPolicy | None = None,
+    ) -> None:
         self.storm = storm or StormGuard()
+        self.contacts = contacts or ContactsPolicy()
         self._rules = {rule.id: rule for rule in rules}
         self.text = text
         self.version = blake2b(text.encode(), digest_size=8).hexdigest()
@@ -85,9 +94,7 @@ class Ruleset:
 
     def only(self, ids: Container[str]) -> "Ruleset":
         """A copy with the rules of these ids only."""
-        return Ruleset(
-            (rule for rule in self._rules.values() if rule.id in ids), self.text, self.storm
-        )
+        return self._with((rule for rule in self._rules.values() if rule.id in ids), self.text)
 
     def __iter__(self) -> Iterator[Rule]:
         return iter(self._rules.values())
@@ -98,7 +105,11 @@ class Ruleset:
 
     def with_others(self, rules: Iterable[Rule]) -> "Ruleset":
         """These rules together with others; rules of one set may mute those of the other."""
-        return Ruleset(linked([*self._rules.values(), *rules]), self.text, self.storm)
+        return self._with(linked([*self._rules.values(), *rules]), self.text)
+
+    def _with(self, rules: Iterable[Rule], text: str) -> "Ruleset":
+        """Other rules, under the same limits for all of them."""
+        return Ruleset(rules, text, self.storm, self.contacts)
 
     @cached_property
     def overrides(self) -> Mapping[str, Override]:
@@ -120,12 +131,12 @@ class Ruleset:
         kept = [compiled[one.rule] for one in found if one.mode is not Mode.OFF]
         left = tuple(compiled[one.rule] for one in found if one.mode is Mode.OFF)
         text = with_overrides(self.text, used)
-        return Ruleset(linked(by_override(kept, used)), text, self.storm), left
+        return self._with(linked(by_override(kept, used)), text), left
 
     def with_shadow_enabled(self) -> "Ruleset":
         """A copy in which shadow rules (`enabled: shadow`) are enabled."""
         rules = (replace(one, planning=replace(one.planning, shadow=False)) for one in self)
-        return Ruleset(rules, self.text, self.storm)
+        return self._with(rules, self.text)
 
     def __contains__(self, rule_id: str) -> bool:
         return rule_id in self._rules

@@ -15,6 +15,10 @@ from service.rules.visits import Visit
 # Placeholder for the reason in the texts of `on_fail`, filled in when a delivery has failed. A
 # character of Unicode's private use area, which is never typed.
 FAILURE = "\uf0f1"
+# Placeholder for the link by which a customer ends all messages: each is made when it is sent.
+UNSUBSCRIBE = "[unsubscribe link]"
+PLACEHOLDERS = {"failure": FAILURE, "unsubscribe_url": UNSUBSCRIBE}
+"""By the names that texts call them by."""
 TRIAL_ONLY = "on trial ("
 INSTEAD = "/instead:"
 """In the key of a delivery that is sent instead of one that failed; a number follows."""

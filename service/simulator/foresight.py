@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from service.channels import Channel
 from service.domain.alarm_sets import AlarmSet
+from service.domain.contacts import Choice, Choices, ContactKey
 from service.domain.silences import Silence
 from service.outbox import Identity, silences, visits
 from service.rules.ruleset import Ruleset
@@ -20,6 +21,7 @@ from service.simulator import Simulator
 from service.simulator.memory.deliveries import Delivery
 from service.simulator.upcoming import UnderWay, take_over
 from service.store import Connection, Pool, history
+from service.store.operators import contact_choices
 from service.store.tasks import TaskState
 from service.store.views import coming
 
@@ -69,10 +71,11 @@ class _Known:
 
     placed: dict[tuple[Identity, bool], None]
     told: dict[str, VisitAnnouncement]
+    chosen: dict[Choice, None]
 
     @property
     def size(self) -> int:
-        return len(self.placed) + len(self.told)
+        return len(self.placed) + len(self.told) + len(self.chosen)
 
 
 async def foresee(
@@ -84,7 +87,7 @@ async def foresee(
         connection.transaction(readonly=True, isolation="repeatable_read"),
     ):
         start = await _read(setting, connection, now, until)
-    known = _Known({}, {})
+    known = _Known({}, {}, {})
     for _ in range(_PASSES):
         simulator = await _play(setting, start, now, known, has_time)
         if not has_time() or not await _has_learnt(pool, simulator, known):
@@ -126,6 +129,7 @@ async def _play(
     simulator = Simulator(start.rules, setting.zones, setting.ways, now, start.silenced)
     simulator.tx.outbox.remember(known.placed)
     simulator.tx.outbox.remember_announced(known.told)
+    simulator.tx.outbox.remember_choices(Choices(known.chosen))
     await take_over(simulator, start.tasks, start.begun)
     while (moment := simulator.tx.next_moment()) is not None and moment <= start.until:
         if not has_time() or len(simulator.tx.outbox.deliveries) > _MOST_MESSAGES:
@@ -143,4 +147,8 @@ async def _has_learnt(pool: Pool, simulator: Simulator, known: _Known) -> bool:
     known.placed |= dict.fromkeys(await history.placed_of(pool, planned))
     visited = [one.visit.key for one in simulator.tx.outbox.deliveries if one.visit is not None]
     known.told |= await visits.known_by_key(pool, visited)
+    reached = [one.receivers.keys for one in simulator.tx.outbox.deliveries]
+    async with pool.acquire() as connection:
+        keys = frozenset[ContactKey]().union(*reached)
+        known.chosen |= dict.fromkeys(await contact_choices.about(connection, keys))
     return known.size > before

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from service.channels import ways
 from service.config import RulesConfig
+from service.domain.contacts import Choices
 from service.domain.model import Task
 from service.rules.verdict import Outcome
 from service.simulator import Simulator
@@ -19,6 +20,7 @@ from service.simulator.batches import Batch, batches
 from service.simulator.memory.deliveries import Delivery
 from service.store import Pool, history
 from service.store.history import RecordedEvent
+from service.store.operators import contact_choices
 from service.store.tasks import Key
 
 MOST_TASKS = 50_000
@@ -65,6 +67,8 @@ async def try_rule(
     simulator = Simulator(rules, zones, ways(config.kinds), since, people=config.people)
     reached = until
     async with pool.acquire() as connection, connection.transaction(readonly=True):
+        chose = Choices(await contact_choices.known(connection))
+        simulator.tx.outbox.remember_choices(chose)
         known = _few(history.tasks_at(connection, since), zones)
         recorded = batches(_of(zones, history.events(connection, since, until)))
         try:

@@ -5,16 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from service.change_plan import pending_counts
+from service.domain.contacts import Choices, SentCounts
 from service.domain.digests import Join
 from service.domain.holds import Hold
 from service.domain.model import State
 from service.domain.storms import Lately
-from service.outbox import holds, mutes, snapshot, storms, visits
+from service.outbox import contacted, holds, mutes, snapshot, storms, visits
 from service.outbox.mutes import Mute
 from service.outbox.snapshot import PendingOrder
 from service.simulator import Simulator
 from service.simulator.memory.deliveries import Delivery
 from service.store import Connection, digests, events, history, waits
+from service.store.operators import contact_choices
 from service.store.tasks import TaskState
 from service.store.waits import Wait
 
@@ -25,6 +27,7 @@ class UnderWay:
 
     storms: Lately
     holds: Sequence[Hold]
+    contacted: SentCounts
     mutes: Sequence[Mute]
     last_event: int
     orders: Sequence[PendingOrder]
@@ -37,6 +40,7 @@ class UnderWay:
         return cls(
             await storms.lately(connection, now),
             await holds.still_on(connection, now),
+            await contacted.lately(connection, now),
             await mutes.holding(connection),
             await events.last_id(connection),
             await snapshot.read(connection, now, until),
@@ -49,6 +53,7 @@ class UnderWay:
         return UnderWay(
             self.storms,
             self.holds,
+            self.contacted,
             self.mutes,
             self.last_event,
             [one for one in self.orders if one.request.event.account in accounts],
@@ -69,6 +74,7 @@ async def upcoming(
     now, tx = simulator.clock.now(), simulator.tx
     tx.outbox.remember(await history.placed_before(connection, now))
     tx.outbox.remember_announced(await visits.known(connection))
+    tx.outbox.remember_choices(Choices(await contact_choices.known(connection)))
     known = [one async for one in pending_counts.tasks(connection)]
     await take_over(simulator, known, await UnderWay.read(connection, now, until))
     await simulator.go_on(until)
@@ -82,6 +88,7 @@ async def take_over(
     now, tx, accounts = simulator.clock.now(), simulator.tx, simulator.accounts
     tx.outbox.remember_storms(begun.storms)
     tx.outbox.remember_holds(begun.holds)
+    tx.outbox.remember_contacted(begun.contacted)
     tx.outbox.remember_mutes(begun.mutes)
     tx.events.last_id = begun.last_event
     await simulator.adopt_alarms([one for one in tasks if one[0] in accounts])

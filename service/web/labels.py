@@ -106,6 +106,8 @@ DEEDS = {
     "hold.released": ("released all customer messages:", "number", ""),
     "silence.added": ("began", "silence", ""),
     "silence.ended": ("ended", "silence", ""),
+    "contact.refused": ("recorded that no messages are wanted by", "", ""),
+    "contact.admitted": ("recorded that messages are wanted by", "", ""),
     "account.paused": ("paused", "account", "/connections#account-"),
     "account.resumed": ("resumed", "account", "/connections#account-"),
     "account.synced": ("had all tasks read of", "account", "/connections#account-"),

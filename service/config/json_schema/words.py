@@ -17,6 +17,7 @@ WORDS = {
         "hours": 'Opening hours by names that you choose, such as "Mo-Fr 08:00-17:00; PH off".',
         "holidays": "The country whose public holidays (PH) count, and own closing days.",
         "storm": "Limits: messages above them are held until someone decides.",
+        "contacts": "What holds for all messages to customers, whatever a rule says.",
         "rules": "What to do when something happens.",
         "tests": "Tests of the rules, for taskbell test.",
     },
@@ -39,6 +40,15 @@ WORDS = {
         "per_rule": "How many messages of one rule to all recipients."
         " Default: three times messages, and at least 150.",
         "within": "The time in which messages are counted, such as 10m.",
+    },
+    "ContactsShape": {
+        "consent": "opt_out (default): until they opt out. opt_in: only once they have agreed.",
+        "hours": "When customers get messages: a name of hours, or opening hours. Outside: held.",
+        "at_most": "How many messages a customer gets, over all rules and accounts.",
+        "same_customer_by": "By what a customer is recognised in other accounts: phone, email.",
+    },
+    "AtMostShape": {
+        "per_day": "How many a day. Others wait until the next day.",
     },
     "HolidaysShape": {
         "country": "An ISO country code, such as US or GB.",

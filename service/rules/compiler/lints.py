@@ -41,7 +41,7 @@ def advice(
     rule: Rule, written: Mapping[str, Any], path: Path, reach: Capabilities
 ) -> Iterable[Issue]:
     """Warnings about one rule, by how it is written in the file."""
-    yield from _about_customers(rule, written, path)
+    yield from _about_customers(rule, written, path, reach)
     yield from _about_days(rule, path)
     yield from _idle(rule, written, path)
     values = {**KNOWN_VALUES}
@@ -56,9 +56,14 @@ def advice(
 def never_open(hours: Iterable[Hours]) -> Iterator[Issue]:
     """Warnings about opening hours that never open."""
     for one in hours:
-        if one.next_open(_LONG_AGO, ZoneInfo("UTC")) is None:
+        if opens_never(one):
             message = f"{one.name} never opens, so messages that wait for it are never sent"
             yield _warning(("hours", one.name), message, None)
+
+
+def opens_never(hours: Hours) -> bool:
+    """Whether these hours do not open in this century."""
+    return hours.next_open(_LONG_AGO, ZoneInfo("UTC")) is None
 
 
 def duplicate_messages(rules: Sequence[Placed]) -> Iterator[Issue]:
@@ -135,12 +140,14 @@ class _Senders:
         return next((one for _, one in comparable if _may_both(one, rule)), None)
 
 
-def _about_customers(rule: Rule, written: Mapping[str, Any], path: Path) -> Iterator[Issue]:
+def _about_customers(
+    rule: Rule, written: Mapping[str, Any], path: Path, reach: Capabilities
+) -> Iterator[Issue]:
     for step, at in _placed(rule, path):
         if not step.reaches_customer:
             continue
         place = (*at, "notify")
-        if written.get("hours") is None:
+        if written.get("hours") is None and not reach.has_contact_hours:
             yield _warning(place, "customers may get this at night", "add hours: to this rule")
         if not written.get("once_per"):
             yield _warning(

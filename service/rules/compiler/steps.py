@@ -189,6 +189,7 @@ class StepReader:
         self._check_words(way, written, path)
         self._check_length(channel, way, text, (*path, "template" if shape.template else "text"))
         self._check_undo(shape, channel, way, path)
+        self._check_links(text, path)
         if shape.even_if_told and channel != "customer" and shape.notify:
             message = "even_if_told can be used only with notify: customer:…"
             self._fault((*path, "even_if_told"), message, "remove it")
@@ -208,6 +209,11 @@ class StepReader:
             even_if_told=shape.even_if_told,
             buttons=self._buttons(shape, channel, path),
         )
+
+    def _check_links(self, text: Template | None, path: Path) -> None:
+        if text is not None and "unsubscribe_url" in text.nouns and not self.reach.has_page:
+            message = "TASKBELL_URL is not set, so customers cannot open the link to unsubscribe"
+            self._fault(path, message, "set it to Taskbell's address: https://tasks.example.com")
 
     def _instead(self, raws: Iterable[Any], number: int, path: Path) -> tuple[Action, ...]:
         """The actions of `on_fail`: without a pause, and without repetitions."""

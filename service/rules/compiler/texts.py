@@ -14,6 +14,8 @@ from service.rules.compiler.shapes import PRIORITIES, ChangesShape, NotifyShape
 from service.rules.language.templates import Template, template
 from service.rules.steps import DATES, Value
 
+_LINKS = frozenset({"unsubscribe_url"})
+
 
 @dataclass(slots=True)
 class TextReader:
@@ -40,7 +42,7 @@ class TextReader:
     def text(self, shape: NotifyShape, path: Path) -> Template | None:
         """The text of a message: from the rule, or from a file."""
         if shape.template is None or shape.text is not None:
-            return self.template(shape.text, (*path, "text"))
+            return self._told(shape.text, (*path, "text"))
         place = (*path, "template")
         try:
             text = self.folder.text(shape.template)
@@ -48,7 +50,7 @@ class TextReader:
             said = error.context or {}
             self._fault(place, said["message"], said["hint"])
             return None
-        made, problems = self._read(text, place)
+        made, problems = self._read(text, place, self.subjects | _LINKS)
         file = self.folder.place(shape.template)
         self.problems += [replace(problem, file=file) for problem in problems]
         return made
@@ -57,8 +59,16 @@ class TextReader:
         """A template of the text at `path`, from the character `begins` on."""
         if not text:
             return None
-        made, problems = self._read(text, path)
+        made, problems = self._read(text, path, self.subjects)
         self._add(problems, begins)
+        return made
+
+    def _told(self, text: str | None, path: Path) -> Template | None:
+        """A template of what a receiver reads, which can have a link of their own."""
+        if not text:
+            return None
+        made, problems = self._read(text, path, self.subjects | _LINKS)
+        self._add(problems, 0)
         return made
 
     def target(self, text: str, path: Path, begins: int) -> Template | None:
@@ -69,8 +79,10 @@ class TextReader:
             self._add(in_target(self.gaps, made.reads, path), begins)
         return made
 
-    def _read(self, text: str, path: Path) -> tuple[Template | None, list[Issue]]:
-        made, problems = template(text, path, self.subjects)
+    def _read(
+        self, text: str, path: Path, subjects: frozenset[str]
+    ) -> tuple[Template | None, list[Issue]]:
+        made, problems = template(text, path, subjects)
         if made is None:
             return made, problems
         if not self.gaps.is_known:

@@ -12,7 +12,7 @@ from service.domain.model import Event, Group, Task
 from service.rules.language.expressions import UTC_ZONE, environment
 from service.rules.language.field_reads import ByNoun
 from service.rules.language.vocabulary import NOUNS, as_message, as_values
-from service.rules.verdict import FAILURE
+from service.rules.verdict import PLACEHOLDERS
 
 
 class Scope:
@@ -46,8 +46,13 @@ class Scope:
         wanted = frozenset(nouns)
         for noun in wanted & NOUNS.keys() - self._values.keys():
             self._values[noun] = as_values(self._noun(noun), self.zone)
-        # Only a text that may speak of a failure is given what stands for it.
-        return {**self._values, "failure": FAILURE} if "failure" in wanted else self._values
+        # Only a text that may speak of them is given what stands for them.
+        asked = wanted & PLACEHOLDERS.keys()
+        return (
+            {**self._values, **{name: PLACEHOLDERS[name] for name in asked}}
+            if asked
+            else (self._values)
+        )
 
     def _noun(self, name: str) -> Task | Event | Group:
         """The value of a name; without a task `before`, an empty one."""

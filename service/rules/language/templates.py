@@ -21,6 +21,7 @@ from service.rules.language.liquid_limits import bounded, language, loose_ranges
 from service.rules.language.template_reads import TextRead, template_reads
 from service.rules.language.variables import CHANGED_TASK, misplaced
 from service.rules.language.vocabulary import NOUNS, unknown_name
+from service.rules.verdict import PLACEHOLDERS
 
 _SHORT = 60
 _NAMES = frozenset({*NOUNS, "tasks", "now", "zone"})
@@ -108,7 +109,7 @@ def template(
         ]
     read = template_reads(parsed)
     faults = [*_unknown_filters(analysis, path), *_alien(read, subjects, path)]
-    names = _NAMES | (subjects & {"failure"})
+    names = _NAMES | (subjects & PLACEHOLDERS.keys())
     made = None if faults else Template(text, parsed, names.intersection(analysis.globals), read)
     return made, [*faults, *(found for one in read for found in _missing(one, path, names))]
 

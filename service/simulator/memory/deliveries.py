@@ -3,12 +3,14 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from service.domain.contacts import NOBODY, Receivers
 from service.domain.model import Event, State
 from service.domain.storms import StormScope
 from service.domain.system_actions import WRITES
 from service.outbox import DeliveryRequest
 from service.outbox.gates import Candidate, Stop
 from service.outbox.undoing import UNDONE
+from service.rules.contacts.receivers import receivers
 from service.rules.message_basis import MessageBasis
 from service.rules.recipients import reaches_customer
 from service.rules.rewriting import NewText
@@ -105,6 +107,7 @@ class Delivery:
             visit=self.visit,
             even_if_told=plan.even_if_told,
             at_once=self.at_once,
+            receivers=self.receivers,
             waited=self.reason if self.is_held_back and self.state is State.HELD else None,
         )
 
@@ -142,6 +145,16 @@ class Delivery:
         if plan.tells_of is not None or not event.task_id or plan.channel in WRITES:
             return plan.tells_of is not None
         return reaches_customer(event.after or event.before, plan.channel, plan.target)
+
+    @property
+    def receivers(self) -> Receivers:
+        """Whom it reaches, or whose message it updates."""
+        event, plan = self.request.event, self.request.plan
+        if self.approves is not None or plan.channel in WRITES:
+            return NOBODY
+        if plan.tells_of is not None:
+            return receivers(plan.channel, plan.target, plan.tells_of.tasks)
+        return receivers(plan.channel, plan.target, [event.task] if event.task_id else [])
 
     @property
     def visit(self) -> Visit | None:

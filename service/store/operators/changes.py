@@ -32,6 +32,8 @@ class Action(StrEnum):
     HOLD_RELEASED = "hold.released"
     SILENCE_ADDED = "silence.added"
     SILENCE_ENDED = "silence.ended"
+    CONTACT_REFUSED = "contact.refused"
+    CONTACT_ADMITTED = "contact.admitted"
     ACCOUNT_PAUSED = "account.paused"
     ACCOUNT_RESUMED = "account.resumed"
     ACCOUNT_SYNCED = "account.synced"

@@ -1,0 +1,128 @@
+"""What customers chose, by the keys that they are recognised by: no messages, or messages."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import asyncpg
+
+from service.domain.actors import Actor
+from service.domain.contacts import Choice, ContactKey, KeyKind
+from service.store import Connection, Pool
+from service.store.operators import changes
+from service.store.operators.changes import Action
+
+
+class Through(StrEnum):
+    """How a choice came to Taskbell."""
+
+    PAGE = "page"
+    CLI = "cli"
+    API = "api"
+    LINK = "link"
+
+
+async def choose(
+    pool: Pool,
+    keys: Iterable[ContactKey],
+    *,
+    wants: bool,
+    by: Actor,
+    through: Through,
+    now: datetime,
+    note: str = "",
+) -> list[ContactKey]:
+    """Store that one person wants messages or none; returns the keys for which that is news."""
+    wanted = sorted(keys, key=lambda one: (one.kind, one.account, one.value))
+    async with pool.acquire() as connection, connection.transaction():
+        rows = await connection.fetch(
+            """
+            INSERT INTO contact_choices AS known
+                (kind, account, value, lookup, wants, at, made_by, made_through, note)
+            SELECT kind, account, value, lookup, $5, $6, $7, $8, $9
+            FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
+                AS new (kind, account, value, lookup)
+            ON CONFLICT (kind, account, value) DO UPDATE SET wants = excluded.wants,
+                at = excluded.at, made_by = excluded.made_by, note = excluded.note,
+                made_through = excluded.made_through
+            WHERE known.wants <> excluded.wants
+            RETURNING kind, account, value
+            """,
+            *_columns(wanted),
+            wants,
+            now,
+            by.name,
+            through,
+            note,
+        )
+        changed = [_key(row) for row in rows]
+        action = Action.CONTACT_ADMITTED if wants else Action.CONTACT_REFUSED
+        for key in changed:
+            detail = "; ".join(filter(None, (f"by {through}", note)))
+            await changes.record(connection, by, action, str(key), now, detail)
+    return changed
+
+
+async def about(connection: Connection, keys: Iterable[ContactKey]) -> list[Choice]:
+    """The choices for these keys, and for phone numbers that end alike."""
+    wanted = list(keys)
+    rows = await connection.fetch(
+        """
+        SELECT DISTINCT known.kind, known.account, known.value, wants, at
+        FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (kind, account, lookup)
+        JOIN contact_choices AS known USING (lookup, kind, account)
+        """,
+        [one.kind for one in wanted],
+        [one.account for one in wanted],
+        [one.lookup for one in wanted],
+    )
+    return [_choice(row) for row in rows]
+
+
+async def known(connection: Connection) -> list[Choice]:
+    """All choices, for a simulation."""
+    rows = await connection.fetch("SELECT kind, account, value, wants, at FROM contact_choices")
+    return [_choice(row) for row in rows]
+
+
+async def listed(
+    pool: Pool, *, wants: bool, containing: str = "", limit: int | None = None
+) -> list[dict[str, Any]]:
+    """Who chose that, the latest first; `containing` is a part of an address, a number or an id."""
+    rows = await pool.fetch(
+        """
+        SELECT id, kind, account, value, wants, at, made_by, made_through, note
+        FROM contact_choices WHERE wants = $1 AND position($2 IN value) > 0
+        ORDER BY at DESC, id DESC LIMIT $3
+        """,
+        wants,
+        containing,
+        limit,
+    )
+    return [dict(row) for row in rows]
+
+
+async def of_number(pool: Pool, number: int) -> ContactKey | None:
+    """The key of one choice; None if there is none."""
+    row = await pool.fetchrow(
+        "SELECT kind, account, value FROM contact_choices WHERE id = $1", number
+    )
+    return None if row is None else _key(row)
+
+
+def _columns(keys: Sequence[ContactKey]) -> tuple[list[str], list[str], list[str], list[str]]:
+    return (
+        [one.kind for one in keys],
+        [one.account for one in keys],
+        [one.value for one in keys],
+        [one.lookup for one in keys],
+    )
+
+
+def _choice(row: asyncpg.Record) -> Choice:
+    return Choice(_key(row), row["wants"], row["at"])
+
+
+def _key(row: asyncpg.Record) -> ContactKey:
+    return ContactKey(KeyKind(row["kind"]), row["value"], row["account"])
