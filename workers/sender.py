@@ -21,6 +21,7 @@ from service.outbox.claims import Attempt, AttemptResult, Claim
 from service.outbox.destinations import LaneOutage
 from service.rules.message_basis import MessageBasis
 from service.rules.ruleset import Ruleset
+from service.rules.verdict import UNSUBSCRIBE
 from service.store import Pool
 from service.telemetry import tracing
 from workers import retry
@@ -249,6 +250,13 @@ class LaneSender:
             return final_check.hold(claim, grounds, f"internal error: {type(error).__name__}")
 
     def _linked(self, claim: Claim) -> Claim:
+        """The message with the links of its receiver: to answer, and to end all messages."""
+        message = claim.message
+        link = self._links.unsubscribing.to(claim.candidate.receivers, message.target)
+        text = message.text.replace(UNSUBSCRIBE, link or "")
+        return self._answered(replace(claim, message=replace(message, text=text, unsubscribe=link)))
+
+    def _answered(self, claim: Claim) -> Claim:
         """A question to an approver, or a message that can be answered, with its buttons."""
         message = claim.message
         match claim.approves:

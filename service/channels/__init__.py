@@ -76,6 +76,7 @@ class Message:
     - `receipt`: for an undo, the result of `send` for the message that is undone
     - `undo`: how it is undone: `update` rewrites the message, `thread` answers it, `retract`
       removes it
+    - `unsubscribe`: in a message to a customer, the address of the page that ends all messages
     - `others`: for a repeated attempt to create a task, tasks that it cannot have created: other
       messages did, or they have its title and were known before
     - `buttons`: what the receiver can answer; unless the channel `shows_buttons`, the text has
@@ -100,6 +101,7 @@ class Message:
     undo: str | None = None
     others: frozenset[str] = frozenset()
     buttons: tuple[MessageButton, ...] = ()
+    unsubscribe: str | None = None
 
 
 class ChannelOptions(BaseModel):

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP as SMTP_POLICY
+from email.policy import EmailPolicy
 from email.utils import format_datetime, parseaddr
 from hashlib import blake2b
 from pathlib import Path
@@ -61,7 +61,22 @@ QUOTES = re.compile(r"""[\\"]+""")
 SCHEME = re.compile("mailto:", re.IGNORECASE)
 # As keyboards of East Asia write them, and the blank that does not break.
 WIDE = str.maketrans({"\uff20": "@", "\uff0c": ",", "\uff1b": ";", "\u3000": " ", "\xa0": " "})
-POLICY = SMTP_POLICY.clone(cte_type="7bit")
+UNSUBSCRIBE = "List-Unsubscribe"
+
+
+class MailPolicy(EmailPolicy):
+    """Writes the link to unsubscribe as it is.
+
+    The library encodes a word that is longer than a line, and mail programs do not decode this one.
+    """
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        if name == UNSUBSCRIBE:
+            return f"{name}: {value}{self.linesep}".encode()
+        return super().fold_binary(name, value)
+
+
+POLICY = MailPolicy(linesep="\r\n", cte_type="7bit")
 FINAL = 500
 
 
@@ -172,6 +187,10 @@ class EmailChannel(ConfiguredChannel):
             mail["In-Reply-To"] = answered or thread
             mail["References"] = f"{thread} {answered}" if answered else thread
         mail["Auto-Submitted"] = "auto-generated"
+        if message.unsubscribe is not None:
+            mail[UNSUBSCRIBE] = f"<{message.unsubscribe}>"
+            if message.unsubscribe.startswith("https:"):  # RFC 8058 wants no other
+                mail[f"{UNSUBSCRIBE}-Post"] = f"{UNSUBSCRIBE}=One-Click"
         mail.set_content(message.text)
         return mail
 

@@ -66,8 +66,8 @@ def command(
             simulator = Simulator(
                 chosen, sketch.zones, ways(sketch.kinds), since, people=sketch.people
             )
-            chose = Choices(await contact_choices.known(connection))
-            simulator.tx.outbox.remember_choices(chose)
+            chosen_by_now = await contact_choices.known(connection)
+            simulator.tx.outbox.contacts.choices = Choices(chosen_by_now)
             with counting("reading recorded events", total) as progress:
                 return await backtest(
                     simulator,

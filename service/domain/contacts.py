@@ -18,6 +18,8 @@ _TELLING_DIGITS = 6
 
 
 class KeyKind(StrEnum):
+    """What a customer can be recognised by."""
+
     CUSTOMER = "customer"
     EMAIL = "email"
     PHONE = "phone"

@@ -15,6 +15,7 @@ from service.domain.actors import Actor
 from service.domain.model import State
 from service.outbox import Lanes, NoSuchDelivery, NotPossible, undoing
 from service.outbox.repository import PostgresOutbox
+from service.rules.contacts.unsubscribe_links import UnsubscribeLinks
 from service.store import Connection, Pool
 from service.store.operators import changes
 from service.store.operators.changes import Action
@@ -34,12 +35,13 @@ class DeliveryLinks:
     """Makes links to pages at `url` that are about one delivery, and verifies them.
 
     They are signed with the admin token. Without one, the pages are available on their own machine
-    only, and the signature proves nothing.
+    only, and the signature proves nothing. `unsubscribing` are the links for customers.
     """
 
     def __init__(self, url: str, token: SecretStr | None) -> None:
         self._url = url.rstrip("/")
         self._token = b"" if token is None else token.get_secret_value().encode()
+        self.unsubscribing = UnsubscribeLinks(url, token)
 
     @property
     def lead_somewhere(self) -> bool:

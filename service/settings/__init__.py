@@ -30,7 +30,10 @@ from service.settings.redis_address import demand_usable
 
 _LARGEST_VALUE = 64 * 1024  # bytes of a file that holds one setting
 # The first parts of Taskbell's own paths: a prefix that begins with one would be ambiguous.
-_OWN = ("api", "approvals", "deliveries", "hooks", "silences", "static", "storms", "webhooks")
+_OWN = (
+    *("api", "approvals", "deliveries", "hooks", "silences", "static", "storms"),
+    *("unsubscribe", "webhooks"),
+)
 _IN_FRONT = re.compile(rf"((?!/({'|'.join(_OWN)})(/|$))(/[\w-]+)+)?", re.ASCII)
 _KEPT = (
     "taskbell_keep_receipts",

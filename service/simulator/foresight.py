@@ -129,7 +129,7 @@ async def _play(
     simulator = Simulator(start.rules, setting.zones, setting.ways, now, start.silenced)
     simulator.tx.outbox.remember(known.placed)
     simulator.tx.outbox.remember_announced(known.told)
-    simulator.tx.outbox.remember_choices(Choices(known.chosen))
+    simulator.tx.outbox.contacts.choices = Choices(known.chosen)
     await take_over(simulator, start.tasks, start.begun)
     while (moment := simulator.tx.next_moment()) is not None and moment <= start.until:
         if not has_time() or len(simulator.tx.outbox.deliveries) > _MOST_MESSAGES:

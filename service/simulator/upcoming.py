@@ -74,7 +74,7 @@ async def upcoming(
     now, tx = simulator.clock.now(), simulator.tx
     tx.outbox.remember(await history.placed_before(connection, now))
     tx.outbox.remember_announced(await visits.known(connection))
-    tx.outbox.remember_choices(Choices(await contact_choices.known(connection)))
+    tx.outbox.contacts.choices = Choices(await contact_choices.known(connection))
     known = [one async for one in pending_counts.tasks(connection)]
     await take_over(simulator, known, await UnderWay.read(connection, now, until))
     await simulator.go_on(until)
@@ -88,7 +88,7 @@ async def take_over(
     now, tx, accounts = simulator.clock.now(), simulator.tx, simulator.accounts
     tx.outbox.remember_storms(begun.storms)
     tx.outbox.remember_holds(begun.holds)
-    tx.outbox.remember_contacted(begun.contacted)
+    tx.outbox.contacts.sent = begun.contacted
     tx.outbox.remember_mutes(begun.mutes)
     tx.events.last_id = begun.last_event
     await simulator.adopt_alarms([one for one in tasks if one[0] in accounts])

@@ -41,6 +41,7 @@ from service.web.presenters.task_explainer import TaskExplainer
 from service.web.problems import HANDLERS
 from service.web.screens import screens, sections
 from service.web.sign_in import SignIn
+from service.web.unsubscribing import UnsubscribePage
 from service.web.webhooks import WebhookEndpoint
 
 
@@ -124,6 +125,7 @@ def _answers(
     return [
         *ApprovalPage(pool, clock, office.guard, actions, config, links, office.pages).routes(),
         *AnswerPage(office, links, given).routes(),
+        *UnsubscribePage(pool, clock, office.guard, links.unsubscribing, office.pages).routes(),
         *SlackEndpoint(config, clock, presses).routes(),
     ]
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from service.domain.contacts import Choice, Choices, Receivers, SentCounts, keys_in
 from service.domain.holds import Hold
 from service.domain.model import State
 from service.domain.overrides import Mode, Override
@@ -25,12 +26,17 @@ NOON, NIGHT = datetime(2026, 3, 6, 12, tzinfo=UTC), datetime(2026, 3, 6, 22, tzi
 HOUR = timedelta(hours=1)
 RULES = (
     "- { id: all, when: task.created, hours: texting, until: task.done,"
-    " then: [{ notify: accounting }] }"
+    " then: [{ notify: accounting }] }\n"
+    'contacts: { hours: "Mo-Su 08:00-20:00", at_most: { per_day: 2 } }'
 )
 FLOOD, OTHER = StormScope("field"), StormScope("london")
 VISIT = Visit("a visit", "2026-03-08")
 HOLD = Hold(3, NOON - HOUR, NIGHT + HOUR, "a funeral", "Ann")
 SILENCE = Silence(1, NOON - HOUR, NIGHT + HOUR, "stocktaking")
+IDA = keys_in("ida@c.test")
+GOT = SentCounts()
+for message in (7, 8):
+    GOT.add(message, {replace(one, account="field") for one in IDA}, NOON)
 
 
 @dataclass
@@ -77,7 +83,21 @@ GATES = {
     "ended": Closed(
         State.CANCELLED, "cancelled: no longer needed", {}, {"present": lambda _: task(done=True)}
     ),
-    "hours": Closed(State.HELD, "outside texting hours: waiting until", {}, {"now": NIGHT}),
+    "unwanted": Closed(
+        State.SKIPPED,
+        "the customer has opted out of messages",
+        {"receivers": Receivers((IDA,))},
+        {"choices": Choices([Choice(next(iter(IDA)), wants=False, at=NOON)])},
+    ),
+    "hours": Closed(
+        State.HELD, "outside texting hours: waiting until", {"rule": "all"}, {"now": NIGHT}
+    ),
+    "contact hours": Closed(
+        State.HELD,
+        "outside contact hours: waiting until",
+        {"reaches_customer": True, "rule": "other"},
+        {"now": NIGHT},
+    ),
     "trial": Closed(
         State.SKIPPED, "on trial (enabled: shadow): it would have been sent now", {"shadow": True}
     ),
@@ -111,6 +131,12 @@ GATES = {
         "already sent: rule first has sent",
         {"visit": VISIT},
         {"announcement": {VISIT.key: VisitAnnouncement(VISIT.announced, "first", "field")}.get},
+    ),
+    "enough": Closed(
+        State.HELD,
+        "the customer has already got 2 messages today: waiting until Sat 7 Mar 2026, 08:00",
+        {"reaches_customer": True, "receivers": Receivers((IDA,))},
+        {"sent": GOT},
     ),
 }
 NAMES = list(GATES)
@@ -171,11 +197,11 @@ def test_the_first_closed_gate_has_its_say(first: str, second: str, facts: GateF
 def test_what_a_person_wants_sent_passes_what_holds_back_others(
     name: str, facts: GateFacts
 ) -> None:
-    """Only its time, its trial and too many at once still stop it."""
+    """Only its time, the customer, its trial and too many at once still stop it."""
     closed = GATES[name]
     due = candidate(**closed.delivery, is_exempt=True)
     stops = gates.stops([due], replace(facts, **closed.around))
-    assert bool(stops) == (name in {"late", "trial", "storm"})
+    assert bool(stops) == (name in {"late", "unwanted", "trial", "storm"})
 
 
 def test_a_rule_on_trial_since_then_would_have_sent_it(facts: GateFacts) -> None:

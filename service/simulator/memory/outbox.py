@@ -9,7 +9,6 @@ from heapq import heappop, heappush
 from zoneinfo import ZoneInfo
 
 from service.domain.buttons import ESCALATION
-from service.domain.contacts import Choices, SentCounts
 from service.domain.holds import Hold
 from service.domain.model import Event, Kind, State, Task
 from service.domain.silences import Silence
@@ -22,6 +21,7 @@ from service.rules.cancellation import EscalationEnd
 from service.rules.revision import Rejection
 from service.rules.ruleset import Ruleset
 from service.rules.visits import VisitAnnouncement
+from service.simulator.memory.contacts import MemoryContacts
 from service.simulator.memory.deliveries import NOT_COUNTED, Delivery
 from service.simulator.memory.events import MemoryEvents
 from service.simulator.memory.fallback import Failing, instead
@@ -50,8 +50,7 @@ class MemoryOutbox:
         self._muting = MemoryMuting()
         self._announced: dict[str, VisitAnnouncement] = {}
         self._holds: Sequence[Hold] = ()
-        self._choices = Choices(are_all_asked=True)
-        self._contacted = SentCounts()
+        self.contacts = MemoryContacts()
 
     @property
     def changes(self) -> int:
@@ -81,14 +80,6 @@ class MemoryOutbox:
     def remember_holds(self, known: Sequence[Hold]) -> None:
         """Load the holds of customer messages."""
         self._holds = known
-
-    def remember_choices(self, known: Choices) -> None:
-        """Load who wants messages, and who wants none."""
-        self._choices = known
-
-    def remember_contacted(self, known: SentCounts) -> None:
-        """Load what customers got today."""
-        self._contacted = known
 
     def resume(self, one: PendingOrder, now: datetime) -> None:
         """Load deliveries that were planned in the database."""
@@ -211,8 +202,8 @@ class MemoryOutbox:
             floods=CountedFloods(self._storms, rules.storm, now),
             holds=self._holds,
             overrides=rules.overrides,
-            choices=self._choices,
-            sent=self._contacted,
+            choices=self.contacts.choices,
+            sent=self.contacts.sent,
         )
 
     async def send(self, facts: GateFacts, final_check: MemoryFinalCheck) -> None:
@@ -264,10 +255,7 @@ class MemoryOutbox:
         now, task = facts.now, facts.present(one.key)
         if one.flood is not None:
             self._storms.note_sent(one.flood, now)
-        candidate = one.candidate
-        if candidate.reaches_customer:
-            for customer in facts.rules.contacts.counted(candidate.receivers, one.key[0]):
-                self._contacted.add(-one.id, customer, now)
+        self.contacts.note_sent(one.candidate, facts.rules.contacts, now)
         if (visit := one.visit) is not None:
             if task is not None:
                 zone = facts.zones[one.key[0]]
