@@ -7,12 +7,14 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from service.domain.contacts import Choice, Choices
 from service.domain.holds import Hold
 from service.domain.model import Cause, Event, Kind, State, Task
 from service.domain.silences import Silence
 from service.engine.postgres import PostgresTransaction
 from service.engine.transaction import Transaction
 from service.outbox import claiming
+from service.rules.contacts.policy import ContactsPolicy
 from service.rules.ruleset import Ruleset
 from service.simulator.memory.transaction import MemoryTransaction
 from service.store import Connection, schedules
@@ -56,6 +58,12 @@ class Storage(ABC):
     """
 
     tx: Transaction
+    contacts: ContactsPolicy = ContactsPolicy()
+
+    @property
+    def rules(self) -> Ruleset:
+        """No rules, and the policy for customers."""
+        return Ruleset((), "", contacts=self.contacts)
 
     async def know(
         self, *tasks: Task, alarm: datetime | None = None, alarm_set: str | None = WATCH
@@ -97,6 +105,10 @@ class Storage(ABC):
         """A person holds customer messages; with none: releases them all."""
 
     @abstractmethod
+    async def choose(self, *choices: Choice) -> None:
+        """Customers say whether they want messages; nobody else has."""
+
+    @abstractmethod
     async def send(self, now: datetime) -> None:
         """All messages go out that are due."""
 
@@ -128,8 +140,11 @@ class MemoryStorage(Storage):
     async def hold(self, *holds: Hold) -> None:
         self.tx.outbox.remember_holds(holds)
 
+    async def choose(self, *choices: Choice) -> None:
+        self.tx.outbox.contacts.choices = Choices(choices)
+
     async def send(self, now: datetime) -> None:
-        await self.tx.send(Ruleset.empty(), ZONES, now)
+        await self.tx.send(self.rules, ZONES, now)
 
     async def deliveries(self) -> Sequence[Kept]:
         return [
@@ -191,13 +206,25 @@ class PostgresStorage(Storage):
             [astuple(one) for one in holds],
         )
 
+    async def choose(self, *choices: Choice) -> None:
+        await self._connection.executemany(
+            """
+            INSERT INTO contact_choices (kind, account, value, lookup, wants, at, made_by,
+                made_through, note)
+            VALUES ($1, $2, $3, $4, $5, $6, 'Ann', 'page', '')
+            """,
+            [
+                (key.kind, key.account, key.value, key.lookup, one.wants, one.at)
+                for one in choices
+                for key in (one.key,)
+            ],
+        )
+
     async def send(self, now: datetime) -> None:
         rows = await self._connection.fetch("SELECT DISTINCT lane FROM deliveries")
         for row in rows:
             due = claiming._Due(row["lane"], now, _ALL)
-            await claiming._claim_or_stop(
-                self._connection, due, Ruleset.empty(), ZONES, durable=True
-            )
+            await claiming._claim_or_stop(self._connection, due, self.rules, ZONES, durable=True)
         await self._connection.execute(
             """
             UPDATE deliveries SET state = 'sent', settled_at = $1, lease_until = NULL

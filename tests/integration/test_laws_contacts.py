@@ -1,7 +1,6 @@
 """Law 8: who has opted out gets none, whatever a rule or a person asks; nobody gets too many."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -228,3 +227,54 @@ async def test_one_customer_gets_so_many_a_day(
         await taskbell.poll()
         await taskbell.deliver()
         assert set(await taskbell.states()) == {"sent"}
+
+
+async def test_a_customer_of_two_accounts_is_one_where_they_say_so(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """By the phone number, in whatever notation; else they are two."""
+    wanted = """
+- { id: field, when: task.created, accounts: [field], then: [{ notify: customer:details }] }
+- { id: london, when: task.created, accounts: [london],
+    then: [{ notify: "accounting:{{ task.customer.phone }}", text: Hello }] }
+contacts: { at_most: { per_day: 1 }%s }
+"""
+    async with begun(folder, pool, clock, wanted % ", same_customer_by: [phone]") as taskbell:
+        await new_visit(taskbell)
+        await taskbell.deliver()
+        await _roof(taskbell)
+        assert await taskbell.states() == ["sent", "held"]
+        await taskbell.restart(wanted % "")
+        await _roof(taskbell)
+        assert await taskbell.states() == ["sent", "held", "sent"]
+
+
+async def _roof(taskbell: Corridor) -> None:
+    """A new task of Ida in the other system."""
+    ida = {"uuid": "an Ida", "name": "Ida", "phone": "+1 (212) 555 0123"}
+    taskbell.sandbox.plannr.make(name="Roof", taskable=ida, taskable_type="client")
+    await taskbell.poll("london")
+    await taskbell.deliver()
+
+
+async def test_a_message_that_was_not_sent_does_not_count(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """The second waits for what becomes of the first, which its task ends."""
+    wanted = """
+- { id: first, when: task.created, accounts: [field], if: 'task.title != "Secret"',
+    then: [{ notify: customer:details }] }
+- { id: second, when: task.created, then: [{ notify: "accounting:ida@c.test", text: Hello }] }
+contacts: { at_most: { per_day: 1 } }
+"""
+    async with begun(folder, pool, clock, wanted) as taskbell:
+        number = await new_visit(taskbell)
+        await taskbell.claim("account:field")
+        await taskbell.deliver("accounting")
+        assert await taskbell.states() == ["sending", "planned"]
+        taskbell.sandbox.kickserv.change(number, name="Secret")
+        await pool.execute("UPDATE deliveries SET asking = true WHERE state = 'sending'")
+        await taskbell.lose_workers(minutes=1)
+        await taskbell.deliver("account:field")
+        await taskbell.deliver("accounting")
+        assert await taskbell.states() == ["cancelled", "sent"]
