@@ -95,9 +95,10 @@ _COMMANDS: dict[str, tuple[str, str | None]] = {
     "rules": ("rules", "List the rules, and switch them on, to trial or off."),
     "silence": ("silence", "Suppress certain messages for a while, with a reason."),
     "hold": ("hold", "Hold all messages to customers for a while, with a reason."),
+    "contacts": ("contacts", "Record which customers want no messages, and which have agreed."),
     "user": ("user", "Add, list and remove people who may sign in at the page."),
 }
-_GROUPS = frozenset({"tasks", "outbox", "accounts", "rules", "silence", "hold", "user"})
+_GROUPS = frozenset({"tasks", "outbox", "accounts", "rules", "silence", "hold", "contacts", "user"})
 
 
 def _version(*, is_asked: bool) -> None:

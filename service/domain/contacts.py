@@ -15,6 +15,7 @@ from service.domain.addresses import is_same_number, mails, numbers, plain
 from service.domain.model import Customer
 
 _TELLING_DIGITS = 6
+_SHORTEST_NUMBER = 8  # digits; in a shorter one the area is missing
 
 
 class KeyKind(StrEnum):
@@ -56,6 +57,10 @@ class ContactKey:
         return f"customer {self.value}{where}" if self.kind is KeyKind.CUSTOMER else self.value
 
 
+class NotOneKeyError(ValueError):
+    """What a person has named is not one customer; the message says what to write."""
+
+
 Keys: TypeAlias = frozenset[ContactKey]
 """All keys of one person."""
 
@@ -75,6 +80,24 @@ def keys_of(somebody: Customer, account: str) -> Keys:
     if somebody.id is None:
         return found
     return found | {ContactKey(KeyKind.CUSTOMER, somebody.id, account)}
+
+
+def key_named(address: str, customer: str, account: str) -> ContactKey:
+    """The key that a person has named: one address, or a customer's id with its account.
+
+    Raises NotOneKeyError.
+    """
+    if customer and account and not address:
+        return ContactKey(KeyKind.CUSTOMER, customer, account)
+    if not address or customer or account:
+        raise NotOneKeyError("name either an address, or a customer's id together with the account")
+    found = keys_in(address)
+    if len(found) != 1:
+        raise NotOneKeyError(f"{address} is not one mail address or phone number")
+    [key] = found
+    if key.kind is KeyKind.PHONE and len(key.value) < _SHORTEST_NUMBER:
+        raise NotOneKeyError(f"{address} is short: write the number with its area code")
+    return key
 
 
 @dataclass(frozen=True, slots=True)

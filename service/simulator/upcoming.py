@@ -87,7 +87,7 @@ async def take_over(
     """Let the simulation go on with these tasks (account, state) and what is under way."""
     now, tx, accounts = simulator.clock.now(), simulator.tx, simulator.accounts
     tx.outbox.remember_storms(begun.storms)
-    tx.outbox.remember_holds(begun.holds)
+    tx.outbox.contacts.holds = begun.holds
     tx.outbox.contacts.sent = begun.contacted
     tx.outbox.remember_mutes(begun.mutes)
     tx.events.last_id = begun.last_event

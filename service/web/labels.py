@@ -122,6 +122,13 @@ DEEDS = {
     "signed.out": ("signed out", "", ""),
     "sign-in.failed": ("could not sign in as", "", ""),
 }
+# How a customer's choice came to Taskbell.
+THROUGH = {
+    "page": "on this page",
+    "cli": "on the command line",
+    "api": "by another program",
+    "link": "by a link in a message",
+}
 MODES = {"on": "on", "trial": "on trial", "off": "off"}
 MODE_BUTTONS = {"on": "Switch on", "trial": "Switch to trial", "off": "Switch off"}
 SWITCHED = {"on": "Switched on", "trial": "Switched to trial", "off": "Switched off"}

@@ -138,7 +138,7 @@ class MemoryStorage(Storage):
         self.tx = MemoryTransaction(_STATES, [silence])
 
     async def hold(self, *holds: Hold) -> None:
-        self.tx.outbox.remember_holds(holds)
+        self.tx.outbox.contacts.holds = holds
 
     async def choose(self, *choices: Choice) -> None:
         self.tx.outbox.contacts.choices = Choices(choices)

@@ -36,6 +36,8 @@ PUBLIC = {
     ("GET", "/readyz"),
     ("GET", "/approvals/{id:number}"),  # the link's own token
     ("POST", "/approvals/{id:number}"),
+    ("GET", "/unsubscribe/{link}"),  # the link's signature
+    ("POST", "/unsubscribe/{link}"),
     ("GET", "/login"),
     ("POST", "/login"),
     ("GET", "/coming.ics"),  # the key in its address

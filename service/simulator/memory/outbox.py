@@ -9,7 +9,6 @@ from heapq import heappop, heappush
 from zoneinfo import ZoneInfo
 
 from service.domain.buttons import ESCALATION
-from service.domain.holds import Hold
 from service.domain.model import Event, Kind, State, Task
 from service.domain.silences import Silence
 from service.domain.storms import Lately
@@ -49,7 +48,6 @@ class MemoryOutbox:
         self._storms = MemoryStorms()
         self._muting = MemoryMuting()
         self._announced: dict[str, VisitAnnouncement] = {}
-        self._holds: Sequence[Hold] = ()
         self.contacts = MemoryContacts()
 
     @property
@@ -76,10 +74,6 @@ class MemoryOutbox:
     def remember_announced(self, known: Mapping[str, VisitAnnouncement]) -> None:
         """Load what customers were told about visits."""
         self._announced.update(known)
-
-    def remember_holds(self, known: Sequence[Hold]) -> None:
-        """Load the holds of customer messages."""
-        self._holds = known
 
     def resume(self, one: PendingOrder, now: datetime) -> None:
         """Load deliveries that were planned in the database."""
@@ -200,7 +194,7 @@ class MemoryOutbox:
             muting=self._muting.muting,
             announcement=self._announced.get,
             floods=CountedFloods(self._storms, rules.storm, now),
-            holds=self._holds,
+            holds=self.contacts.holds,
             overrides=rules.overrides,
             choices=self.contacts.choices,
             sent=self.contacts.sent,

@@ -10,6 +10,7 @@ import asyncpg
 from service.domain.actors import Actor
 from service.domain.contacts import Choice, ContactKey, KeyKind
 from service.store import Connection, Pool
+from service.store.account_actions import NoSuchAccount
 from service.store.operators import changes
 from service.store.operators.changes import Action
 
@@ -86,14 +87,40 @@ async def known(connection: Connection) -> list[Choice]:
     return [_choice(row) for row in rows]
 
 
+async def demand_account(pool: Pool, key: ContactKey) -> None:
+    """Raise NoSuchAccount if the key is that of a customer in an account that does not exist."""
+    known = await pool.fetchval("SELECT EXISTS (SELECT FROM accounts WHERE name = $1)", key.account)
+    if key.account and not known:
+        raise NoSuchAccount(f"there is no account {key.account}; see `taskbell accounts list`")
+
+
+async def number_of(pool: Pool, key: ContactKey) -> int:
+    """The id of the choice for this key, which has been made."""
+    number: int = await pool.fetchval(
+        "SELECT id FROM contact_choices WHERE (kind, account, value) = ($1, $2, $3)",
+        key.kind,
+        key.account,
+        key.value,
+    )
+    return number
+
+
+async def key_of_number(pool: Pool, number: int) -> ContactKey | None:
+    """The key of the choice with this id; None if there is none."""
+    row = await pool.fetchrow(
+        "SELECT kind, account, value FROM contact_choices WHERE id = $1", number
+    )
+    return None if row is None else _key(row)
+
+
 async def listed(
     pool: Pool, *, wants: bool, containing: str = "", limit: int | None = None
 ) -> list[dict[str, Any]]:
     """Who chose that, the latest first; `containing` is a part of an address, a number or an id."""
     rows = await pool.fetch(
         """
-        SELECT id, kind, account, value, wants, at, made_by, made_through, note
-        FROM contact_choices WHERE wants = $1 AND position($2 IN value) > 0
+        SELECT id, kind, nullif(account, '') AS account, value, at, made_by, made_through, note
+        FROM contact_choices WHERE wants = $1 AND position(lower($2) IN lower(value)) > 0
         ORDER BY at DESC, id DESC LIMIT $3
         """,
         wants,
@@ -101,14 +128,6 @@ async def listed(
         limit,
     )
     return [dict(row) for row in rows]
-
-
-async def of_number(pool: Pool, number: int) -> ContactKey | None:
-    """The key of one choice; None if there is none."""
-    row = await pool.fetchrow(
-        "SELECT kind, account, value FROM contact_choices WHERE id = $1", number
-    )
-    return None if row is None else _key(row)
 
 
 def _columns(keys: Sequence[ContactKey]) -> tuple[list[str], list[str], list[str], list[str]]:

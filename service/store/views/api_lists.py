@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from service.domain.contacts import KeyKind
 from service.domain.model import Kind, State
 from service.store import Pool
 from service.store.deliveries import REASON
@@ -141,6 +142,25 @@ SILENCES = Listing(
     """,
     key={"id": int},
     filters={"account": "account = {}", "rule": "rule = {}", "since": "ends_at >= {}"},
+)
+
+CONTACTS = Listing(
+    "contact_choices",
+    """
+    SELECT id, kind, nullif(account, '') AS account, value,
+           CASE WHEN wants THEN 'opted_in' ELSE 'opted_out' END AS state, at, made_by, made_through,
+           note
+    FROM contact_choices
+    """,
+    key={"id": int},
+    filters={
+        "account": "account = {}",
+        "kind": "kind = {}",
+        "state": "wants = ({} = 'opted_in')",
+        "since": "at >= {}",
+    },
+    indexed=frozenset(),
+    choices={"kind": frozenset(KeyKind), "state": frozenset({"opted_in", "opted_out"})},
 )
 
 CHANGES = Listing(

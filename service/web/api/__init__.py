@@ -34,6 +34,7 @@ from service.web.actions import (
 from service.web.api.accounts import Accounts
 from service.web.api.answers import NOTHING, answer, by_id, found, page, said
 from service.web.api.bulk_body import read_bulk
+from service.web.api.contacts import ContactChoices
 from service.web.api.openapi import describe
 from service.web.api.silence_body import ANYWAY, read_hold, read_silence
 from service.web.auth import Endpoint, Guard, actor_of
@@ -59,6 +60,7 @@ LISTS: Mapping[str, Listing] = {
     "silences": api_lists.SILENCES,
     "storms": api_lists.STORMS,
     "holds": api_lists.HOLDS,
+    "contacts": api_lists.CONTACTS,
     "audit": api_lists.CHANGES,
 }
 
@@ -81,6 +83,7 @@ class Api:
         self._guard = guard
         self._actions = actions
         self._accounts = Accounts(pool, clock, guard, actions, list(config.accounts))
+        self._contacts = ContactChoices(pool, clock, guard)
         self._text = config.text
         self._names = names_of(config)
 
@@ -95,6 +98,7 @@ class Api:
             *action_routes(self._guard.protects, "/api/v1/storms", self._end_storm, STORM_ACTIONS),
             *self._accounts.routes(),
             Route("/api/v1/acknowledgements", protects(self._acknowledge), methods=["POST"]),
+            *self._contacts.routes(),
             Route("/api/v1/deliveries/bulk", protects(self._act_on_all), methods=["POST"]),
             Route("/api/v1/silences", protects(self._add_silence), methods=["POST"]),
             Route("/api/v1/holds", protects(self._hold), methods=["POST"]),

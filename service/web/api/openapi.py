@@ -15,7 +15,7 @@ from service.web.actions import (
     STORM_ACTIONS,
     WEBHOOK_ACTIONS,
 )
-from service.web.api import bulk_body
+from service.web.api import bulk_body, contacts
 from service.web.api.schemas import (
     LIMIT,
     LINE,
@@ -42,6 +42,7 @@ _LISTS: Mapping[str, tuple[str, Listing | None]] = {
     "silences": ("silence", api_lists.SILENCES),
     "storms": ("storm", api_lists.STORMS),
     "holds": ("hold", api_lists.HOLDS),
+    "contacts": ("contact", api_lists.CONTACTS),
     "audit": ("change", api_lists.CHANGES),
     "accounts": ("account", None),
     "rules": ("rule", None),
@@ -90,6 +91,8 @@ def _paths(*, has_token: bool) -> Schema:
     paths["/api/v1/acknowledgements"] = {"post": _acknowledgement(usual)}
     paths["/api/v1/silences"]["post"] = _new_silence(usual)
     paths["/api/v1/holds"]["post"] = _new_hold(usual)
+    for way in contacts.WAYS:
+        paths[f"/api/v1/contacts/{way}"] = {"post": _new_choice(usual)}
     paths["/api/v1/deliveries/bulk"] = {"post": _bulk(usual)}
     paths["/api/v1/deliveries/{id}/attempts"] = {
         "get": _operation(_page_of("attempt"), (*usual, 400, 404)) | {"parameters": _PAGE},
@@ -260,6 +263,24 @@ def _new_hold(usual: tuple[int, ...]) -> Schema:
     reason = _not_blank("string") | {"maxLength": LONGEST_REASON}
     properties = {"ends_at": TIME, "reason": reason}
     return _created("hold", _object(properties) | {"additionalProperties": False}, usual)
+
+
+def _new_choice(usual: tuple[int, ...]) -> Schema:
+    name = _not_blank("string") | {"maxLength": contacts.LONGEST_NAME}
+    schema = {
+        "oneOf": [
+            {
+                "type": "object",
+                "properties": {**dict.fromkeys(names, name), "note": _REASON},
+                "required": list(names),
+                "additionalProperties": False,
+            }
+            for names in contacts.WHO
+        ]
+    }
+    operation = _operation(_ref("contact"), (*usual, 400, 408, 409, 413))
+    body = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return operation | {"requestBody": body}
 
 
 def _created(noun: str, schema: Schema, usual: tuple[int, ...]) -> Schema:

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeAlias
 
+from service.domain.contacts import KeyKind
 from service.domain.model import DAYS, Cause, Kind, State, Task
 from service.domain.overrides import Mode
 from service.domain.silences import SCOPES
 from service.explain import ExplanationStatus
 from service.outbox.claims import AttemptOutcome
+from service.store.operators.contact_choices import Through
 from service.store.views import api_lists
 from service.store.views.task_search import STANDINGS
 from service.web.parameters import LONGEST, MOST, TEXT
@@ -137,6 +139,17 @@ SHAPES: Mapping[str, Mapping[str, Schema]] = {
         "created_by": STRING,
         "ended_by": {**MAYBE_TEXT, "description": "who released its messages before its end"},
         "held": {**NUMBER, "description": "messages that wait for its end"},
+    },
+    "contact": {
+        "id": NUMBER,
+        "kind": one_of(*KeyKind),
+        "account": {**MAYBE_TEXT, "description": "that of a customer's id"},
+        "value": {**STRING, "description": "id, mail address, or digits of a number"},
+        "state": one_of("opted_out", "opted_in"),
+        "at": TIME,
+        "made_by": STRING,
+        "made_through": one_of(*Through),
+        "note": STRING,
     },
     "silence": {
         "id": NUMBER,
