@@ -1,7 +1,8 @@
 """`taskbell preview`: what a rule would send about a task. Nothing is sent."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -17,6 +18,7 @@ from service.clock import SystemClock
 from service.config import RulesConfig
 from service.diagnostics import did_you_mean
 from service.errors import TaskbellError
+from service.explain.contacts import held_back
 from service.explain.wording import told
 from service.rules import sample
 from service.rules.rule import Rule
@@ -57,27 +59,41 @@ def command(
     """Show what a rule would send about a task: to whom, when, and with which text.
 
     Nothing is sent or stored. It also works for rules that are off, and says if a condition of the
-    rule is not met. Silences, holds and other messages are not considered.
+    rule is not met. What `contacts:` holds back is said as well. Silences, holds and other messages
+    are not considered.
     """
     written = config.sketch(find(read_settings()).taskbell_config, os.environ)
 
-    async def read(pool: Pool) -> tuple[RulesConfig, TaskHistory]:
+    wanted = _rule(written, rule)
+
+    async def read(pool: Pool) -> tuple[RulesConfig, TaskHistory, _Preview]:
         sketch = written.switched(await rule_overrides.read(pool))
         async with pool.acquire() as connection:
             key = await one_task(connection, f"preview {rule}", task, account)
-            return sketch, await task_history.read(connection, key)
+            papers = await task_history.read(connection, key)
+            zone = sketch.zones.get(key[0], sketch.timezone)
+            now = SystemClock().now() if at is None else moment(at, zone)
+            shown = _sample(wanted, papers, now, zone)
+            policy = sketch.rules.contacts
+            held = await held_back(connection, policy, shown.event, shown.plans, zone, now)
+        return sketch, papers, _Preview(shown, held, zone)
 
-    wanted = _rule(written, rule)
-    sketch, papers = with_pool(read)
-    zone = sketch.zones.get(papers.key[0], sketch.timezone)
-    now = SystemClock().now() if at is None else moment(at, zone)
-    shown = _sample(wanted, papers, now, zone)
+    sketch, papers, preview = with_pool(read)
     mode = _mode(sketch, rule)
     if as_json:
-        show_json(_as_json(shown, rule, mode))
+        show_json(_as_json(preview, rule, mode))
         return
-    for line in _lines(shown, papers, mode, zone):
+    for line in _lines(preview, papers, mode):
         print_line(line)
+
+
+@dataclass(frozen=True, slots=True)
+class _Preview:
+    """A sample, with what `contacts:` says of each message, in the zone of its account."""
+
+    sample: Sample
+    held: Sequence[str | None]
+    zone: ZoneInfo
 
 
 def _rule(written: RulesConfig, name: str) -> Rule:
@@ -106,13 +122,15 @@ def _sample(rule: Rule, papers: TaskHistory, now: datetime, zone: ZoneInfo) -> S
     return shown
 
 
-def _as_json(shown: Sample, rule: str, mode: str) -> dict[str, Any]:
+def _as_json(preview: _Preview, rule: str, mode: str) -> dict[str, Any]:
+    shown = preview.sample
+    told = zip(shown.plans, preview.held, strict=True)
     return {
         "rule": rule,
         "mode": mode,
         "event": {"id": shown.event.id or None, "kind": shown.event.kind},
         "refusal": shown.refusal,
-        "messages": [_row(one) for one in shown.plans],
+        "messages": [_row(plan) | {"contacts": why} for plan, why in told],
     }
 
 
@@ -130,7 +148,8 @@ def _row(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _lines(shown: Sample, papers: TaskHistory, mode: str, zone: ZoneInfo) -> Iterator[str]:
+def _lines(preview: _Preview, papers: TaskHistory, mode: str) -> Iterator[str]:
+    shown, zone = preview.sample, preview.zone
     event, (account, number) = shown.event, papers.key
     came = f"event #{event.id}" if event.id else "no such event has come yet"
     yield f"{event.task.title} ({number} in {account}), as if {event.kind} came ({came})"
@@ -139,9 +158,11 @@ def _lines(shown: Sample, papers: TaskHistory, mode: str, zone: ZoneInfo) -> Ite
         yield f"note: the rule is {'on trial' if mode == 'trial' else 'off'}"
     if shown.refusal is not None:
         yield f"note: the rule would not act: {shown.refusal}"
-    for plan in shown.plans:
+    for plan, why in zip(shown.plans, preview.held, strict=True):
         yield ""
         yield from _message(plan, zone)
+        if why is not None:
+            yield f"  held back by contacts: {why}"
 
 
 def _message(plan: Plan, zone: ZoneInfo) -> Iterator[str]:

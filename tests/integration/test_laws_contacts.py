@@ -7,11 +7,16 @@ from typing import Any
 
 import pytest
 
+from service.channels import ways
 from service.clock import VirtualClock
 from service.domain.actors import Actor
 from service.domain.contacts import ContactKey, KeyKind, keys_in
 from service.outbox import operator_actions
 from service.sandbox.faults import Fault, FaultKind
+from service.simulator import Simulator
+from service.simulator.foresight import Setting, foresee
+from service.simulator.rule_backtest import try_rule
+from service.simulator.upcoming import in_order, upcoming
 from service.store import Pool
 from service.store.operators import contact_choices
 from service.store.operators.contact_choices import Through
@@ -278,3 +283,67 @@ contacts: { at_most: { per_day: 1 } }
         await taskbell.deliver("account:field")
         await taskbell.deliver("accounting")
         assert await taskbell.states() == ["cancelled", "sent"]
+
+
+WAITS = """
+- { id: later, when: task.created, accounts: [field],
+    then: [{ wait: 1h }, { notify: customer:details }] }
+"""
+
+
+async def test_the_future_and_the_past_know_who_has_opted_out(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """`next`, the page of what is coming, and a trial of the rule on what has happened."""
+    async with begun(folder, pool, clock, WAITS) as taskbell:
+        since = clock.now()
+        clock.advance(HOUR)
+        await new_visit(taskbell)
+        assert await foreseen(taskbell, since) == [["sent"], ["sent"], ["sent"]]
+        await choose(taskbell, *keys_in("ida@c.test"))
+        assert await foreseen(taskbell, since) == [["skipped"], ["skipped"], ["skipped"]]
+        await choose(taskbell, *keys_in("ida@c.test"), wants=True)
+        assert await foreseen(taskbell, since) == [["sent"], ["sent"], ["sent"]]
+
+
+async def test_the_future_counts_what_was_sent_today(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """One message has gone out; the other will not today."""
+    wanted = """
+- { id: now, when: task.created, then: [{ notify: "accounting:ida@c.test", text: Hello }] }
+contacts: { at_most: { per_day: 1 }, hours: "Mo-Su 09:00-20:00" }
+"""
+    async with begun(folder, pool, clock, WAITS + wanted) as taskbell:
+        clock.advance(3 * HOUR)
+        await new_visit(taskbell)
+        await taskbell.deliver()
+        later = [at for rule, at in await coming(taskbell) if rule == "later"]
+        assert later == [datetime(2026, 3, 7, 14, tzinfo=UTC)]
+
+
+async def coming(taskbell: Corridor) -> list[tuple[str, datetime | None]]:
+    """Which rule sends when, as the page has it; which is what `next` has."""
+    config, now = taskbell.config, taskbell.clock.now()
+    setting = Setting(config.rules, config.zones, ways(config.kinds))
+    found = await foresee(setting, taskbell.pool, now, now + 48 * HOUR, lambda: True)
+    told = [(one.request.rule, one.settled_at) for one in in_order(found.deliveries)]
+    simulator = Simulator(config.rules, config.zones, ways(config.kinds), now)
+    async with taskbell.pool.acquire() as connection, connection.transaction():
+        sent = await upcoming(simulator, connection, now + 48 * HOUR)
+    assert told == [(one.request.rule, one.settled_at) for one in sent]
+    return told
+
+
+async def foreseen(taskbell: Corridor, since: datetime) -> list[list[str]]:
+    """What becomes of the message: by `next`, on the page, and by a trial since then."""
+    config, now = taskbell.config, taskbell.clock.now()
+    setting = Setting(config.rules, config.zones, ways(config.kinds))
+    shown = await foresee(setting, taskbell.pool, now, now + 2 * HOUR, lambda: True)
+    simulator = Simulator(config.rules, config.zones, ways(config.kinds), now)
+    async with taskbell.pool.acquire() as connection, connection.transaction():
+        await upcoming(simulator, connection, now + 2 * HOUR)
+    until = now + 2 * HOUR
+    tried = await try_rule(config.of_rules, "later", taskbell.pool, since, until, lambda _: None)
+    found = (simulator.tx.outbox.deliveries, shown.deliveries, tried.deliveries)
+    return [[one.state for one in deliveries] for deliveries in found]

@@ -10,11 +10,14 @@ import pytest
 
 from service.clock import VirtualClock
 from service.domain.actors import Actor
+from service.domain.contacts import keys_in
 from service.domain.model import Kind
 from service.domain.overrides import Mode
 from service.outbox import rule_switches
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
+from service.store.operators import contact_choices
+from service.store.operators.contact_choices import Through
 from service.store.operators.rule_overrides import Switch
 from tests.harness.full_office import HOSTILE
 from tests.harness.history import know, know_of_none, record
@@ -120,3 +123,30 @@ async def test_what_is_not_there_is_said(
     answer = await web.client.get(address(rule, name), headers={"accept": "text/html"})
     assert answer.status_code == HTTPStatus.NOT_FOUND
     assert "There is no such task, or no such rule" in answer.text
+
+
+async def test_it_says_what_holds_back_messages_to_customers(
+    tmp_path: Path, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
+) -> None:
+    """The hours of customers, whom the rule's own do not concern; and who wants no messages."""
+    rule = """
+- id: hello
+  when: task.created
+  accounts: [field]
+  then: [{ notify: "accounting:{{ task.customer.email }}" }, { notify: accounting }]
+contacts: { hours: "Mo-Su 09:00-20:00" }
+"""
+    async with serving(configured(tmp_path, rule), pool, clock, valkey.url) as web:
+        await know(pool, task("T1", "field", customer=SMITH), at=clock.now())
+        page = await preview(web, "hello")
+        waits = "outside contact hours: waiting until Fri 6 Mar 2026, 09:00"
+        assert page.count(f"Held back by the rules for customers: {waits}") == 1
+        await contact_choices.choose(
+            pool,
+            keys_in("smith@x.test"),
+            wants=False,
+            by=Actor("Ann"),
+            through=Through.PAGE,
+            now=clock.now(),
+        )
+        assert "for customers: the customer has opted out" in await preview(web, "hello")

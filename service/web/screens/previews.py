@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service.explain.contacts import held_back
 from service.rules.overrides import modes
 from service.rules.sample import sample
 from service.store.operators import rule_overrides
@@ -35,6 +36,9 @@ class Previews(Screen):
         zone, now = config.zones.get(key[0], config.timezone), self.office.clock.now()
         task = papers.known.task
         shown = await asyncio.to_thread(sample, rule, task, papers.events, now, zone)
+        async with self.office.pool.acquire() as connection:
+            policy = config.rules.contacts
+            held = await held_back(connection, policy, shown.event, shown.plans, zone, now)
         mode = modes(config.text, await rule_overrides.read(self.office.pool))[name].mode
         return self.render(
             request,
@@ -45,6 +49,7 @@ class Previews(Screen):
             there=zone,
             mode=mode,
             shown=shown,
+            messages=list(zip(shown.plans, held, strict=True)),
         )
 
     async def _papers(self, key: Key) -> TaskHistory | None:
