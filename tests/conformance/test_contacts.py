@@ -129,3 +129,17 @@ async def test_one_customer_in_two_accounts(
     for seconds in (0, 5):
         await storage.send(START + timedelta(seconds=seconds))
     assert await states(storage) == [State.SENT, second]
+
+
+async def test_a_customer_is_counted_by_their_id(storage: Storage) -> None:
+    """At whatever address; without an id, by the addresses that they have in the account."""
+    storage.contacts = ContactsPolicy(per_day=1)
+    await place(storage, "one@x.test", email="one@x.test", phone=None)
+    await place(storage, "two@x.test", email="two@x.test", phone=None)
+    for account in (LONDON, LONDON, PARIS):
+        await place(storage, account=account, id=None)
+    for seconds in (0, 5):
+        await storage.send(START + timedelta(seconds=seconds))
+    first, second, third, fourth, elsewhere = await states(storage)
+    assert (first, second) == (State.SENT, State.HELD)
+    assert (third, fourth, elsewhere) == (State.SENT, State.HELD, State.SENT)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from service.channels.email import EmailChannel, EmailOptions
 from service.clock import VirtualClock
 from service.domain.contacts import Receivers, keys_of
 from service.domain.model import Customer
@@ -17,6 +18,7 @@ from service.store import Pool
 from service.store.operators import contact_choices
 from tests.harness.corridor import Corridor, begun
 from tests.harness.site import Site, serving
+from tests.harness.smtp_receiver import SmtpReceiver
 
 TOKEN = "a-token-of-24-characters"
 IDA = {"id": 7, "name": "Ida", "email": "ida@c.test", "phone": "+1 212 555 0123"}
@@ -90,6 +92,32 @@ async def test_a_mail_program_does_it_with_one_click(taskbell: Corridor, web: Si
         "127.0.0.1",
         "by link",
     )
+
+
+async def test_a_mail_to_a_customer_has_the_button(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """That of the mail program: the header is one link, however long, and only for customers."""
+    rules = """
+- { id: new, when: task.created, accounts: [field],
+    then: [{ notify: "mail:{{ task.customer.email }}", text: "Hello {{ unsubscribe_url }}." },
+           { notify: "mail:us@x.test", text: "Hello {{ unsubscribe_url }}." }] }
+"""
+    async with begun(folder, pool, clock, rules) as taskbell, SmtpReceiver() as receiver:
+        shape = {"name": "mail", "kind": "email", "from": "office@firm.test"}
+        options = EmailOptions(**shape, url=f"smtp://127.0.0.1:{receiver.port}")
+        channel = EmailChannel(options, taskbell.client, clock)
+        taskbell.worker.lanes["mail"]._channels = {"mail": channel}
+        await taskbell.webhook(taskbell.visit(customer={**IDA, "id": "7" * 200}))
+        await taskbell.deliver("mail")
+        await channel.close()
+        mails = {one.recipients[0]: one.message for one in receiver.mails}
+    link = mails["ida@c.test"]["List-Unsubscribe"]
+    assert link.startswith("<https://tasks.test/unsubscribe/")
+    assert "".join(mails["ida@c.test"].get_content().split()) == f"Hello{link[1:-1]}."
+    assert mails["ida@c.test"]["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert "List-Unsubscribe" not in mails["us@x.test"]
+    assert mails["us@x.test"].get_content().strip() == "Hello ."
 
 
 async def test_a_link_can_be_used_again(taskbell: Corridor, web: Site) -> None:
