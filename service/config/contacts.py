@@ -69,7 +69,7 @@ def _never_the_same(names: Sequence[str], reach: Capabilities) -> Iterator[Issue
     for shown in _lacking(reach, names) if names else ():
         message = (
             f"customers of {shown} are never recognised in other accounts:"
-            f" the {' and '.join(names)} of a customer is always empty there"
+            f" a customer has no {' and no '.join(names)} there"
         )
         yield Issue(("contacts", "same_customer_by"), message, severity=Severity.WARNING)
 
