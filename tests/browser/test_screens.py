@@ -4,7 +4,9 @@ import pytest
 from playwright.async_api import Browser
 from pydantic import SecretStr
 
+from service.domain.contacts import Receivers, keys_in
 from service.outbox.approvals import DeliveryLinks, LinkTo
+from service.rules.contacts.unsubscribe_links import UnsubscribeLinks
 from service.store import Pool
 from service.web.screens import sections
 from tests.browser.conftest import TOKEN
@@ -29,6 +31,9 @@ DETAILS = (
     "/previews?account=london&task=T1&rule=off-today",
     "/rule-tests?account=london&task=T1&rule=overdue-nudge",
     "/silences?rule=job-done",
+    "/contacts",
+    "/contacts?show=agreed&search=nobody",
+    "/contacts?show=agreed",
     "/start",
     "/webhooks",
     "/webhooks/1",
@@ -43,6 +48,13 @@ async def approval_link(pool: Pool, text: str) -> str:
     """What was sent to whoever is to approve this message."""
     [row] = await pool.fetch("SELECT id, key FROM deliveries WHERE text = $1", text)
     return DeliveryLinks("", SecretStr(TOKEN)).to(LinkTo.APPROVE, row["id"], str(row["key"]))
+
+
+def unsubscribe_link() -> str:
+    """What stands in a mail to a customer."""
+    links = UnsubscribeLinks("https://tasks.test", SecretStr(TOKEN))
+    link = links.to(Receivers((keys_in("ida@c.test"),)), "ida@c.test") or ""
+    return link.removeprefix("https://tasks.test")
 
 
 async def _messages(pool: Pool) -> list[str]:
@@ -74,7 +86,7 @@ async def test_no_page_behind_a_section_keeps_people_out(
     """Of each kind one: a task, a message in each state, what is not found, an approver's link."""
     asked = await approval_link(pool, "the first that asks")
     async with visiting(browser, office, look) as visitor:
-        for path in (*DETAILS, *await _messages(pool), asked):
+        for path in (*DETAILS, *await _messages(pool), asked, unsubscribe_link()):
             await visitor.open(path)
             await visitor.check()
 
@@ -82,7 +94,7 @@ async def test_no_page_behind_a_section_keeps_people_out(
 async def test_hostile_texts_stay_texts(browser: Browser, office: Site) -> None:
     """Markup of foreign systems is shown and does nothing: no script and no picture of theirs."""
     async with visiting(browser, office, DESK) as visitor:
-        for path in ("/", "/messages", "/tasks", "/silences", "/audit"):
+        for path in ("/", "/messages", "/tasks", "/silences", "/contacts", "/audit"):
             await visitor.open(path)
             await visitor.sees("<script>alert(1)</script>")
             assert await visitor.page.locator("img:not([src$='bell.svg'])").count() == 0

@@ -7,11 +7,14 @@ from typing import Any
 from service.clock import Clock
 from service.config import Config, load
 from service.domain.actors import Actor
+from service.domain.contacts import keys_in
 from service.domain.holds import Hold
 from service.domain.model import Cause, Customer, Event, Kind, State, Task
 from service.domain.silences import Silence
 from service.outbox import holds, silences
 from service.store import Pool, account_actions
+from service.store.operators import contact_choices
+from service.store.operators.contact_choices import Through
 from tests.harness.history import know, plan, record
 from tests.harness.people import users
 from tests.harness.tasks import BO, SMITH, task
@@ -111,6 +114,16 @@ async def _silences(pool: Pool, clock: Clock) -> None:
         await silences.add(pool, silence, ANNA)
     hold = Hold(0, now, now + HOUR, f"snow {HOSTILE}", ANNA.name)
     await holds.begin(pool, hold, by=ANNA)
+    for address, wants in (("ida@c.test", False), ("+44 7700 900123", True)):
+        await contact_choices.choose(
+            pool,
+            keys_in(address),
+            wants=wants,
+            by=ANNA,
+            through=Through.PAGE,
+            now=now,
+            note=f"called {HOSTILE}",
+        )
 
 
 async def _tasks(pool: Pool, clock: Clock) -> None:
