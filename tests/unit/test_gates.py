@@ -36,7 +36,7 @@ SILENCE = Silence(1, NOON - HOUR, NIGHT + HOUR, "stocktaking")
 IDA = keys_in("ida@c.test")
 GOT = SentCounts()
 for message in (7, 8):
-    GOT.add(message, {replace(one, account="field") for one in IDA}, NOON)
+    GOT.add(message, frozenset(replace(one, account="field") for one in IDA), NOON)
 
 
 @dataclass
