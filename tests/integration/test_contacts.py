@@ -11,7 +11,7 @@ from service.channels.email import EmailChannel, EmailOptions
 from service.clock import VirtualClock
 from service.domain.contacts import Receivers, keys_of
 from service.domain.model import Customer
-from service.outbox.approvals import ApprovalLinks
+from service.outbox.approvals import DeliveryLinks
 from service.processes.embedded import EmbeddedValkey
 from service.rules.contacts.unsubscribe_links import UnsubscribeLinks
 from service.store import Pool
@@ -33,7 +33,7 @@ RULES = """
 @pytest.fixture
 async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterator[Corridor]:
     async with begun(folder, pool, clock, RULES) as running:
-        links = ApprovalLinks("https://tasks.test", SecretStr(TOKEN))
+        links = DeliveryLinks("https://tasks.test", SecretStr(TOKEN))
         for lane in running.worker.lanes.values():
             lane._links = links
         yield running
