@@ -16,18 +16,13 @@ from service.config import Config
 from service.diagnostics import Diagnostic
 from service.doorbell import Doorbell
 from service.metrics import MetricsExporter
-from service.outbox.approvals import DeliveryLinks
 from service.settings import Settings
 from service.store import Pool
 from service.store.receipts import ReceiptKeeper
 from service.web.actions import OperatorActions
-from service.web.answering.given import GivenAnswers
-from service.web.answering.page import AnswerPage
-from service.web.answering.slack import SlackPresses
-from service.web.answering.slack_http import SlackEndpoint
+from service.web.answering import Answering
 from service.web.api import Api
 from service.web.api.computed import Computed
-from service.web.approvals import ApprovalPage
 from service.web.auth import Guard
 from service.web.buttons import Buttons
 from service.web.connection_buttons import ConnectionButtons
@@ -41,7 +36,6 @@ from service.web.presenters.task_explainer import TaskExplainer
 from service.web.problems import HANDLERS
 from service.web.screens import screens, sections
 from service.web.sign_in import SignIn
-from service.web.unsubscribing import UnsubscribePage
 from service.web.webhooks import WebhookEndpoint
 
 
@@ -78,9 +72,7 @@ def build(
         inbox=settings.taskbell_inbox,
         editing=Editing(settings.taskbell_config, environ, settings.saves_edits),
     )
-    links = DeliveryLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
-    given = GivenAnswers(pool, clock, doorbell, actions, config)
-    presses = SlackPresses(office, links, given)
+    answering = Answering(office, settings)
     metrics.expect(config.accounts, ways(config.kinds))
     health = Health(pool, doorbell, clock, guard, board, keeper, len(faults))
     routes = [
@@ -88,12 +80,12 @@ def build(
         *_webhooks(settings, config, keeper, clock),
         *health.routes(),
         *_api(office, root),
-        *_answers(office, links, given, presses),
+        *answering.routes(),
         *live.routes(guard),
         *_pages(office),
     ]
     app = _application(routes, root, doorbell)
-    app.state.slack = config, presses
+    app.state.slack = config, answering.presses
     return app
 
 
@@ -114,19 +106,6 @@ def _api(office: Office, root: str) -> list[BaseRoute]:
     return [
         *Api(pool, clock, guard, office.actions, config, root).routes(),
         *Computed(pool, guard, config, office.forecast, office.explainer, clock).routes(),
-    ]
-
-
-def _answers(
-    office: Office, links: DeliveryLinks, given: GivenAnswers, presses: SlackPresses
-) -> list[BaseRoute]:
-    """What the receivers of messages answer, by the links and buttons in them."""
-    pool, clock, config, actions = office.pool, office.clock, office.config, office.actions
-    return [
-        *ApprovalPage(pool, clock, office.guard, actions, config, links, office.pages).routes(),
-        *AnswerPage(office, links, given).routes(),
-        *UnsubscribePage(pool, clock, office.guard, links.unsubscribing, office.pages).routes(),
-        *SlackEndpoint(config, clock, presses).routes(),
     ]
 
 

@@ -11,15 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.clock import Clock
-from service.config import Config
 from service.domain.actors import Actor
 from service.outbox import approvals
 from service.outbox.approvals import DeliveryLinks, LinkTo
-from service.store import Pool
-from service.web.actions import OperatorActions
-from service.web.auth import Guard, address_of
-from service.web.pages import Pages, read_form
+from service.web.auth import address_of
+from service.web.office import Office
+from service.web.pages import read_form
 from service.web.parameters import LARGEST_ID, wrong
 from service.web.problems import Problem
 
@@ -30,28 +27,18 @@ _NOT_VALID = "This approval link is not valid. Ask for a new one, or decide on t
 class ApprovalPage:
     """The page of one delivery, for a request with its link."""
 
-    def __init__(
-        self,
-        pool: Pool,
-        clock: Clock,
-        guard: Guard,
-        actions: OperatorActions,
-        config: Config,
-        links: DeliveryLinks,
-        pages: Pages,
-    ) -> None:
-        self._pool = pool
-        self._clock = clock
-        self._guard = guard
-        self._actions = actions
-        self._zone, self._zones = config.timezone, config.zones
+    def __init__(self, office: Office, links: DeliveryLinks) -> None:
+        self._office = office
         self._links = links
-        self._pages = pages
 
     def routes(self) -> list[Route]:
         return [
-            Route("/approvals/{id:number}", self._pages.for_people(self.show)),
-            Route("/approvals/{id:number}", self._pages.for_people(self.answer), methods=["POST"]),
+            Route("/approvals/{id:number}", self._office.pages.for_people(self.show)),
+            Route(
+                "/approvals/{id:number}",
+                self._office.pages.for_people(self.answer),
+                methods=["POST"],
+            ),
         ]
 
     async def show(self, request: Request) -> Response:
@@ -67,7 +54,7 @@ class ApprovalPage:
         by = Actor(name, address=address_of(request))
         too_late = None
         try:
-            await self._actions.act(action, row["id"], {}, by)
+            await self._office.actions.act(action, row["id"], {}, by)
         except Problem as problem:
             if problem.status_code != HTTPStatus.CONFLICT:
                 raise
@@ -76,9 +63,9 @@ class ApprovalPage:
 
     async def _admitted(self, request: Request) -> asyncpg.Record:
         """The delivery of the link; raises Problem if the link is not valid."""
-        self._guard.admit_by_link(request)
+        self._office.guard.admit_by_link(request)
         number = request.path_params["id"]
-        row = await approvals.read(self._pool, number) if number <= LARGEST_ID else None
+        row = await approvals.read(self._office.pool, number) if number <= LARGEST_ID else None
         token = request.query_params.get("token", "")
         if row is None or not self._links.is_genuine(LinkTo.APPROVE, number, row["key"], token):
             raise Problem(HTTPStatus.NOT_FOUND, _NOT_VALID)
@@ -88,13 +75,14 @@ class ApprovalPage:
         is_open = (
             row["state"] == "held"
             and row["approved_by"] is None
-            and row["approve_by"] > self._clock.now()
+            and row["approve_by"] > self._office.clock.now()
         )
-        return self._pages.render(
+        config = self._office.config
+        return self._office.pages.render(
             "approval.html",
             one=row,
             is_open=is_open,
             too_late=too_late,
-            now=self._clock.now(),
-            zone=self._zones.get(row["account"], self._zone),
+            now=self._office.clock.now(),
+            zone=config.zones.get(row["account"], config.timezone),
         )

@@ -1,1 +1,28 @@
 """What the receivers of messages answer: by the page behind a link, or by a button in Slack."""
+
+from starlette.routing import BaseRoute
+
+from service.outbox.approvals import DeliveryLinks
+from service.settings import Settings
+from service.web.answering.given import GivenAnswers
+from service.web.answering.page import AnswerPage
+from service.web.answering.slack import SlackPresses
+from service.web.answering.slack_http import SlackEndpoint
+from service.web.approvals import ApprovalPage
+from service.web.office import Office
+
+
+class Answering:
+    """The pages and endpoints for answers; `presses` takes those that Slack tells of."""
+
+    def __init__(self, office: Office, settings: Settings) -> None:
+        links = DeliveryLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
+        given = GivenAnswers(
+            office.pool, office.clock, office.doorbell, office.actions, office.config
+        )
+        self.presses = SlackPresses(office, links, given)
+        self._pages = [ApprovalPage(office, links), AnswerPage(office, links, given)]
+        self._slack = SlackEndpoint(office.config, office.clock, self.presses)
+
+    def routes(self) -> list[BaseRoute]:
+        return [route for one in (*self._pages, self._slack) for route in one.routes()]
