@@ -216,7 +216,8 @@ class LaneSender:
     def _result(self, claim: Claim, answer: SentRef | SendError) -> AttemptResult:
         if isinstance(answer, SendError):
             return self._unsent(claim, answer)
-        return AttemptResult(claim, State.SENT, claim.note, receipt=answer)
+        notes = filter(None, (claim.note, answer.get("note")))
+        return AttemptResult(claim, State.SENT, "; ".join(notes) or None, receipt=answer)
 
     def _unsent(self, claim: Claim, error: SendError) -> AttemptResult:
         """The result for a message that was not accepted; a requested pause is not a failure."""

@@ -76,6 +76,9 @@ class Message:
     - `receipt`: for an undo, the result of `send` for the message that is undone
     - `undo`: how it is undone: `update` rewrites the message, `thread` answers it, `retract`
       removes it
+    - `markup`: which parts of the text its rule has written: the start and the end of each, one
+      after the other. Only there may be markup; everything else is text as it is
+    - `attach`: what goes with it: `visit`, an invitation to the visit that its task is
     - `others`: for a repeated attempt to create a task, tasks that it cannot have created: other
       messages did, or they have its title and were known before
     - `buttons`: what the receiver can answer; unless the channel `shows_buttons`, the text has
@@ -91,7 +94,9 @@ class Message:
     rule: str
     type: str
     at: datetime
+    markup: tuple[int, ...] = ()
     subject: str | None = None
+    attach: str | None = None
     event: JSON = None
     task: JSON = None
     before: JSON = None
@@ -141,6 +146,7 @@ class Channel(ABC):
     - `needs_text`: a step must have a text; without it, the event is sent
     - `shows_buttons`: it shows `Message.buttons` in its own way
     - `longest`: how many characters of a text fit; of a longer one the middle is left out
+    - `attaches`: what can go with a message (`attach`)
     """
 
     reaches_people: ClassVar[bool] = True
@@ -151,6 +157,7 @@ class Channel(ABC):
     needs_text: ClassVar[bool] = True
     longest: ClassVar[int | None] = None
     shows_buttons: ClassVar[bool] = False
+    attaches: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def target_problem(cls, target: str) -> str | None:
@@ -160,7 +167,10 @@ class Channel(ABC):
 
     @abstractmethod
     async def send(self, message: Message) -> SentRef:
-        """Send, and return the message's id in the receiving system; raises only SendError."""
+        """Send, and return the message's id in the receiving system; raises only SendError.
+
+        A `note` in it is for people: what is special about how it was sent.
+        """
 
     async def take_back(self, message: Message) -> SentRef:
         """Undo the message in `message.receipt`, by `message.undo`; raises only SendError."""

@@ -108,6 +108,7 @@ def test_the_corridor_is_valid() -> None:
         slack=address,
         accounting=address,
         accounting_options="rate: 30/m, burst: 2, concurrency: 8",
+        smtp="9",
         rules=SOON,
     )
     assert said(text) == []
