@@ -79,6 +79,7 @@ class Message:
     - `markup`: which parts of the text its rule has written: the start and the end of each, one
       after the other. Only there may be markup; everything else is text as it is
     - `attach`: what goes with it: `visit`, an invitation to the visit that its task is
+    - `progress`: for a further attempt, what an earlier one has achieved (`SendError.progress`)
     - `others`: for a repeated attempt to create a task, tasks that it cannot have created: other
       messages did, or they have its title and were known before
     - `buttons`: what the receiver can answer; unless the channel `shows_buttons`, the text has
@@ -103,6 +104,7 @@ class Message:
     fields: Mapping[str, Any] | None = None
     receipt: SentRef | None = None
     undo: str | None = None
+    progress: SentRef | None = None
     others: frozenset[str] = frozenset()
     buttons: tuple[MessageButton, ...] = ()
 
@@ -184,12 +186,14 @@ class Channel(ABC):
         del message
         return None
 
-    async def probe(self, check: ConnectionCheck) -> None:
+    async def probe(self, check: ConnectionCheck) -> str | None:
         """Find out whether a message could be sent, without sending any; raises only SendError.
 
-        `check` finds out whether the server responds, if there is no better test.
+        `check` finds out whether the server responds, if there is no better test. Returns what
+        could not be found out, if there is something.
         """
         del check
+        return None
 
     async def close(self) -> None:  # noqa: B027 (most hold nothing open)
         """Close the resources of the channel."""
