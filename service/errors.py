@@ -22,7 +22,7 @@ from asyncio import CancelledError
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from service.diagnostics import Diagnostic
 
@@ -105,6 +105,7 @@ class SendError(TaskbellError):
     - `outcome_unknown`: the message may have arrived
     - `not_now`: nothing was done, and the receiving system wants it later: this is not a failed
       attempt
+    - `progress`: what was achieved all the same, for the next attempt (`Message.progress`)
     - `status`: the status of the answer, as HTTP or SMTP have one; None: there was no answer
     """
 
@@ -116,9 +117,11 @@ class SendError(TaskbellError):
         retry_after: timedelta | None = None,
         outcome_unknown: bool = False,
         not_now: bool = False,
+        progress: dict[str, Any] | None = None,
         status: int | None = None,
     ) -> None:
         super().__init__(message)
+        self.progress = progress
         self.status = status
         self.not_now = not_now
         self.permanent = permanent

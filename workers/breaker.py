@@ -30,7 +30,7 @@ class Breaker:
     """
 
     def __init__(
-        self, lane: str, pool: Pool, clock: Clock, probe: Callable[[], Awaitable[None]]
+        self, lane: str, pool: Pool, clock: Clock, probe: Callable[[], Awaitable[object]]
     ) -> None:
         self._lane = lane
         self._pool = pool

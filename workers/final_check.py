@@ -312,7 +312,8 @@ def _updated(claim: Claim, task: Task | None, news: NewText | None) -> Claim:
     if task is not None:
         message = replace(message, task=orjson.Fragment(task.to_json()))
     if news is not None:
-        message, note = replace(message, text=news.text, subject=news.subject), news.reason
+        message = replace(message, text=news.text, markup=news.markup, subject=news.subject)
+        note = news.reason
     return replace(claim, message=message, note=note)
 
 

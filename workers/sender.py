@@ -51,7 +51,7 @@ class Lane:
     channels: Mapping[str, Channel]
     concurrency: int
     pace: Pace | None = None
-    probe: Callable[[], Awaitable[None]] | None = None
+    probe: Callable[[], Awaitable[object]] | None = None
 
 
 class LaneSender:
@@ -217,7 +217,8 @@ class LaneSender:
     def _result(self, claim: Claim, answer: SentRef | SendError) -> AttemptResult:
         if isinstance(answer, SendError):
             return self._unsent(claim, answer)
-        return AttemptResult(claim, State.SENT, claim.note, receipt=answer)
+        notes = filter(None, (claim.note, answer.get("note")))
+        return AttemptResult(claim, State.SENT, "; ".join(notes) or None, receipt=answer)
 
     def _unsent(self, claim: Claim, error: SendError) -> AttemptResult:
         """The result for a message that was not accepted; a requested pause is not a failure."""
@@ -308,14 +309,18 @@ def _failed(claim: Claim, error: SendError, now: datetime) -> AttemptResult:
     if error.outcome_unknown and claim.at_most_once:
         return AttemptResult(claim, State.UNKNOWN, f"{reason}. {CHECK_ARRIVAL}")
     if error.permanent:
-        return AttemptResult(claim, State.FAILED, reason)
+        return AttemptResult(claim, State.FAILED, reason, error.progress)
     pause = retry.DELIVERY.after(claim.attempts)
     if pause is None:
         return AttemptResult(
-            claim, State.FAILED, f"{reason}; given up after {claim.attempts} attempts"
+            claim,
+            State.FAILED,
+            f"{reason}; given up after {claim.attempts} attempts",
+            error.progress,
         )
     pause = max(pause, error.retry_after or pause)
     if error.outcome_unknown and claim.message.channel == CREATE:
         pause = max(pause, STILL_COMING)
     again_at = now + pause
-    return AttemptResult(claim, State.PLANNED, f"{reason}; will be tried again", again_at=again_at)
+    reason = f"{reason}; will be tried again"
+    return AttemptResult(claim, State.PLANNED, reason, error.progress, again_at)

@@ -77,6 +77,10 @@ class Message:
     - `undo`: how it is undone: `update` rewrites the message, `thread` answers it, `retract`
       removes it
     - `unsubscribe`: in a message to a customer, the address of the page that ends all messages
+    - `markup`: which parts of the text its rule has written: the start and the end of each, one
+      after the other. Only there may be markup; everything else is text as it is
+    - `attach`: what goes with it: `visit`, an invitation to the visit that its task is
+    - `progress`: for a further attempt, what an earlier one has achieved (`SendError.progress`)
     - `others`: for a repeated attempt to create a task, tasks that it cannot have created: other
       messages did, or they have its title and were known before
     - `buttons`: what the receiver can answer; unless the channel `shows_buttons`, the text has
@@ -92,13 +96,16 @@ class Message:
     rule: str
     type: str
     at: datetime
+    markup: tuple[int, ...] = ()
     subject: str | None = None
+    attach: str | None = None
     event: JSON = None
     task: JSON = None
     before: JSON = None
     fields: Mapping[str, Any] | None = None
     receipt: SentRef | None = None
     undo: str | None = None
+    progress: SentRef | None = None
     others: frozenset[str] = frozenset()
     buttons: tuple[MessageButton, ...] = ()
     unsubscribe: str | None = None
@@ -143,6 +150,7 @@ class Channel(ABC):
     - `needs_text`: a step must have a text; without it, the event is sent
     - `shows_buttons`: it shows `Message.buttons` in its own way
     - `longest`: how many characters of a text fit; of a longer one the middle is left out
+    - `attaches`: what can go with a message (`attach`)
     """
 
     reaches_people: ClassVar[bool] = True
@@ -153,6 +161,7 @@ class Channel(ABC):
     needs_text: ClassVar[bool] = True
     longest: ClassVar[int | None] = None
     shows_buttons: ClassVar[bool] = False
+    attaches: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def target_problem(cls, target: str) -> str | None:
@@ -162,7 +171,10 @@ class Channel(ABC):
 
     @abstractmethod
     async def send(self, message: Message) -> SentRef:
-        """Send, and return the message's id in the receiving system; raises only SendError."""
+        """Send, and return the message's id in the receiving system; raises only SendError.
+
+        A `note` in it is for people: what is special about how it was sent.
+        """
 
     async def take_back(self, message: Message) -> SentRef:
         """Undo the message in `message.receipt`, by `message.undo`; raises only SendError."""
@@ -176,12 +188,14 @@ class Channel(ABC):
         del message
         return None
 
-    async def probe(self, check: ConnectionCheck) -> None:
+    async def probe(self, check: ConnectionCheck) -> str | None:
         """Find out whether a message could be sent, without sending any; raises only SendError.
 
-        `check` finds out whether the server responds, if there is no better test.
+        `check` finds out whether the server responds, if there is no better test. Returns what
+        could not be found out, if there is something.
         """
         del check
+        return None
 
     async def close(self) -> None:  # noqa: B027 (most hold nothing open)
         """Close the resources of the channel."""

@@ -66,6 +66,7 @@ def _way(kind: str) -> ChannelCapabilities:
         channel.undoes,
         channel.longest,
         channel.target_problem,
+        channel.attaches,
     )
 
 

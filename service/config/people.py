@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from service.channels.email import in_ascii
+from service.channels.email.addresses import as_spoken
 from service.config.rule_tests.tasks import Id
 from service.diagnostics import Issue, Path, refused
 from service.document.validation import Shape, salvaged
@@ -22,7 +22,7 @@ _PHONE = re.compile(r"\+?[\d\s().-]{6,}")
 def _address(written: str) -> str:
     address = written.strip()
     is_misplaced = "${" in address  # which is said already
-    if in_ascii(address) is None and not is_misplaced:
+    if as_spoken(address) is None and not is_misplaced:
         raise refused(f'"{address}" is not an email address', "write for example bo@example.com")
     return address
 

@@ -145,11 +145,12 @@ async def begin(connection: Connection, claim: Claim) -> bool:
 async def rewrite(connection: Connection, delivery: int, news: NewText) -> None:
     """Store the text with which a delivery is being sent, and why it is not as planned."""
     await connection.execute(
-        "UPDATE deliveries SET text = $2, subject = $3, reason = $4 WHERE id = $1",
+        "UPDATE deliveries SET text = $2, subject = $3, reason = $4, markup = $5 WHERE id = $1",
         delivery,
         news.text,
         news.subject,
         news.reason,
+        list(news.markup),
     )
 
 

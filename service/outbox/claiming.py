@@ -185,6 +185,7 @@ async def _lock_due(connection: Connection, due: _Due) -> list[asyncpg.Record]:
             ORDER BY lane, next_attempt_at, id LIMIT $3 FOR UPDATE SKIP LOCKED)
         SELECT due.id, due.attempts, due.unsent, due.at_most_once,
                due.updates, due.key, due.channel, due.target, due.text, due.subject, due.fields,
+               due.markup, due.attach, due.receipt AS progress,
                due.account, due.task, due.rule, due.event, due.reason, due.asked_for,
                due.created_at, due.expires_at, due.once_key, due.shadow,
                due.approves, due.approver, due.approve_by, due.approved_by,

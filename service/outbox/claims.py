@@ -120,13 +120,37 @@ def claim_of(
     row: asyncpg.Record, candidate: Candidate, others: frozenset[str], turn: datetime | None
 ) -> Claim:
     """The claim of a delivery that is due; `others` as in `Message`, `turn` as in `Claim`."""
+    original = None if row["original"] is None else State(row["original"])
+    approves = None if row["approves"] is None else (row["approves"], row["approves_key"])
+    return Claim(
+        row["id"],
+        row["attempts"] + 1,
+        row["unsent"],
+        row["at_most_once"],
+        row["updates"],
+        original,
+        _message(row, others),
+        candidate,
+        row["created_at"],
+        approves,
+        _grounds(row) if candidate.reaches_customer else None,
+        row["unread_since"],
+        row["trace"],
+        turn=turn,
+        buttons=tuple(Button(one) for one in row["buttons"] or ()),
+    )
+
+
+def _message(row: asyncpg.Record, others: frozenset[str]) -> Message:
     kind, at, event = _happened(row)
-    message = Message(
+    return Message(
         key=str(row["key"]),
         channel=row["channel"],
         target=row["target"],
         text=row["text"],
+        markup=tuple(row["markup"] or ()),
         subject=row["subject"],
+        attach=row["attach"],
         fields=_parsed(row["fields"]),
         account=row["account"],
         task_id=row["task"],
@@ -138,26 +162,8 @@ def claim_of(
         before=_fragment(row["before"]) if row["task"] else None,
         receipt=_parsed(row["receipt"]),
         undo=row["undo"],
+        progress=_parsed(row["progress"]),
         others=others,
-    )
-    original = None if row["original"] is None else State(row["original"])
-    approves = None if row["approves"] is None else (row["approves"], row["approves_key"])
-    return Claim(
-        row["id"],
-        row["attempts"] + 1,
-        row["unsent"],
-        row["at_most_once"],
-        row["updates"],
-        original,
-        message,
-        candidate,
-        row["created_at"],
-        approves,
-        _grounds(row) if candidate.reaches_customer else None,
-        row["unread_since"],
-        row["trace"],
-        turn=turn,
-        buttons=tuple(Button(one) for one in row["buttons"] or ()),
     )
 
 

@@ -21,14 +21,15 @@ async def plan(connection: Connection, deliveries: Sequence[int], now: datetime)
     await connection.execute(
         """
         INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target, lane,
-            at_most_once, text, subject, fields, withdraw_on, state, reason, created_at,
-            next_attempt_at, settled_at, expires_at, visit, announced, even_if_told,
+            at_most_once, text, markup, subject, fields, attach, withdraw_on, state, reason,
+            created_at, next_attempt_at, settled_at, expires_at, visit, announced, even_if_told,
             flood, tells_of, buttons)
         SELECT failed.account, failed.task, failed.event, failed.rule, instead.once_key,
             instead.step, instead.channel, instead.target, instead.lane, instead.at_most_once,
             replace(instead.text, $3, coalesce(failed.reason, '')),
+            CASE strpos(instead.text, $3) WHEN 0 THEN instead.markup END,  -- else it has moved
             replace(instead.subject, $3, coalesce(failed.reason, '')),
-            instead.fields, failed.withdraw_on, instead.state,
+            instead.fields, instead.attach, failed.withdraw_on, instead.state,
             coalesce(instead.reason, 'instead of message ' || failed.id || ', which failed'),
             $2, CASE instead.state WHEN 'planned' THEN $2::timestamptz END,
             CASE instead.state WHEN 'skipped' THEN $2::timestamptz END, failed.expires_at,

@@ -215,13 +215,13 @@ class PostgresOutbox:
         return await self._connection.fetch(
             f"""
             INSERT INTO deliveries (account, task, event, rule, lane, at_most_once, once_key, step,
-                channel, target, text, subject, fields, on_undo, withdraw_on, on_fail,
-                shadow, limited_at, state, reason, created_at, next_attempt_at, expires_at,
+                channel, target, text, markup, subject, fields, attach, on_undo, withdraw_on,
+                on_fail, shadow, limited_at, state, reason, created_at, next_attempt_at, expires_at,
                 settled_at, approver, approve_by, send_at, approves, muted_by, mutes, visit,
                 announced, even_if_told, flood, tells_of, buttons)
             SELECT account, task, event, rule, lane, at_most_once, once_key, step,
-                channel, target, text, subject, fields, on_undo, withdraw_on, on_fail,
-                shadow, limited_at, state, reason, created_at, next_attempt_at, expires_at,
+                channel, target, text, markup, subject, fields, attach, on_undo, withdraw_on,
+                on_fail, shadow, limited_at, state, reason, created_at, next_attempt_at, expires_at,
                 settled_at, approver, approve_by, send_at, approves, muted_by, mutes, visit,
                 announced, even_if_told, flood, tells_of, buttons
             FROM json_populate_recordset(NULL::deliveries, $1)

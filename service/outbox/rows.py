@@ -76,6 +76,8 @@ def _message(request: DeliveryRequest) -> dict[str, Any]:
         "target": plan.target,
         "text": plan.text,
         "subject": plan.subject,
+        "markup": list(plan.markup) or None,
+        "attach": plan.attach,
         "fields": plan.fields,
         "flood": request.flood and request.flood.key,
         "visit": plan.visit and plan.visit.key,

@@ -18,6 +18,7 @@ class ChannelCapabilities:
 
     - `undoes`: its ways of `on_undo`
     - `longest`: how many characters of a text fit
+    - `attaches`: what can go with a message
     - `target_problem`: why nothing can be sent to a target, or None
     """
 
@@ -26,6 +27,7 @@ class ChannelCapabilities:
     undoes: frozenset[str] = frozenset()
     longest: int | None = None
     target_problem: Callable[[str], str | None] = _no_problem
+    attaches: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,10 @@ class SystemCapabilities:
 
 # Stands for an unknown channel: that is one problem, and should not be reported as several.
 UNKNOWN_CHANNEL = ChannelCapabilities(
-    needs_target=False, needs_text=False, undoes=frozenset({"update", "thread", "retract"})
+    needs_target=False,
+    needs_text=False,
+    undoes=frozenset({"update", "thread", "retract"}),
+    attaches=frozenset({"visit"}),
 )
 
 

@@ -19,6 +19,7 @@ from service.rules.approval import ANSWER_WITHIN, asked
 from service.rules.cancellation import withdraw_on
 from service.rules.capabilities import Capabilities
 from service.rules.language.expressions import Expression
+from service.rules.language.liquid_limits import RenderedText
 from service.rules.language.scope import Scope
 from service.rules.language.templates import RenderError, Template
 from service.rules.steps import DATES, Action, Step, Value
@@ -131,6 +132,7 @@ class Planning:
             state, reason = State.SKIPPED, refusal
         is_pending = dispatch.send_at > scope.now or step.approver is not None
         reaches_customer = _reaches_customer(step.channel, target, scope)
+        text = _text(step.text, scope)
         plan = Plan(
             step=step.number,
             channel=step.channel,
@@ -138,8 +140,10 @@ class Planning:
             once_key=once_key,
             send_at=dispatch.send_at,
             state=state,
-            text=_rendered(step.text, scope),
+            text=text.text,
+            markup=text.markup,
             subject=_rendered(step.subject, scope) or None,
+            attach=step.attach,
             fields=self._fields(step.fields, dispatch.send_at, scope),
             reason=reason,
             expires_at=_wanted_by(dispatch, step) if reaches_customer else dispatch.expires_at,
@@ -222,6 +226,10 @@ def _told_of(scope: Scope) -> Sequence[Task | None]:
     if scope.group is not None:
         return scope.group.tasks
     return (scope.event.after or scope.event.before,)
+
+
+def _text(template: Template | None, scope: Scope) -> RenderedText:
+    return RenderedText() if template is None else template.rendered(scope.values(template.nouns))
 
 
 def _rendered(template: Template | None, scope: Scope) -> str:

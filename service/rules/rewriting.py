@@ -34,11 +34,15 @@ _ENOUGH = 60  # characters of a value in a reason
 
 @dataclass(frozen=True, slots=True)
 class NewText:
-    """The text and subject with which a message is sent, and why they are not as planned."""
+    """The text and subject with which a message is sent, and why they are not as planned.
+
+    `markup` as in `Plan`.
+    """
 
     text: str
     subject: str | None
     reason: str
+    markup: tuple[int, ...] = ()
 
 
 def rewriting(
@@ -71,7 +75,7 @@ def rewriting(
         said = "it was approved with a text that is out of date, so approval is asked for again"
     if said is not None:
         return RevisedMessage(cancelled(_with(said, changes)), anew=plan)
-    return NewText(plan.text, plan.subject, _with(_UP_TO_DATE, changes))
+    return NewText(plan.text, plan.subject, _with(_UP_TO_DATE, changes), plan.markup)
 
 
 def _as_of_now(grounds: MessageBasis, task: Task, rule: Rule | None) -> Event | None:

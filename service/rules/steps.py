@@ -49,7 +49,8 @@ class Action:
 
     `escalation` is its place in `escalate`, if it is there and not in `then`. `buttons` are what
     the receiver can answer. `on_fail` is the fallback after a permanent failure. `even_if_told`:
-    the message is sent even if the customer already got one about the same visit.
+    the message is sent even if the customer already got one about the same visit. `attach`
+    is what the message has with it.
     """
 
     number: int
@@ -63,6 +64,7 @@ class Action:
     on_fail: tuple["Action", ...] = ()
     approver: Approver | None = None
     even_if_told: bool = False
+    attach: str | None = None
     escalation: int | None = None
     buttons: tuple[Button, ...] = ()
 

@@ -67,6 +67,8 @@ class Plan:
     - `reaches_customer`: it may reach the customer at their own address
     - `tells_of`: the tasks of a digest, as the message describes them
     - `buttons`: what its receiver can answer
+    - `markup`: which parts of the text the rule has written, as `RenderedText` has them
+    - `attach`: what the message has with it: `visit`, an invitation to the visit of its task
     """
 
     step: int
@@ -76,7 +78,9 @@ class Plan:
     send_at: datetime
     state: State
     text: str = ""
+    markup: tuple[int, ...] = ()
     subject: str | None = None
+    attach: str | None = None
     fields: Mapping[str, Any] | None = None
     reason: str | None = None
     expires_at: datetime | None = None

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from email.message import EmailMessage
 from functools import partial
 from operator import itemgetter
 from typing import TypeVar
@@ -127,10 +128,15 @@ def _mails(inbox: Inbox) -> list[Raw]:
             "from": mail.message["from"],
             "to": ", ".join(mail.recipients),
             "subject": mail.message["subject"],
-            "text": mail.message.get_content(),
+            "text": _plain(mail.message),
         }
         for mail in inbox.mails
     ]
+
+
+def _plain(mail: EmailMessage) -> str:
+    body = mail.get_body(("plain",))
+    return "" if body is None else body.get_content()
 
 
 def _hooks(inbox: Inbox) -> list[Raw]:

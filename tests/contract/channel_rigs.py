@@ -53,8 +53,12 @@ RIGS: dict[str, type["Rig"]] = {}
 class Rig(ABC):
     """One channel with the receiver at its other end.
 
-    `secrets` must not show anywhere; `message` is one that the channel can send.
+    `secrets` must not show anywhere; `message` is one that the channel can send. `carries_key`:
+    messages do; `is_told_why`: the channel is told why one failed.
     """
+
+    carries_key: ClassVar[bool] = True
+    is_told_why: ClassVar[bool] = True
 
     secrets: ClassVar[tuple[str, ...]] = ()
     message: ClassVar[Message] = MESSAGE
@@ -280,6 +284,25 @@ class TwilioRig(ApiRig, kind="twilio"):
     def channel(self, client: httpx.AsyncClient, clock: Clock) -> Channel:
         given = {"account_sid": "AC1", "token": self.secrets[0], "api_url": self.receiver.url}
         return configured("twilio", client, clock, **given, **{"from": "+14155550100"})
+
+
+class AppriseRig(HttpRig, kind="apprise"):
+    secrets = (
+        "p@ssword-of-the-service",
+        "p%40ssword-of-the-service",
+        "key-in-the-path",
+        "key-in-a-header",
+    )
+    carries_key = False
+    is_told_why = False
+
+    def channel(self, client: httpx.AsyncClient, clock: Clock) -> Channel:
+        place = f"bell:{self.secrets[1]}@127.0.0.1:{self.receiver.port}"
+        url = f"json://{place}/{self.secrets[2]}?+X-Key={self.secrets[3]}"
+        return configured("apprise", client, clock, url=url, unguarded=True)
+
+    def arrived(self) -> list[str]:
+        return [request.json["message"] for request in self.receiver.requests]
 
 
 class EmailRig(Rig, kind="email"):

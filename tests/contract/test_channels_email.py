@@ -5,17 +5,21 @@ import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from traceback import format_exception
 
+import httpx
 import pytest
 from pydantic import ValidationError
 
 from service.channels import Channel
 from service.channels.email import EmailOptions
-from service.channels.mail_server import MailServer
+from service.channels.email.server import MailServer
 from service.clock import VirtualClock
 from service.errors import SendError
 from service.http.client import open_client
+from service.http.connection_check import check_connection
 from tests.contract.channel_rigs import EmailRig, configured, opened
 from tests.harness.receivers import LOOPBACK, Receiver
 from tests.harness.smtp_receiver import SmtpReceiver
@@ -50,14 +54,17 @@ async def test_a_mail_says_what_it_is(smtp: SmtpReceiver, channel: Channel) -> N
     assert mail.message["Subject"] == "Überfällig ✅"
     assert mail.message["Date"].datetime == MESSAGE.at
     assert mail.message["Auto-Submitted"] == "auto-generated"
-    assert mail.message.get_content_type() == "text/plain"
-    assert mail.message.get_content().splitlines() == ["Größe", ".", "zuletzt"]
+    assert mail.message.get_content_type() == "multipart/alternative"
+    assert mail.text.splitlines() == ["Größe", ".", "zuletzt"]
+    assert "Größe<br />\n.<br />\nzuletzt</p>" in mail.html
 
 
 @pytest.mark.parametrize(
     ("target", "told", "shown"),
     [
         ("bo@bücher.test", ["bo@xn--bcher-kva.test"], "bo@xn--bcher-kva.test"),
+        ("Bo <bo@STRAẞE.test>", ["bo@xn--strae-oqa.test"], "Bo <bo@xn--strae-oqa.test>"),
+        ("bo@例え。テスト", ["bo@xn--r8jz45g.xn--zckzah"], "bo@xn--r8jz45g.xn--zckzah"),
         ("Bo Reed <bo@x.test>", ["bo@x.test"], "Bo Reed <bo@x.test>"),
         ('"Reed, Bo; jr." <bo@x.test>', ["bo@x.test"], None),
         ("bo@x.test; al@x.test", ["bo@x.test", "al@x.test"], "bo@x.test, al@x.test"),
@@ -92,6 +99,7 @@ async def test_a_mail_goes_to_addresses_however_they_are_written(
     "target",
     [
         *("bo", "bo@", "@x.test", "bo reed@x.test", "bo@x.test al", "bo@x..test", ";"),
+        *("bo@\u2665.test", "bo@\u200bx\u2024y.test "),
         *("bo@x.test; al", "<bo@x.test> al", "Bo\nBcc: <bo@x.test>", "bo@x.test," * 300),
     ],
 )
@@ -195,7 +203,6 @@ async def test_before_the_body_nothing_was_sent(
         replace(MESSAGE, target="bo@x.test\r\nBcc: all@x.test"),
         replace(MESSAGE, target="bo@x.test>\r\nRCPT TO:<all@x.test"),
         replace(MESSAGE, target="bo"),
-        replace(MESSAGE, target="bö@x.test"),
         replace(MESSAGE, target=""),
     ],
 )
@@ -209,6 +216,116 @@ async def test_no_header_can_be_smuggled_in(
     assert smtp.connections == 0
 
 
+async def test_letters_before_the_at_are_told_as_they_are(clock: VirtualClock) -> None:
+    """In NFC, to a server with SMTPUTF8; the domain is in ASCII all the same."""
+    async with SmtpReceiver(utf8=True) as smtp, open_client(LOOPBACK) as client:
+        channel = plain(client, clock, smtp)
+        await channel.send(replace(MESSAGE, target="Jürgen <ju\u0308rgen@bücher.test>, bo@x.test"))
+        await channel.close()
+    (mail,) = smtp.mails
+    assert mail.recipients == ["jürgen@xn--bcher-kva.test", "bo@x.test"]
+    assert "To: Jürgen <jürgen@xn--bcher-kva.test>".encode() in mail.raw
+
+
+async def test_letters_before_the_at_need_a_server_that_takes_them(
+    smtp: SmtpReceiver, channel: Channel
+) -> None:
+    """Without SMTPUTF8 the mail fails for good, and nobody gets it."""
+    with pytest.raises(SendError, match=r"SMTPUTF8.*: jürgen@x.test$") as caught:
+        await channel.send(replace(MESSAGE, target="jürgen@x.test, bo@x.test"))
+    assert caught.value.permanent
+    assert smtp.mails == []
+
+
+async def test_answers_go_to_an_address_of_the_firm(clock: VirtualClock) -> None:
+    """`reply_to` has a name of its own; its domain is in ASCII, as in all addresses."""
+    async with SmtpReceiver() as smtp, open_client(LOOPBACK) as client:
+        channel = plain(client, clock, smtp, reply_to="Büro <office@bücher.test>")
+        await channel.send(MESSAGE)
+        await channel.close()
+    assert smtp.mails[0].message["Reply-To"] == "Büro <office@xn--bcher-kva.test>"
+
+
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
+@pytest.mark.parametrize("reply", ["450 greylisted", "451 4.7.1 try again later"])
+async def test_a_greylisted_mail_waits_and_is_no_failed_attempt(
+    smtp: SmtpReceiver, channel: Channel, command: str, reply: str
+) -> None:
+    """Such servers take a mail that comes again after some minutes, and not one after seconds."""
+    smtp.replies[command] = reply
+    with pytest.raises(SendError) as caught:
+        await channel.send(MESSAGE)
+    assert caught.value.not_now
+    assert caught.value.retry_after == timedelta(minutes=10)
+
+
+async def test_a_full_server_is_tried_again_as_usual(smtp: SmtpReceiver, channel: Channel) -> None:
+    """452 is trouble of the server: it counts as a failed attempt."""
+    smtp.replies["RCPT"] = "452 no space"
+    with pytest.raises(SendError) as caught:
+        await channel.send(MESSAGE)
+    assert (caught.value.permanent, caught.value.not_now) == (False, False)
+
+
+async def test_a_refused_recipient_does_not_keep_the_others_from_it(
+    smtp: SmtpReceiver, channel: Channel
+) -> None:
+    """They get the mail, and what it says of who did not get it is kept for people."""
+    smtp.replies["RCPT al@x.test"] = "550 no such user"
+    receipt = await channel.send(replace(MESSAGE, target="bo@x.test, al@x.test"))
+    assert smtp.mails[0].recipients == ["bo@x.test"]
+    assert receipt["note"] == "not sent to al@x.test: 550 no such user"
+
+
+async def test_nobody_gets_a_mail_twice_because_one_is_greylisted(
+    smtp: SmtpReceiver, channel: Channel
+) -> None:
+    """While one recipient has to wait, all do: the mail goes out once, to all."""
+    smtp.replies["RCPT al@x.test"] = "450 greylisted"
+    with pytest.raises(SendError) as caught:
+        await channel.send(replace(MESSAGE, target="bo@x.test, al@x.test"))
+    assert caught.value.not_now
+    assert smtp.mails == []
+    smtp.replies.clear()
+    await channel.send(replace(MESSAGE, target="bo@x.test, al@x.test"))
+    assert smtp.mails[0].recipients == ["bo@x.test", "al@x.test"]
+
+
+async def test_a_mail_too_large_for_the_server_fails_in_words(clock: VirtualClock) -> None:
+    """The server has said how much it takes, so it is not even handed over."""
+    async with SmtpReceiver(most=2000) as smtp, open_client(LOOPBACK) as client:
+        channel = plain(client, clock, smtp)
+        with pytest.raises(SendError, match=r"too large for 127.0.0.1: \d+ bytes, at most 2000"):
+            await channel.send(MESSAGE)
+        await channel.close()
+    assert smtp.mails == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (("DATA", "552 5.3.4 too big"), "the mail is too large, or the mailbox is full"),
+        (("MAIL", "553 not owned by user bell"), "from: must be an address with which this login"),
+    ],
+)
+async def test_a_refusal_says_what_to_do(
+    smtp: SmtpReceiver, channel: Channel, reply: tuple[str, str], said: str
+) -> None:
+    """Beside what the server said."""
+    smtp.replies[reply[0]] = reply[1]
+    with pytest.raises(SendError, match=said) as caught:
+        await channel.send(MESSAGE)
+    assert caught.value.permanent
+    assert reply[1] in str(caught.value)
+
+
+async def test_a_probe_finds_a_sender_that_is_refused(smtp: SmtpReceiver, channel: Channel) -> None:
+    """The doctor says so before the first mail, and sends none."""
+    smtp.replies["MAIL"] = "553 not owned by user bell"
+    with pytest.raises(SendError, match=r"refused mail from tasks@example\.com: 553"):
+        await channel.probe(partial(check_connection, LOOPBACK))
+
+
 async def test_a_wrong_password_is_final(smtp: SmtpReceiver, clock: VirtualClock) -> None:
     """The operator has to correct it; the error does not repeat it."""
     async with smtp, open_client(LOOPBACK) as client:
@@ -219,6 +336,14 @@ async def test_a_wrong_password_is_final(smtp: SmtpReceiver, clock: VirtualClock
     assert caught.value.permanent
     assert "hidden" not in "".join(format_exception(caught.value))
     assert smtp.mails == []
+
+
+def plain(
+    client: httpx.AsyncClient, clock: VirtualClock, smtp: SmtpReceiver, **given: str
+) -> Channel:
+    """A channel for a server that wants no login."""
+    url = f"smtp://127.0.0.1:{smtp.port}"
+    return configured("email", client, clock, url=url, **{"from": "tasks@example.com"}, **given)
 
 
 class Babbler(Receiver):
@@ -295,6 +420,7 @@ def test_addresses_of_servers(url: str, server: MailServer) -> None:
         {"url": "hidden"},
         {"url": "smtp://user:hidden@"},
         {"url": "smtp://mail.test", "from": "nobody"},
+        {"url": "smtp://mail.test", "reply_to": "office@"},
         {"url": "smtp://mail.test", "from": "a@b.test\r\nBcc: c@d.test"},
     ],
 )

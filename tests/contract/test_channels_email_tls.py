@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from service.channels import Channel
 from service.channels.email import EmailOptions
-from service.channels.mail_server import MailServer
+from service.channels.email.server import MailServer
 from service.clock import VirtualClock
 from service.errors import SendError
 from service.http.client import open_client

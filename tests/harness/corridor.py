@@ -73,7 +73,7 @@ channels:
                  {accounting_options} }}
   sms:        {{ kind: twilio, account_sid: AC1, token: "${{SLACK_TOKEN}}", from: "+14155550100",
                  country_code: "+1", api_url: "{accounting}", timeout: 3s }}
-  mail:       {{ kind: email, url: "smtp://127.0.0.1:9", from: "office@firm.test" }}
+  mail:       {{ kind: email, url: "smtp://127.0.0.1:{smtp}", from: "office@firm.test" }}
   {more_channels}
 hours: {{ office: "Mo-Fr 08:00-17:00" }}
 rules:
@@ -329,6 +329,7 @@ async def corridor(
             "more_channels": "",
             "accounting": accounting.url,
             "accounting_options": "timeout: 3s",
+            "smtp": "9",
         }
         made = Corridor(
             pool=pool,

@@ -21,6 +21,20 @@ class Mail:
     recipients: list[str]
     message: EmailMessage
     encrypted: bool = False
+    raw: bytes = b""
+
+    @property
+    def text(self) -> str:
+        """The plain text of it."""
+        return self._content("plain")
+
+    @property
+    def html(self) -> str:
+        return self._content("html")
+
+    def _content(self, form: str) -> str:
+        body = self.message.get_body((form,))
+        return "" if body is None else str(body.get_content()).replace("\r\n", "\n")
 
 
 class SmtpReceiver(Receiver):
@@ -28,7 +42,8 @@ class SmtpReceiver(Receiver):
 
     A mail whose DATA hangs or is cut was taken. With `password`, a login must give it; as some
     servers do, the refusal repeats what was given. With `tls` it offers STARTTLS; with `at_once`
-    it speaks TLS from the beginning.
+    it speaks TLS from the beginning. `utf8` and `most` are its SMTPUTF8 and SIZE. A reply to
+    RCPT may be for one address: `replies["RCPT bo@x.test"]`.
     """
 
     def __init__(
@@ -37,6 +52,8 @@ class SmtpReceiver(Receiver):
         *,
         tls: ssl.SSLContext | None = None,
         at_once: bool = False,
+        utf8: bool = False,
+        most: int | None = None,
     ) -> None:
         super().__init__()
         self._tls = tls
@@ -47,6 +64,8 @@ class SmtpReceiver(Receiver):
         self.hangs: set[str] = set()
         self.cuts: set[str] = set()
         self._password = password
+        self._utf8 = utf8
+        self._most = most
         self._open: set[SMTP] = set()
 
     async def listen(self) -> asyncio.Server:
@@ -67,6 +86,8 @@ class SmtpReceiver(Receiver):
             authenticator=self._authenticate,
             auth_require_tls=False,
             hostname="receiver.test",
+            enable_SMTPUTF8=self._utf8,
+            data_size_limit=self._most,
             tls_context=None if self._at_once else self._tls,
         )
         self._open.add(protocol)
@@ -92,8 +113,11 @@ class SmtpReceiver(Receiver):
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         del session, options
-        envelope.rcpt_tos.append(address)
-        return await self._reply("RCPT", server)
+        reply = await self._reply("RCPT", server)
+        reply = self.replies.get(f"RCPT {address}", reply)
+        if reply.startswith("2"):
+            envelope.rcpt_tos.append(address)
+        return reply
 
     async def handle_DATA(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope
@@ -102,7 +126,8 @@ class SmtpReceiver(Receiver):
         if "DATA" not in self.replies:
             message = message_from_bytes(envelope.content, EmailMessage, policy=default)
             encrypted = server.transport.get_extra_info("sslcontext") is not None
-            self.mails.append(Mail(envelope.mail_from, envelope.rcpt_tos, message, encrypted))
+            mail = Mail(envelope.mail_from, envelope.rcpt_tos, message, encrypted, envelope.content)
+            self.mails.append(mail)
         return await self._reply("DATA", server)
 
     async def _reply(self, command: str, server: SMTP) -> str:

@@ -36,6 +36,9 @@ PUBLIC = {
     ("GET", "/readyz"),
     ("GET", "/approvals/{id:number}"),  # the link's own token
     ("POST", "/approvals/{id:number}"),
+    ("GET", "/answers/{id:number}"),
+    ("POST", "/answers/{id:number}"),
+    ("POST", "/slack/actions"),  # Slack's signature
     ("GET", "/unsubscribe/{link}"),  # the link's signature
     ("POST", "/unsubscribe/{link}"),
     ("GET", "/login"),

@@ -57,6 +57,7 @@ PARTS = (
     "channels:\n  a:\n    kind: webhook\n    url: x\n    {}: {}\n",
     "channels:\n  a:\n    kind: webhook\n    headers:\n      {}: {}\n",
     "channels:\n  a:\n    kind: email\n    url: x\n    {}: {}\n",
+    "channels:\n  a:\n    kind: apprise\n    url: x\n    {}: {}\n",
     "channels:\n  a:\n    kind: discord\n    url: x\n    {}: {}\n",
     "channels:\n  a:\n    kind: googlechat\n    url: x\n    {}: {}\n",
     "channels:\n  a:\n    kind: ntfy\n    {}: {}\n",

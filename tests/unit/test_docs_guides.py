@@ -11,7 +11,7 @@ import typer
 from ruamel.yaml import YAML
 from typer.core import TyperGroup
 
-from service.channels.mail_server import MailServer
+from service.channels.email.server import MailServer
 from service.cli.app import app
 
 ROOT = Path(__file__).parents[2]

@@ -108,6 +108,9 @@ def test_the_corridor_is_valid() -> None:
         slack=address,
         accounting=address,
         accounting_options="rate: 30/m, burst: 2, concurrency: 8",
+        slack_options="",
+        smtp="9",
+        more_channels="",
         rules=SOON,
     )
     assert said(text) == []

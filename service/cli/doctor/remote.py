@@ -162,7 +162,7 @@ async def _channel(
     subject = f"channel {options.name}"
     channel = kinds()[options.kind](options, client, clock)
     try:
-        await channel.probe(check)
+        left = await channel.probe(check)
     except SendError as error:
         advice = (
             f"correct channels.{options.name} in the configuration, or ask the people who run it"
@@ -170,4 +170,4 @@ async def _channel(
         return [wrong(subject, str(error), advice)]
     finally:
         await channel.close()
-    return [fine(subject, f"{options.kind} can be reached; nothing was sent")]
+    return [fine(subject, left or f"{options.kind} can be reached; nothing was sent")]

@@ -106,6 +106,7 @@ WORDS = {
         "text": "The text of the message: a Liquid template.",
         "template": "A file beside the configuration with the text.",
         "subject": "The subject of a mail: a Liquid template.",
+        "attach": "visit: an invitation to the task's visit, for calendars. Only in mails.",
         "on_undo": "What happens to a sent message when it is no longer true.",
         "repeat": "Send it again until the rule's until is true or the task is done.",
         "even_if_told": "true: send it even if the customer already got it for this visit.",

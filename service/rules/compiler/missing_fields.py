@@ -228,6 +228,13 @@ def in_target(gaps: MissingFields, reads: Sequence[TextRead], path: Path) -> Ite
         yield _warning(path, message, gaps.remedy(lacking, first.name), first.offset)
 
 
+def never_attached(gaps: MissingFields, what: str, path: Path) -> Iterator[Issue]:
+    """A warning about a visit in accounts whose tasks have no start."""
+    if lacking := gaps.empty("task.start"):
+        message = gaps.said(f"no {what} is attached", "task.start is always empty", lacking)
+        yield _warning(path, message, gaps.remedy(lacking, "task.start"))
+
+
 def _is_left_out(gaps: MissingFields, account: str, conditions: Iterable[StaticCondition]) -> bool:
     """Whether a condition excludes the account, whatever its tasks are like."""
 

@@ -169,6 +169,7 @@ class NotifyShape(ActionShape):
     text: str | None = None
     template: str | None = None
     subject: str | None = None
+    attach: Literal["visit"] | None = None
     on_undo: Literal["update", "thread", "retract", "nothing"] = "nothing"
     repeat: RepeatShape | None = None
     even_if_told: bool = False

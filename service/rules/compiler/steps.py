@@ -12,7 +12,7 @@ from service.document.validation import Shape, salvaged
 from service.domain.buttons import WORDS, Button
 from service.domain.system_actions import BARE, BUILT_IN, CREATE, NOTIFICATIONS
 from service.rules.capabilities import UNKNOWN_CHANNEL, Capabilities, ChannelCapabilities
-from service.rules.compiler.missing_fields import MissingFields
+from service.rules.compiler.missing_fields import MissingFields, never_attached
 from service.rules.compiler.shapes import (
     STEPS,
     ActionShape,
@@ -190,6 +190,7 @@ class StepReader:
         self._check_length(channel, way, text, (*path, "template" if shape.template else "text"))
         self._check_undo(shape, channel, way, path)
         self._check_links(text, path)
+        self._check_attached(shape, channel, way, (*path, "attach"))
         if shape.even_if_told and channel != "customer" and shape.notify:
             message = "even_if_told can be used only with notify: customer:…"
             self._fault((*path, "even_if_told"), message, "remove it")
@@ -202,6 +203,7 @@ class StepReader:
             target=self._texts.target(target, at, begins),
             text=text,
             subject=self._texts.template(shape.subject, (*path, "subject")),
+            attach=shape.attach,
             on_undo=None if shape.on_undo == "nothing" else shape.on_undo,
             repeat=Repeat(shape.repeat.every, shape.repeat.max) if shape.repeat else None,
             on_fail=self._instead(shape.on_fail, number, (*path, "on_fail")),
@@ -294,6 +296,19 @@ class StepReader:
             self._fault((*path, "template"), message, "remove one of them")
         elif way is not None and way.needs_text and not {"text", "template"} & {*words}:
             self._fault((*path, "text"), "text is missing")
+
+    def _check_attached(
+        self, shape: NotifyShape, channel: str, way: ChannelCapabilities | None, path: Path
+    ) -> None:
+        if shape.attach is None:
+            return
+        if way is None or shape.attach not in way.attaches:
+            self._fault(path, f"{channel} cannot attach a {shape.attach}", "use an email channel")
+        elif "tasks" in self.subjects or "group" in self.subjects:
+            message = f"a message about several tasks cannot attach a {shape.attach}"
+            self._fault(path, message, "remove it")
+        else:
+            self.problems += never_attached(self.gaps, shape.attach, path)
 
     def _check_length(
         self, channel: str, way: ChannelCapabilities | None, text: Template | None, path: Path

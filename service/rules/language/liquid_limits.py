@@ -6,16 +6,18 @@ so that no template takes longer than a moment.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple, TextIO
 
 from liquid import Environment, Mode, RenderContext, Token
 from liquid.ast import Node
+from liquid.builtin.content import ContentNode, Literal
 from liquid.builtin.expressions.loop import LoopExpression
 from liquid.builtin.expressions.primitive import RangeLiteral
 from liquid.exceptions import FilterArgumentError, ResourceLimitError
 from liquid.expression import Expression
+from liquid.output import LimitedStringIO
 from liquid.template import BoundTemplate
 
 LONGEST_SOURCE = 10_000
@@ -31,6 +33,49 @@ _MULTIPLYING = frozenset({"replace", "join"})
 _GAP = re.compile(r"\s{100}")
 _ENDS = {"{{": "}}", "{%": "%}"}
 _BEGINNING = re.compile(r"\{[{%]")
+
+
+class RenderedText(NamedTuple):
+    """A text; `markup` are the parts of it that its template has written, and no value.
+
+    It has the start and the end of each part, in characters, one after the other.
+    """
+
+    text: str = ""
+    markup: tuple[int, ...] = ()
+
+
+class _Output(LimitedStringIO):
+    """What a template comes to, and which parts of it are the template's own words.
+
+    Decoding can produce a NUL, which PostgreSQL cannot store: it is left out.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.markup: list[int] = []
+
+    def write(self, text: str, /) -> int:
+        return super().write(text.replace("\0", ""))
+
+    def write_content(self, text: str) -> int:
+        start = self.tell()
+        written = self.write(text)
+        self.markup += (start, self.tell())
+        return written
+
+
+class _Content(ContentNode):
+    """Words of the template itself. What they are put into with `capture` is a value."""
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        if isinstance(buffer, _Output):
+            return buffer.write_content(self.text)
+        return super().render_to_output(context, buffer)
+
+
+class _ContentTag(Literal):
+    node_class = _Content
 
 
 class _Context(RenderContext):
@@ -67,11 +112,20 @@ class _Language(Environment):
 def language() -> Environment:
     """Liquid without the features that rules must not use, and with every filter limited."""
     made = _Language(tolerance=Mode.STRICT)
+    made.add_tag(_ContentTag)
     for name in _NO_FILTERS:
         del made.filters[name]
     for name in _NO_TAGS:
         del made.tags[name]
     return made
+
+
+def rendered(template: BoundTemplate, values: Mapping[str, Any]) -> RenderedText:
+    """The template with these values; raises LiquidError."""
+    output = _Output(_LONGEST)
+    given = template.make_globals(dict(values))
+    template.render_with_context(template.context_class(template, globals=given), output)
+    return RenderedText(output.getvalue(), tuple(output.markup))
 
 
 def bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:

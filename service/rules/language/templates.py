@@ -17,7 +17,14 @@ from liquid.template import BoundTemplate
 
 from service.diagnostics import Issue, Path, did_you_mean
 from service.rules.language.date_format import DATE_FORMAT, Day, shown
-from service.rules.language.liquid_limits import bounded, language, loose_ranges, unreadable
+from service.rules.language.liquid_limits import (
+    RenderedText,
+    bounded,
+    language,
+    loose_ranges,
+    rendered,
+    unreadable,
+)
 from service.rules.language.template_reads import TextRead, template_reads
 from service.rules.language.variables import CHANGED_TASK, misplaced
 from service.rules.language.vocabulary import NOUNS, unknown_name
@@ -72,14 +79,15 @@ class Template:
         self._is_plain = "{{" not in text and "{%" not in text
 
     def render(self, values: Mapping[str, Any]) -> str:
-        """The text with its values; raises RenderError if they do not fit.
+        """The text with its values; raises RenderError if they do not fit."""
+        return self.rendered(values).text
 
-        Decoding can produce a NUL, which PostgreSQL cannot store: it is removed.
-        """
+    def rendered(self, values: Mapping[str, Any]) -> RenderedText:
+        """The text with its values, and which parts of it are values; raises as `render`."""
         if self._is_plain:
-            return self.text
+            return RenderedText(self.text, (0, len(self.text)))
         try:
-            return self._parsed.render(values).replace("\0", "")
+            return rendered(self._parsed, values)
         except LiquidError as error:
             raise RenderError(f"{_shortened(self.text)}: {error.message}") from None
         except _UNFIT:

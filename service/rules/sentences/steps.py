@@ -95,6 +95,10 @@ def _undone(raw: Any) -> str:
     return _UNDONE.get(raw, "")
 
 
+def _attached(raw: Any) -> str:
+    return f"with the {raw} for calendars" if raw else ""
+
+
 def _told(raw: Any) -> str:
     return "even if the customer was told of this visit before" if raw else ""
 
@@ -106,6 +110,7 @@ def _buttons(raw: Any) -> str:
 _DETAILS: Mapping[str, Callable[[Any], str]] = {
     "repeat": _repeat,
     "even_if_told": _told,
+    "attach": _attached,
     "on_undo": _undone,
     "buttons": _buttons,
     "on_fail": _fallback,

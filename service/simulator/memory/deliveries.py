@@ -173,7 +173,7 @@ class Delivery:
 
     def rewrite(self, news: NewText) -> None:
         """Give it the text with which it is sent."""
-        plan = replace(self.request.plan, text=news.text, subject=news.subject)
+        plan = replace(self.request.plan, text=news.text, markup=news.markup, subject=news.subject)
         self.request, self.text = replace(self.request, plan=plan), news.text
 
     def is_ended_by(self, event: Event) -> bool:

@@ -21,8 +21,11 @@ class Answering:
             office.pool, office.clock, office.doorbell, office.actions, office.config
         )
         self.presses = SlackPresses(office, links, given)
-        self._pages = [ApprovalPage(office, links), AnswerPage(office, links, given)]
-        self._slack = SlackEndpoint(office.config, office.clock, self.presses)
+        self._routes = [
+            *ApprovalPage(office, links).routes(),
+            *AnswerPage(office, links, given).routes(),
+            *SlackEndpoint(office.config, office.clock, self.presses).routes(),
+        ]
 
     def routes(self) -> list[BaseRoute]:
-        return [route for one in (*self._pages, self._slack) for route in one.routes()]
+        return [*self._routes]

@@ -1,18 +1,18 @@
-"""Plain-text mail over SMTP, one mail per message; the mails about one task form a thread."""
+"""Mail over SMTP, one mail per message; the mails about one task form a thread."""
 
 import asyncio
 import re
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import EmailPolicy
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime
 from hashlib import blake2b
 from pathlib import Path
 from typing import ClassVar
-from unicodedata import category
 
 import httpx
 from aiosmtplib import (
@@ -20,12 +20,16 @@ from aiosmtplib import (
     SMTPAuthenticationError,
     SMTPConnectError,
     SMTPException,
+    SMTPRecipientRefused,
     SMTPResponseException,
+    SMTPSenderRefused,
 )
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from service.channels import ChannelOptions, ConfiguredChannel, Message, SentRef
-from service.channels.mail_server import (
+from service.channels.email import html, invitation
+from service.channels.email.addresses import mailbox, needs_utf8, recipients
+from service.channels.email.server import (
     MailServer,
     Tls,
     explain_end,
@@ -40,27 +44,16 @@ from service.diagnostics import Issue, Severity
 from service.errors import SendError
 from service.http.connection_check import ConnectionCheck
 from service.http.error_messages import explain_socket
+from service.http.json_body import aside
 
-ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(\.[\w-]+)*", re.ASCII)
 # Folding a subject into lines takes time that grows with its square.
 LONGEST_SUBJECT = 400
-LINE_BREAK = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]")
-LINE_BREAKS = re.compile(rf"\s*{LINE_BREAK.pattern}\s*")
-# Between addresses; not inside of a name in quotes.
-SEPARATOR = re.compile(r"""[;,](?=(?:[^"]*"[^"]*")*[^"]*$)""")
-LONGEST_TARGET = 2000
-MAILBOX = re.compile(
-    r"""(?P<name>[^<>]*)<\s*(?P<named>[^<>\s]+)\s*>
-      | (?P<spoken>[^()<>"]*)\((?P<inside>[^()\s]+@[^()\s]+)\)
-      | (?P<quote>['"]?)(?P<bare>[^<>"\s()]+)(?P=quote)(?:\s*\([^()]*\))?""",
-    re.VERBOSE,
-)
-BLANK = re.compile(r"[\s/]+")
-BARE = re.compile(r"[^@<>()]+@[^@<>()]+")
-QUOTES = re.compile(r"""[\\"]+""")
-SCHEME = re.compile("mailto:", re.IGNORECASE)
-# As keyboards of East Asia write them, and the blank that does not break.
-WIDE = str.maketrans({"\uff20": "@", "\uff0c": ",", "\uff1b": ";", "\u3000": " ", "\xa0": " "})
+BLANKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+UTF8 = ("SMTPUTF8", "BODY=8BITMIME")
+FINAL, TOO_LARGE = 500, 552
+# Greylisting: the server wants to see whether the sender comes again, mostly after five minutes.
+GREYLISTED = frozenset({450, 451})
+GREYLIST_PAUSE = timedelta(minutes=10)
 UNSUBSCRIBE = "List-Unsubscribe"
 
 
@@ -77,12 +70,12 @@ class MailPolicy(EmailPolicy):
 
 
 POLICY = MailPolicy(linesep="\r\n", cte_type="7bit")
-FINAL = 500
 
 
 class EmailOptions(ChannelOptions):
     """`url` is the operator's own mail server; `from` is the sender, with or without a name.
 
+    `reply_to` is the address to which answers go; not given, they go to the sender.
     `tls` is how the connection is encrypted: verify, with a trusted certificate; unverified, with
     any certificate; none, not at all; not given, if the server supports it, and always if a
     password leaves this machine. `ca` is the path to a PEM file: only the certificates in it are
@@ -91,6 +84,7 @@ class EmailOptions(ChannelOptions):
 
     url: SecretStr
     sender: str = Field(alias="from")
+    reply_to: str | None = None
     tls: Tls | None = None
     ca: Path | None = None
 
@@ -100,12 +94,14 @@ class EmailOptions(ChannelOptions):
         MailServer.parse(url.get_secret_value())
         return url
 
-    @field_validator("sender")
+    @field_validator("sender", "reply_to")
     @classmethod
-    def _is_sender(cls, sender: str) -> str:
-        if LINE_BREAK.search(sender) or not ADDRESS.fullmatch(parseaddr(sender)[1]):
-            raise ValueError("must look like tasks@example.com or Tasks <tasks@example.com>")
-        return sender
+    def _is_mailbox(cls, written: str | None) -> str | None:
+        try:
+            return written and str(mailbox(written))
+        except SendError:
+            wanted = "must look like tasks@example.com or Tasks <tasks@example.com>"
+            raise ValueError(wanted) from None
 
     @field_validator("tls")
     @classmethod
@@ -133,30 +129,32 @@ class EmailChannel(ConfiguredChannel):
 
     options: ClassVar[type[ChannelOptions]] = EmailOptions
     undoes: ClassVar[frozenset[str]] = frozenset({"thread"})
+    attaches: ClassVar[frozenset[str]] = frozenset({invitation.VISIT})
 
     def __init__(self, options: EmailOptions, client: httpx.AsyncClient, clock: Clock) -> None:
         del client, clock
         self._server = options.server
         self._tls: Tls | None = options.tls or ("verify" if options.ca else None)
         self._ca = options.ca
-        self._sender = options.sender
-        self._address = parseaddr(options.sender)[1]
-        self._domain = self._address.rpartition("@")[2]
+        self._sender = mailbox(options.sender)
+        self._reply_to = mailbox(options.reply_to) if options.reply_to else None
         self._timeout = options.timeout.total_seconds()
         self._idle: list[SMTP] = []
 
     async def send(self, message: Message) -> SentRef:
-        recipients = _recipients(message.target)
-        mail = self._compose(message, recipients)
+        receivers = recipients(message.target)
+        mail, lacks = await self._compose(message, receivers)
         deadline = asyncio.get_running_loop().time() + self._timeout
         async with self._connection(deadline) as smtp:
             async with self._step(f"mail to {message.target}", deadline):
-                await smtp.mail(self._address)
-                for recipient in recipients:
-                    await smtp.rcpt(recipient.addr_spec)
+                content, options = self._encoded(mail, receivers, smtp)
+                encoding = "utf-8" if UTF8[0] in options else "ascii"
+                await smtp.mail(self._sender.addr_spec, options=options, encoding=encoding)
+                refused = await _accepted(smtp, receivers, encoding)
             async with self._step(f"the mail to {message.target}", deadline, handing_over=True):
-                await smtp.data(mail.as_bytes())
-        return {"message_id": mail["Message-ID"]}
+                await smtp.data(content)
+        note = "; ".join(filter(None, (lacks, *refused)))
+        return {"message_id": mail["Message-ID"], **({"note": note} if note else {})}
 
     async def take_back(self, message: Message) -> SentRef:
         return await self.send(message)
@@ -165,7 +163,14 @@ class EmailChannel(ConfiguredChannel):
         del check
         deadline = asyncio.get_running_loop().time() + self._timeout
         async with self._step("the connection", deadline):
-            await (await self._connect()).quit()
+            smtp = await self._connect()
+        try:
+            async with self._step(f"mail from {self._sender.addr_spec}", deadline):
+                await smtp.mail(self._sender.addr_spec)
+                await smtp.rset()
+                await smtp.quit()
+        finally:
+            smtp.close()
 
     async def close(self) -> None:
         while self._idle:
@@ -173,15 +178,35 @@ class EmailChannel(ConfiguredChannel):
             with suppress(SMTPException):
                 await smtp.quit(timeout=self._timeout)
 
-    def _compose(self, message: Message, recipients: Sequence[Address]) -> EmailMessage:
-        first_line = message.text.partition("\n")[0]
-        subject = first_line if message.subject is None else message.subject
-        mail = EmailMessage(policy=POLICY)
+    async def _compose(
+        self, message: Message, receivers: Sequence[Address]
+    ) -> tuple[EmailMessage, str | None]:
+        """The mail, and what it lacks that should be with it."""
+        title, text, markup = message.subject, message.text, message.markup
+        if title is None:
+            title = await aside(len(text), html.first_line, text, markup)
+        title = BLANKS.sub(" ", title).strip()[:LONGEST_SUBJECT]
+        mail = self._addressed(message, title, receivers)
+        mail.set_content(text)
+        content = await aside(len(text), html.page, title, text, markup)
+        mail.add_alternative(content, subtype="html")
+        if message.attach is None:
+            return mail, None
+        organizer = self._reply_to or self._sender
+        why = invitation.attach(mail, message, self._about(message), organizer, receivers)
+        return mail, why and f"sent without an invitation to the visit: {why}"
+
+    def _addressed(
+        self, message: Message, subject: str, receivers: Sequence[Address]
+    ) -> EmailMessage:
+        mail = EmailMessage(policy=POLICY.clone(utf8=needs_utf8([*receivers, self._sender])))
         mail["From"] = self._sender
-        mail["To"] = recipients
-        mail["Subject"] = LINE_BREAKS.sub(" ", subject).strip()[:LONGEST_SUBJECT]
+        mail["To"] = receivers
+        if self._reply_to is not None:
+            mail["Reply-To"] = self._reply_to
+        mail["Subject"] = subject
         mail["Date"] = format_datetime(message.at)
-        mail["Message-ID"] = f"<{message.key}@{self._domain}>"
+        mail["Message-ID"] = f"<{message.key}@{self._sender.domain}>"
         if message.task_id:
             thread, answered = self._thread(message), (message.receipt or {}).get("message_id")
             mail["In-Reply-To"] = answered or thread
@@ -191,13 +216,37 @@ class EmailChannel(ConfiguredChannel):
             mail[UNSUBSCRIBE] = f"<{message.unsubscribe}>"
             if message.unsubscribe.startswith("https:"):  # RFC 8058 wants no other
                 mail[f"{UNSUBSCRIBE}-Post"] = f"{UNSUBSCRIBE}=One-Click"
-        mail.set_content(message.text)
         return mail
+
+    def _encoded(
+        self, mail: EmailMessage, receivers: Sequence[Address], smtp: SMTP
+    ) -> tuple[bytes, list[str]]:
+        """The mail as it is handed over, and the options of MAIL; raises SendError."""
+        host, content, options = self._server.host, mail.as_bytes(), list[str]()
+        if needs_utf8([*receivers, self._sender]):
+            if not smtp.supports_extension("smtputf8"):
+                told = ", ".join(one.addr_spec for one in receivers if not one.username.isascii())
+                raise SendError(
+                    f"{host} takes no addresses with such letters before the @ (SMTPUTF8): {told}",
+                    permanent=True,
+                )
+            options += UTF8
+        if smtp.supports_extension("size"):
+            most = smtp.esmtp_extensions["size"]
+            if most.isdecimal() and 0 < int(most) < len(content):
+                said = f"the mail is too large for {host}: {len(content)} bytes, at most {most}"
+                raise SendError(said, permanent=True)
+            options.append(f"SIZE={len(content)}")
+        return content, options
+
+    def _about(self, message: Message) -> str:
+        """The same for all mails about a task."""
+        task = f"{message.account}/{message.task_id}".encode()
+        return f"task-{blake2b(task, digest_size=12).hexdigest()}@{self._sender.domain}"
 
     def _thread(self, message: Message) -> str:
         """The id of a mail that was never sent, to which all mails about a task are replies."""
-        task = f"{message.account}/{message.task_id}".encode()
-        return f"<task-{blake2b(task, digest_size=12).hexdigest()}@{self._domain}>"
+        return f"<{self._about(message)}>"
 
     @asynccontextmanager
     async def _connection(self, deadline: float) -> AsyncIterator[SMTP]:
@@ -225,7 +274,7 @@ class EmailChannel(ConfiguredChannel):
             use_tls=server.tls,
             start_tls=server.start_tls(self._tls),
             tls_context=await trust(self._tls, self._ca),
-            local_hostname=self._domain,
+            local_hostname=self._sender.domain,
             timeout=None,
         )
         await smtp.connect()
@@ -243,16 +292,13 @@ class EmailChannel(ConfiguredChannel):
         except SMTPAuthenticationError as error:
             # Nothing of the answer is quoted: some servers repeat what they were given.
             raise SendError(
-                f"{host} refused the login ({error.code})",
+                f"{host} refused the login ({error.code}): check the user and the password in url:;"
+                " some servers want a password made for apps",
                 permanent=error.code >= FINAL,
                 status=error.code,
             ) from None
         except SMTPResponseException as error:
-            raise SendError(
-                f"{host} refused {what}: {error.code} {_line(error.message)}",
-                permanent=error.code >= FINAL,
-                status=error.code,
-            ) from error
+            raise _refusal(error, host, what) from error
         except SMTPConnectError as error:
             raise SendError(self._unreached(error)) from error
         except ssl.SSLError as error:
@@ -272,59 +318,33 @@ class EmailChannel(ConfiguredChannel):
         )
 
 
-def _recipients(target: str) -> list[Address]:
-    """The recipients of a mail: addresses with or without names, separated by commas or semicolons.
+async def _accepted(smtp: SMTP, receivers: Sequence[Address], encoding: str) -> list[str]:
+    """Name the recipients; returns what the server said of those whom it does not take.
 
-    Raises SendError with the part that is not an address.
+    Raises what it said if it takes nobody, or takes somebody only later: then nobody gets it yet.
     """
-    if len(target) > LONGEST_TARGET:
-        raise SendError(f"{target[:40]!r}… are too many addresses for one mail", permanent=True)
-    written = _parted("".join(c for c in target if category(c) != "Cf").translate(WIDE))
-    found = {address.addr_spec.lower(): address for address in map(_recipient, written)}
-    if not found:
-        raise SendError(f"{target!r} is not an email address", permanent=True)
-    return list(found.values())
+    refused: list[SMTPRecipientRefused] = []
+    for receiver in receivers:
+        try:
+            await smtp.rcpt(receiver.addr_spec, encoding=encoding)
+        except SMTPRecipientRefused as error:
+            refused.append(error)
+    later = next((one for one in refused if one.code < FINAL), None)
+    if later is not None or len(refused) == len(receivers):
+        raise later or refused[0]
+    return [f"not sent to {one.recipient}: {one.code} {_line(one.message)}" for one in refused]
 
 
-def _parted(target: str) -> list[str]:
-    """The parts between separators; the comma in `Reed, Bo <bo@x.test>` is not a separator.
-
-    A blank or a slash is one between addresses without names.
-    """
-    parts: list[str] = []
-    for part in SEPARATOR.split(target):
-        bare = BLANK.split(part.strip())
-        if len(bare) > 1 and all(BARE.fullmatch(one) for one in bare):
-            parts += bare
-        elif parts and "@" not in parts[-1] and "<" in part and '"' not in part:
-            parts[-1] += f", {part.strip()}"
-        elif part.strip():
-            parts.append(part.strip())
-    return parts
-
-
-def _recipient(written: str) -> Address:
-    """One address, with or without a name or a comment."""
-    found = MAILBOX.fullmatch(SCHEME.sub("", written, count=1))
-    name, address = "", ""
-    if found:
-        name = found["name"] or found["spoken"] or ""
-        address = (found["named"] or found["inside"] or found["bare"]).removesuffix(".")
-    spoken = in_ascii(SCHEME.sub("", address))
-    if spoken is None or LINE_BREAK.search(name):
-        raise SendError(f"{written.strip()!r} is not an email address", permanent=True)
-    local, _, domain = spoken.rpartition("@")
-    return Address(" ".join(QUOTES.sub(" ", name).split()), local, domain)
-
-
-def in_ascii(address: str) -> str | None:
-    """An address with its domain in ASCII, as mail servers use it; None if it is not an address."""
-    local, _, domain = address.rpartition("@")
-    try:
-        spoken = f"{local}@{domain.encode('idna').decode()}"
-    except UnicodeError:
-        return None
-    return spoken if ADDRESS.fullmatch(spoken) else None
+def _refusal(error: SMTPResponseException, host: str, what: str) -> SendError:
+    """What a server's refusal means."""
+    said = f"{host} refused {what}: {error.code} {_line(error.message)}"
+    if error.code in GREYLISTED:
+        return SendError(said, retry_after=GREYLIST_PAUSE, not_now=True, status=error.code)
+    if error.code == TOO_LARGE:
+        said += " (the mail is too large, or the mailbox is full)"
+    elif isinstance(error, SMTPSenderRefused) and error.code >= FINAL:
+        said += "; from: must be an address with which this login may send"
+    return SendError(said, permanent=error.code >= FINAL, status=error.code)
 
 
 def _line(answer: str) -> str:
