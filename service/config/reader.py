@@ -30,6 +30,7 @@ from service.domain.storms import StormGuard
 from service.errors import ConfigError
 from service.rules.capabilities import Capabilities
 from service.rules.compiler import Compiler
+from service.rules.compiler.defaults import RuleDefaults
 from service.rules.compiler.hours import compile_hours, unknown_holidays
 from service.rules.compiler.lints import never_open
 from service.rules.rule import Rule
@@ -197,15 +198,22 @@ class Reader:
             self._problems += unknown_holidays(root.hours)
         self._problems += never_open(hours.values())
         compiler = Compiler(offered, hours, self._folder)
-        rules = compiler.rules(root.rules)
-        self._problems += problems + compiler.problems
+        defaults = _defaults(root, written)
+        filled = defaults.filled(root.rules)
+        rules = compiler.rules(filled)
+        self._problems += [*problems, *defaults.placed(compiler.problems), *defaults.unused()]
         self._off = tuple(compiler.off)
         for name, text in self._folder.texts.items():
             self._document.add(self._folder.place(name), text)
-        text = _canonical(written, self._folder.texts)
+        text = _canonical({**written, "rules": filled}, self._folder.texts)
         most = root.storm
         storm = StormGuard(most.messages, most.within, most.per_target, most.per_rule)
         return Ruleset(rules, text, storm)
+
+
+def _defaults(root: RootShape, written: Mapping[str, Any]) -> RuleDefaults:
+    """The valid parts of `defaults`, as they are written."""
+    return RuleDefaults({key: written["defaults"][key] for key in root.defaults.model_fields_set})
 
 
 def _is_to_connect(path: DocumentPath) -> bool:

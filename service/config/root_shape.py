@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from service.diagnostics import refused
 from service.document.validation import Shape
 from service.domain.durations import Length
+from service.rules.compiler.defaults import DefaultsShape
 from service.rules.hours import closed_days, is_country
 
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -71,5 +72,6 @@ class RootShape(Shape):
     hours: dict[str, Any] = Field(default_factory=dict)
     holidays: HolidaysShape = HolidaysShape()
     storm: StormShape = StormShape()
+    defaults: DefaultsShape = DefaultsShape()
     rules: list[Any] = Field(default_factory=list)
     tests: list[Any] = Field(default_factory=list)

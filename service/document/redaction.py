@@ -19,7 +19,7 @@ HIDDEN = "***"
 OPEN = frozenset(
     (
         *("version", "people", "network", "operator", "timezone", "hours", "holidays"),
-        *("storm", "rules", "tests"),
+        *("storm", "defaults", "rules", "tests"),
     )
 )
 _PLAIN = OPEN | {"---", "..."}  # as a line of their own

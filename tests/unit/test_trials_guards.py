@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from service.config import sketch
-from service.simulator.rule_tests.runner import RuleTestResult, RuleTestStage, run
-from tests.harness.rule_files import HEAD
+from tests.harness.rule_files import tried
 
 WELCOME = '{ id: welcome, when: task.created, then: [{ notify: "customer:details" }] }'
 LATE = "{ id: late, when: task.overdue, enabled: false, then: [{ notify: accounting }] }"
@@ -17,16 +15,6 @@ SAFE = """{ id: safe, when: task.created, expires: 1h, then: [
         { notify: "slack:@{{ task.assignee.email }}", text: never },
         { notify: accounting, text: "{{ task.title }}: {{ failure }}" },
         { create_task: { title: "Call about {{ task.title }}" } }] }] }"""
-
-
-async def tried(folder: Path, *rules: str, top: str = "", test: str) -> RuleTestResult:
-    """How one test of these rules went."""
-    written = "".join(f"  - {rule}\n" for rule in rules)
-    file = folder / "taskbell.yaml"
-    file.write_text(f"{HEAD}{top}\nrules:\n{written}tests:\n  - {{ {test} }}\n", encoding="utf-8")
-    found = sketch(file, {})
-    [trial] = found.trials
-    return await run(trial, RuleTestStage.of(found))
 
 
 async def test_the_storm_guard_of_the_configuration_is_at_work(tmp_path: Path) -> None:

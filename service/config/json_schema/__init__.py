@@ -24,6 +24,7 @@ from service.config.rule_tests.shapes import TrialShape, TrialStepShape
 from service.config.rule_tests.silences import SilenceShape
 from service.config.rule_tests.tasks import GivenShape, TaskShape
 from service.config.users import UserShape
+from service.rules.compiler.defaults import NONE, DefaultsShape
 from service.rules.compiler.shapes import (
     STEPS,
     ChangesShape,
@@ -48,7 +49,7 @@ def schema() -> Json:
     channels: Shapes = {name: channel.options for name, channel in kinds().items()}
     parts = _Parts(
         [
-            *(RootShape, PersonEntryShape, UserShape, RuleShape, ChangesShape),
+            *(RootShape, DefaultsShape, PersonEntryShape, UserShape, RuleShape, ChangesShape),
             *(TrialShape, TrialStepShape, SilenceShape, GivenShape, TaskShape, WordsShape),
             *STEPS.values(),
             EscalationShape,
@@ -72,8 +73,10 @@ def schema() -> Json:
     _list(rule, "then", parts.any_of(STEPS.values()))
     instead = [shape for word, shape in STEPS.items() if word != "wait"]
     _list(rule, "escalate", parts.reference(EscalationShape))
-    for shape in (NotifyShape, EscalationShape):
+    for shape in (NotifyShape, EscalationShape, DefaultsShape):
         _list(parts.of(shape), "on_fail", parts.any_of(instead))
+    for part, name in ((rule, "hours"), (rule, "expires"), (parts.of(NotifyShape), "on_fail")):
+        _or_none(part, name)
     for name in ("if", "once_per", "accounts"):
         _list(rule, name, _TEXT)
     _list(parts.of(TrialShape), "given", parts.reference(GivenShape))
@@ -162,6 +165,14 @@ def _references(part: Any) -> Iterator[str]:
 def _fill(shape: Json, name: str, value: Json) -> None:
     """The schema of every value of a named section."""
     shape["properties"][name]["additionalProperties"] = value
+
+
+def _or_none(shape: Json, name: str) -> None:
+    """A value, or `none` where there is a default."""
+    about = shape["properties"][name].pop("description", None)
+    value = shape["properties"][name]
+    alternatives = value["anyOf"] if value.keys() == {"anyOf"} else [value]
+    shape["properties"][name] = {"description": about, "anyOf": [*alternatives, {"const": NONE}]}
 
 
 def _list(shape: Json, name: str, value: Json) -> None:

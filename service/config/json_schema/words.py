@@ -17,6 +17,7 @@ WORDS = {
         "hours": 'Opening hours by names that you choose, such as "Mo-Fr 08:00-17:00; PH off".',
         "holidays": "The country whose public holidays (PH) count, and own closing days.",
         "storm": "Limits: messages above them are held until someone decides.",
+        "defaults": "What every rule has that does not say otherwise: hours, expires, on_fail.",
         "rules": "What to do when something happens.",
         "tests": "Tests of the rules, for taskbell test.",
     },
@@ -48,6 +49,11 @@ WORDS = {
         "verify": "How the sender is authenticated: plannr, standard, github, slack or token. none:"
         " not at all; then only this machine can send webhooks, unless TASKBELL_OPEN_DOOR is 1.",
         "secret": "The secret for this. A list of two while one is being replaced.",
+    },
+    "DefaultsShape": {
+        "hours": "The opening hours of rules without hours. hours: none in a rule: no hours.",
+        "expires": "How long after the event messages may still be sent.",
+        "on_fail": "What to do instead when a message has finally failed.",
     },
     "RuleShape": {
         "id": "The rule's name. Each name can be used once in all files.",

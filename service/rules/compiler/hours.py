@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from service.diagnostics import Issue, Severity
 from service.document.messages import must_be
+from service.rules.compiler.defaults import NONE
 from service.rules.hours import Hours, read_hours
 
 _HOLIDAY = re.compile(r"\bPH\b")
@@ -25,6 +26,9 @@ def compile_hours(
     hours = {name: Hours(name, _ANY_TIME) for name in texts}
     problems: list[Issue] = []
     for name, text in texts.items():
+        if name == NONE:
+            message = f"{NONE} cannot be the name of opening hours: in a rule, it means no hours"
+            problems.append(Issue(("hours", name), message, at_key=True))
         if not isinstance(text, str):
             problems.append(Issue(("hours", name), must_be(name, "text", text)))
             continue

@@ -49,7 +49,8 @@ def _patience(value: "SettleShape") -> "SettleShape":
     return value
 
 
-def _some_time(value: timedelta) -> timedelta:
+def some_time(value: timedelta) -> timedelta:
+    """A length of time that is not zero, for `expires`; raises ValueError."""
     if not value:
         raise refused(
             "expires must be longer than 0, or no message is ever sent",
@@ -58,7 +59,8 @@ def _some_time(value: timedelta) -> timedelta:
     return value
 
 
-def _use(value: Any) -> Any:
+def as_use(value: Any) -> Any:
+    """`hours: NAME` is short for `hours: { use: NAME }`."""
     return {"use": value} if isinstance(value, str) else value
 
 
@@ -129,8 +131,8 @@ class RuleShape(Shape):
     settle: Annotated[SettleShape, BeforeValidator(_quiet), AfterValidator(_patience)] | None = None
     lasts: Length | None = Field(None, alias="for")
     group: GroupShape | None = None
-    hours: Annotated[HoursShape, BeforeValidator(_use)] | None = None
-    expires: Annotated[Length, AfterValidator(_some_time)] | None = None
+    hours: Annotated[HoursShape, BeforeValidator(as_use)] | None = None
+    expires: Annotated[Length, AfterValidator(some_time)] | None = None
     once_per: Annotated[tuple[Any, ...], BeforeValidator(one_or_many)] = ()
     limit: Annotated[Limit | None, PlainValidator(parse_limit)] = None
     muted_by: MutedShape | None = None
