@@ -181,7 +181,8 @@ def _is_off_hours(one: Candidate, facts: GateFacts) -> Stop | None:
     zone = facts.zones.get(one.key[0])
     if zone is None or one.at_once or is_instead(one.once_key):
         return None
-    found = facts.rules.off_hours(one.rule, facts.now, one.expires_at, zone)
+    task = one.decided_task() if facts.rules.chooses_hours(one.rule) else None
+    found = facts.rules.timing(one.rule).off_hours(task, facts.now, one.expires_at, zone)
     if found is None:
         return None
     return Stop(found.state, found.reason, found.send_at if found.state is State.HELD else None)

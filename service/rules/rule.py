@@ -156,8 +156,8 @@ class Rule:
     def _gathered(self, grouping: Grouping, scope: Scope) -> Verdict:
         key = grouping.key(scope)
         anchor = self.anchor(scope.event.task)
-        wait = self.planning.timing.until_open(scope.now + grouping.wait, scope.zone) - scope.now
-        joining = Joining(key, wait, grouping.most, anchor)
+        opens = self.planning.timing.until_open(None, scope.now + grouping.wait, scope.zone)
+        joining = Joining(key, opens - scope.now, grouping.most, anchor)
         reason = f"{self._grounds(scope)}; added to the combined message for {named(key)}"
         return Verdict(self.id, Outcome.GATHERED, reason, joining=joining, group=key)
 

@@ -24,7 +24,7 @@ from service.rules.overrides import by_override, modes, overrides_in, with_overr
 from service.rules.rule import Rule
 from service.rules.selection import Selection
 from service.rules.steps import Action
-from service.rules.timing import SendDecision
+from service.rules.timing import Timing
 from service.rules.triggers import Topic, topic_of
 from service.rules.verdict import Plan, Verdict
 
@@ -225,17 +225,14 @@ class Ruleset:
         """The verdicts of a rule with `group` on the tasks that `for_each` has selected."""
         return digests.form(self._rules[rule_id], event, chosen, now, zone)
 
-    def off_hours(
-        self, rule_id: str, moment: datetime, expires_at: datetime | None, zone: ZoneInfo
-    ) -> SendDecision | None:
-        """The decision on a message due outside the hours of its rule; None if it is due inside."""
+    def timing(self, rule_id: str) -> Timing:
+        """When messages of this rule may be sent; at any time if there is no such rule."""
         rule = self._rules.get(rule_id)
-        return None if rule is None else rule.planning.timing.off_hours(moment, expires_at, zone)
+        return Timing() if rule is None else rule.planning.timing
 
-    def until_open(self, rule_id: str, moment: datetime, zone: ZoneInfo) -> datetime:
-        """When a message of this rule that is due at this time may be sent."""
-        rule = self._rules.get(rule_id)
-        return moment if rule is None else rule.planning.timing.until_open(moment, zone)
+    def chooses_hours(self, rule_id: str) -> bool:
+        """Whether the hours of this rule depend on the task."""
+        return any(one.condition is not None for one in self.timing(rule_id).hours)
 
     def until(self, rule_id: str, task: Task, now: datetime) -> bool:
         """Whether the rule's pending deliveries for this task are to be cancelled."""

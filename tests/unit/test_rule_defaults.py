@@ -89,3 +89,40 @@ def test_editors_offer_defaults() -> None:
     rule, step = found["$defs"]["RuleShape"], found["$defs"]["NotifyShape"]
     for part in (rule["properties"]["expires"], step["properties"]["on_fail"]):
         assert {"const": "none"} in part["anyOf"], json.dumps(part)
+
+
+CHOSEN = """{ id: chosen, when: task.completed,
+    hours: [{ if: '"vip" in task.tags', use: texting }, { if: task.title == "x", use: office,
+    outside: ignore }, office], then: [{ notify: "slack:#o", text: "{{ task.id }}" }] }"""
+
+
+async def test_hours_are_chosen_by_the_task(tmp_path: Path) -> None:
+    """On Saturday the first hours with a true condition count; otherwise those without one."""
+    result = await tried(
+        tmp_path,
+        CHOSEN,
+        test="""name: It, start: 2026-03-07 07:00,
+            given: [{ id: A, tags: [vip] }, { id: B, title: x }, { id: C, tags: [other] }],
+            steps: [
+            { at: 2026-03-07 07:30,
+              change: { A: { done: true }, B: { done: true }, C: { done: true } },
+              expect: [{ notify: "slack:#o", contains: B }, { held: "slack:#o" },
+                       { held: "slack:#o" }] },
+            { at: 2026-03-07 08:00, expect: [{ notify: "slack:#o", contains: A }] },
+            { at: 2026-03-09 08:00, expect: [{ notify: "slack:#o", contains: C }] }]""",
+    )
+    assert result.failures == []
+
+
+async def test_hours_with_only_a_condition(tmp_path: Path) -> None:
+    """A task for which it is not true has no hours at all."""
+    result = await tried(
+        tmp_path,
+        CHOSEN[: CHOSEN.index("[{ if")]
+        + '{ if: has(task.due), use: office }, then: [{ notify: "slack:#o", text: x }] }',
+        test="""name: It, start: 2026-03-07 07:00,
+            given: [{ id: A, due: 2026-03-09 }, { id: B }], steps: [
+            { at: 2026-03-07 07:30, change: { A: { done: true }, B: { done: true } },
+              expect: [{ held: "slack:#o" }, { notify: "slack:#o" }] }]""",
+    )
+    assert result.failures == []

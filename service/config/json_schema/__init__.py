@@ -29,6 +29,7 @@ from service.rules.compiler.shapes import (
     STEPS,
     ChangesShape,
     EscalationShape,
+    HoursShape,
     NotifyShape,
     RuleShape,
 )
@@ -49,7 +50,8 @@ def schema() -> Json:
     channels: Shapes = {name: channel.options for name, channel in kinds().items()}
     parts = _Parts(
         [
-            *(RootShape, DefaultsShape, PersonEntryShape, UserShape, RuleShape, ChangesShape),
+            *(RootShape, DefaultsShape, PersonEntryShape, UserShape),
+            *(RuleShape, HoursShape, ChangesShape),
             *(TrialShape, TrialStepShape, SilenceShape, GivenShape, TaskShape, WordsShape),
             *STEPS.values(),
             EscalationShape,
@@ -67,25 +69,8 @@ def schema() -> Json:
     _fill(root, "hours", _TEXT)
     _list(root, "rules", parts.reference(RuleShape))
     _list(root, "tests", parts.reference(TrialShape))
-    rule = parts.of(RuleShape)
-    rule["properties"]["when"] |= trigger()
-    rule["properties"]["limit"] |= _LIMIT
-    _list(rule, "then", parts.any_of(STEPS.values()))
-    instead = [shape for word, shape in STEPS.items() if word != "wait"]
-    _list(rule, "escalate", parts.reference(EscalationShape))
-    for shape in (NotifyShape, EscalationShape, DefaultsShape):
-        _list(parts.of(shape), "on_fail", parts.any_of(instead))
-    for part, name in ((rule, "hours"), (rule, "expires"), (parts.of(NotifyShape), "on_fail")):
-        _or_none(part, name)
-    for name in ("if", "once_per", "accounts"):
-        _list(rule, name, _TEXT)
-    _list(parts.of(TrialShape), "given", parts.reference(GivenShape))
-    _list(parts.of(TrialShape), "silences", parts.reference(SilenceShape))
-    _list(parts.of(TrialShape), "steps", parts.reference(TrialStepShape))
-    change = {"anyOf": [parts.reference(TaskShape), {"const": DELETED}]}
-    _fill(parts.of(TrialStepShape), "change", change)
-    expected = expectation(parts.take(WordsShape), parts.reference(ChangesShape))
-    _list(parts.of(TrialStepShape), "expect", expected)
+    _complete_rules(parts)
+    _complete_tests(parts)
     parts.forget_unused(root)
     return {"$schema": _DRAFT, "title": "taskbell.yaml", **root, "$defs": parts.definitions}
 
@@ -148,6 +133,37 @@ class _Parts:
 
     def _name(self, shape: type[BaseModel]) -> str:
         return str(self._references[shape]["$ref"]).rpartition("/")[2]
+
+
+def _complete_rules(parts: _Parts) -> None:
+    """What the models of rules leave open."""
+    rule = parts.of(RuleShape)
+    rule["properties"]["when"] |= trigger()
+    rule["properties"]["limit"] |= _LIMIT
+    _list(rule, "then", parts.any_of(STEPS.values()))
+    instead = [shape for word, shape in STEPS.items() if word != "wait"]
+    _list(rule, "escalate", parts.reference(EscalationShape))
+    for message in (NotifyShape, EscalationShape, DefaultsShape):
+        _list(parts.of(message), "on_fail", parts.any_of(instead))
+    hours = [_TEXT, parts.reference(HoursShape)]
+    several = {"type": "array", "items": {"anyOf": hours}}
+    for shape in (rule, parts.of(DefaultsShape)):
+        shape["properties"]["hours"]["anyOf"] = [*hours, several]
+    for shape, name in ((rule, "expires"), (parts.of(NotifyShape), "on_fail")):
+        _or_none(shape, name)
+    for name in ("if", "once_per", "accounts"):
+        _list(rule, name, _TEXT)
+
+
+def _complete_tests(parts: _Parts) -> None:
+    """What the models of tests leave open."""
+    _list(parts.of(TrialShape), "given", parts.reference(GivenShape))
+    _list(parts.of(TrialShape), "silences", parts.reference(SilenceShape))
+    _list(parts.of(TrialShape), "steps", parts.reference(TrialStepShape))
+    change = {"anyOf": [parts.reference(TaskShape), {"const": DELETED}]}
+    _fill(parts.of(TrialStepShape), "change", change)
+    expected = expectation(parts.take(WordsShape), parts.reference(ChangesShape))
+    _list(parts.of(TrialStepShape), "expect", expected)
 
 
 def _references(part: Any) -> Iterator[str]:

@@ -64,7 +64,8 @@ WORDS = {
         "settle": "Wait until nothing has changed in the task for this long, then react to the"
         " difference.",
         "for": "How long the condition must stay true.",
-        "hours": "The opening hours. Nothing is sent outside of them.",
+        "hours": "The opening hours. Nothing is sent outside of them. Of a list, the first"
+        " whose if is true.",
         "limit": "How many messages may be sent: 2/m, 5/h or 20/d.",
         "muted_by": "Another rule that suppresses this one for tasks that belong together.",
         "expires": "How long after the event the message may still be sent.",
@@ -92,6 +93,7 @@ WORDS = {
     },
     "HoursShape": {
         "use": "The name of the opening hours.",
+        "if": "For tasks for which this condition (CEL) is true; without it, for all.",
         "outside": "hold: wait until they open. skip: do not send. ignore: send at any time.",
     },
     "ActionShape": {

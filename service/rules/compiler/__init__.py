@@ -11,7 +11,11 @@ from service.document.validation import salvaged
 from service.domain.durations import Duration
 from service.domain.model import Kind
 from service.rules.capabilities import Capabilities
-from service.rules.compiler.combinations import invalid_combinations, subjects
+from service.rules.compiler.combinations import (
+    invalid_combinations,
+    subjects,
+    without_one_task,
+)
 from service.rules.compiler.contradictions import never
 from service.rules.compiler.lints import Placed, advice, duplicate_messages, unannounced_moves
 from service.rules.compiler.missing_fields import (
@@ -19,9 +23,10 @@ from service.rules.compiler.missing_fields import (
     check_once_per,
     guarantees,
     impossible,
-    never_ending_until,
     never_triggered,
+    never_true,
 )
+from service.rules.compiler.rule_hours import RuleHoursReader
 from service.rules.compiler.shapes import STEPS, RuleShape
 from service.rules.compiler.steps import StepReader
 from service.rules.groups import MOST, Grouping
@@ -120,9 +125,7 @@ class Compiler:
     ) -> MuteIndex:
         if shape.muted_by is None:
             return MuteIndex()
-        is_about_none = shape.when.kinds == {Kind.SCHEDULED} and shape.for_each is None
-        if shape.group is not None or is_about_none:
-            why = "a digest (group) has several" if shape.group else "a schedule has none"
+        if (why := without_one_task(shape)) is not None:
             message = f"muted_by needs exactly one task, and {why}"
             self._fault((*path, "muted_by"), message, "remove muted_by")
             return MuteIndex()
@@ -230,23 +233,23 @@ class Compiler:
         if sum(_messages(step) for step in steps) > _MOST_MESSAGES:
             message = f"for one event the rule would send more than {_MOST_MESSAGES} messages"
             self._fault((*path, "then"), message, "repetitions and on_fail steps count too")
-        timing = self._timing(shape, path)
+        timing = self._timing(shape, guarantees(shape.when, gaps), path)
         is_unread = "hours" in self.reach.unread or written.get("hours") is not None
         if timing.business is None and not is_unread:
             self._refuse_business(steps, path)
         once_per = self._all(key, shape.once_per, (*path, "once_per"), sure, told)
         return Planning(steps, once_per, timing, self.reach, shadow=shape.enabled == "shadow")
 
-    def _timing(self, shape: RuleShape, path: Path) -> Timing:
+    def _timing(self, shape: RuleShape, guaranteed: frozenset[str], path: Path) -> Timing:
         office = self.hours.get("office")
         if shape.hours is None:
             return Timing(expires=shape.expires, business=office)
-        used = self.hours.get(shape.hours.use)
-        if used is None and "hours" not in self.reach.unread:
-            message = f"unknown opening hours: {shape.hours.use}"
-            hint = did_you_mean(shape.hours.use, self.hours)
-            self._fault((*path, "hours", "use"), message, hint)
-        return Timing(used, shape.hours.outside, shape.expires, office or used)
+        is_unread = "hours" in self.reach.unread
+        reader = RuleHoursReader(self.hours, without_one_task(shape), guaranteed, is_unread)
+        hours = reader.read(shape.hours, (*path, "hours"))
+        self.problems += reader.problems
+        used = next((one.hours for one in reversed(hours) if one.hours is not None), None)
+        return Timing(hours, shape.expires, office or used)
 
     def _refuse_business(self, steps: Iterable[Step], path: Path) -> None:
         for step in steps:
@@ -263,7 +266,12 @@ class Compiler:
 def _parts_without_effect(gaps: MissingFields, rule: Rule, path: Path) -> Iterable[Issue]:
     """Warnings about other parts of a rule that have no effect because fields are always empty."""
     if rule.until is not None:
-        yield from never_ending_until(gaps, rule.until.asked((*path, "until")))
+        until = rule.until.asked((*path, "until"))
+        yield from never_true(gaps, until, "until is never true")
+    for position, hours in enumerate(rule.planning.timing.hours):
+        if hours.condition is not None:
+            chosen = hours.condition.asked((*path, "hours", position, "if"))
+            yield from never_true(gaps, chosen, "these hours are never used")
     once = [one.asked((*path, "once_per")) for one in rule.planning.once_per]
     yield from check_once_per(gaps, once, "only the first message is sent")
     if rule.grouping is not None:

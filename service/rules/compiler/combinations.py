@@ -22,6 +22,15 @@ def subjects(shape: RuleShape) -> tuple[frozenset[str], frozenset[str]]:
     return asked, asked if shape.group is None else DIGEST
 
 
+def without_one_task(shape: RuleShape) -> str | None:
+    """Why a rule is not about exactly one task; None if it is."""
+    if shape.group is not None:
+        return "a digest (group) has several"
+    if shape.when.cron is not None and shape.for_each is None:
+        return "a schedule has none"
+    return None
+
+
 def invalid_combinations(shape: RuleShape, path: Path) -> Iterable[Issue]:
     """The problems with keys of a rule that cannot be combined."""
     if shape.when.cron is not None:
@@ -34,8 +43,8 @@ def invalid_combinations(shape: RuleShape, path: Path) -> Iterable[Issue]:
         yield Issue((*path, "group"), message, _WAIT_HINT, at_key=True)
     if shape.group is not None:
         yield from _in_group(shape, path)
-    if shape.group is not None or (shape.when.cron is not None and shape.for_each is None):
-        yield from _without_task(shape, path)
+    if (why := without_one_task(shape)) is not None:
+        yield from _without_task(shape, why, path)
 
 
 def _by_schedule(shape: RuleShape, path: Path) -> Iterable[Issue]:
@@ -61,13 +70,12 @@ def _in_group(shape: RuleShape, path: Path) -> Iterable[Issue]:
         yield Issue((*path, "own_writes"), message, "remove one of them", at_key=True)
 
 
-def _without_task(shape: RuleShape, path: Path) -> Iterable[Issue]:
+def _without_task(shape: RuleShape, why: str, path: Path) -> Iterable[Issue]:
     """The problems with keys that need one task, in a rule that is about none or several."""
     hint = "remove group" if shape.group else "choose tasks with for_each: tasks.filter(t, …)"
     if shape.until is not None and shape.group is None:
         message = "until needs a task, and this schedule has none"
         yield Issue((*path, "until"), message, hint, at_key=True)
-    why = "a digest (group) has several" if shape.group else "a schedule has none"
     if shape.escalate:
         message = f"escalate needs exactly one task, and {why}"
         yield Issue((*path, "escalate"), message, hint, at_key=True)

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, Field
 
 from service.diagnostics import Issue, Path, Severity
 from service.document.validation import Shape
 from service.domain.durations import Length
-from service.rules.compiler.shapes import HoursShape, as_use, some_time
+from service.rules.compiler.shapes import some_time
 
 NONE = "none"
 _PART = "defaults"
@@ -26,7 +26,7 @@ _Places = dict[Path, Path]
 class DefaultsShape(Shape):
     """What every rule has, unless the rule sets the same key."""
 
-    hours: Annotated[HoursShape, BeforeValidator(as_use)] | None = None
+    hours: Any = None
     expires: Annotated[Length, AfterValidator(some_time)] | None = None
     on_fail: Annotated[tuple[Any, ...], Field(min_length=1)] | None = None
 

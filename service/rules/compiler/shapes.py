@@ -91,10 +91,14 @@ class SettleShape(Shape):
 
 
 class HoursShape(Shape):
-    """Which opening hours count, and what happens to messages outside of them."""
+    """Which opening hours count, and what happens to messages outside of them.
+
+    In a list, the first whose `if` is true count.
+    """
 
     use: str
     outside: Literal["hold", "skip", "ignore"] = "hold"
+    condition: str | None = Field(None, alias="if")
 
 
 class GroupShape(Shape):
@@ -131,7 +135,7 @@ class RuleShape(Shape):
     settle: Annotated[SettleShape, BeforeValidator(_quiet), AfterValidator(_patience)] | None = None
     lasts: Length | None = Field(None, alias="for")
     group: GroupShape | None = None
-    hours: Annotated[HoursShape, BeforeValidator(as_use)] | None = None
+    hours: Any = None
     expires: Annotated[Length, AfterValidator(some_time)] | None = None
     once_per: Annotated[tuple[Any, ...], BeforeValidator(one_or_many)] = ()
     limit: Annotated[Limit | None, PlainValidator(parse_limit)] = None

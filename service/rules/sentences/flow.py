@@ -54,8 +54,14 @@ def combined(rule: Mapping[str, Any]) -> Phrase:
 
 
 def _hours(raw: Any) -> Phrase:
+    choices = raw if isinstance(raw, list) else [raw]
+    return joined([_hours_choice(one) for one in choices], ", otherwise ")
+
+
+def _hours_choice(raw: Any) -> Phrase:
     shape = {"use": raw} if isinstance(raw, str) else raw
-    return (_OUTSIDE[shape.get("outside", "hold")].format(short(shape["use"])),)
+    said = _OUTSIDE[shape.get("outside", "hold")].format(short(shape["use"]))
+    return (said, " if ", *conditions([shape["if"]])) if "if" in shape else (said,)
 
 
 def _expires(raw: Any) -> Phrase:
