@@ -19,6 +19,7 @@ from service.domain.system_actions import WRITES
 from service.rules import digests
 from service.rules.language.field_reads import ByNoun, by_noun
 from service.rules.language.scope import Scope
+from service.rules.language.task_counts import Answers, TaskCount
 from service.rules.mute_links import linked
 from service.rules.overrides import by_override, modes, overrides_in, with_overrides
 from service.rules.rule import Rule
@@ -208,15 +209,26 @@ class Ruleset:
         """The rule's `for_each`; None if it has none."""
         return self._rules[rule_id].for_each
 
+    def reads_all_tasks(self, rule_id: str) -> bool:
+        """Whether the rule reads all tasks of an account when its schedule comes."""
+        return self._rules[rule_id].reads_all_tasks
+
     def gathers(self, rule_id: str) -> bool:
         """Whether the rule has `group`, and sends one message about several tasks."""
         return self._rules[rule_id].grouping is not None
 
+    def counts(self, rule_id: str) -> tuple[TaskCount, ...]:
+        """The rule's questions about all tasks."""
+        return self._rules[rule_id].counts
+
     def decide_scheduled(
-        self, rule_id: str, event: Event, now: datetime, zone: ZoneInfo
+        self, rule_id: str, event: Event, now: datetime, zone: ZoneInfo, answers: Answers
     ) -> Verdict:
-        """The verdict of a rule on its schedule, or on one task that `for_each` has selected."""
-        rule = self._rules[rule_id]
+        """The verdict of a rule on its schedule, or on one task that `for_each` has selected.
+
+        `answers` are those to its questions about all tasks.
+        """
+        rule = self._rules[rule_id].with_answers(answers)
         return rule.decide_now(Scope(event, now, zone, by_noun([rule.reads])))
 
     def decide_selection(

@@ -86,6 +86,7 @@ WORDS = {
         "by": "The value that tasks in one message share, in CEL, such as task.assignee.email.",
         "wait": "How long tasks are collected, counted from the first one.",
         "max": "At most this many tasks in one message; more go into another.",
+        "empty": "send: with a schedule, also send the message if there is no task.",
     },
     "MutedShape": {
         "rule": "The id of the rule that mutes this one. It must be a time-based rule.",

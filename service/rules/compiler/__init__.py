@@ -32,6 +32,7 @@ from service.rules.compiler.steps import StepReader
 from service.rules.groups import MOST, Grouping
 from service.rules.hours import Hours
 from service.rules.language.expressions import Expression, condition, key, proofs
+from service.rules.language.field_reads import by_noun
 from service.rules.language.variables import LASTING
 from service.rules.mute_links import linked, muting_faults
 from service.rules.mutes import MuteIndex, MuteRule
@@ -201,7 +202,11 @@ class Compiler:
         by, problems = key(shape.group.by, (*path, "group", "by"), sure, asked)
         self.problems += problems
         wait, most = shape.group.wait or timedelta(0), shape.group.max or MOST
-        return None if by is None else Grouping(by, wait, most)
+        when_empty = shape.group.empty == "send"
+        if by is not None and when_empty and "task" in by_noun([by.reads]):
+            message = "empty: send needs one message for all tasks, but by depends on the task"
+            self._fault((*path, "group", "by"), message, "write for example by: \"'all'\"")
+        return None if by is None else Grouping(by, wait, most, when_empty)
 
     def _accounts(self, shape: RuleShape, path: Path) -> tuple[str, ...]:
         known = self.reach.accounts

@@ -7,7 +7,13 @@ from service.diagnostics import Issue, Path
 from service.domain.model import Kind
 from service.domain.system_actions import BUILT_IN, CREATE
 from service.rules.compiler.shapes import RuleShape
-from service.rules.language.variables import CHANGED_TASK, CHOSEN_TASK, DIGEST, SCHEDULE
+from service.rules.language.variables import (
+    CHANGED_TASK,
+    CHOSEN_TASK,
+    DIGEST,
+    SCHEDULE,
+    SCHEDULE_ASKED,
+)
 
 # Keys of a step that depend on what becomes of one task.
 _OF_ONE_TASK = frozenset({"on_undo", "repeat", "buttons"})
@@ -16,9 +22,9 @@ _WAIT_HINT = "write how long to collect tasks, such as wait: 30m"
 
 def subjects(shape: RuleShape) -> tuple[frozenset[str], frozenset[str]]:
     """The names that a rule's conditions can use, and those that its steps and `once_per` can."""
-    asked = CHANGED_TASK
-    if shape.when.cron is not None:
-        asked = SCHEDULE if shape.for_each is None else CHOSEN_TASK
+    if shape.when.cron is not None and shape.for_each is None:
+        return SCHEDULE_ASKED, SCHEDULE if shape.group is None else DIGEST
+    asked = CHANGED_TASK if shape.when.cron is None else CHOSEN_TASK
     return asked, asked if shape.group is None else DIGEST
 
 
@@ -38,6 +44,9 @@ def invalid_combinations(shape: RuleShape, path: Path) -> Iterable[Issue]:
     elif shape.for_each is not None and shape.when.kinds:
         message = "for_each can be used only with a schedule"
         yield Issue((*path, "for_each"), message, 'write when: { schedule: "30 7 * * 1-5" }')
+    elif shape.group is not None and shape.group.empty == "send":
+        message = "empty can be used only with a schedule: nothing happens that begins a digest"
+        yield Issue((*path, "group", "empty"), message, "remove empty", at_key=True)
     elif shape.group is not None and shape.group.wait is None:
         message = "wait is missing in group"
         yield Issue((*path, "group"), message, _WAIT_HINT, at_key=True)

@@ -107,6 +107,7 @@ class GroupShape(Shape):
     by: str
     wait: Length | None = None
     max: Annotated[int, Field(ge=1, le=MOST)] | None = None
+    empty: Literal["send", "skip"] = "skip"
 
 
 class MutedShape(Shape):

@@ -25,6 +25,7 @@ from service.rules.language.literals import flaws
 from service.rules.language.partial_evaluation import StaticCondition
 from service.rules.language.presence_checks import BEFORE, Unguarded, proven, strict, unguarded
 from service.rules.language.syntax_tree import Tree, dotted, walk
+from service.rules.language.task_counts import TASKS, Answers, TaskCount, answered, task_counts
 from service.rules.language.variables import CHANGED_TASK, misplaced
 from service.rules.language.vocabulary import NOUNS, PACKAGE, POOL
 
@@ -87,10 +88,21 @@ def syntax(text: str) -> Tree:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A valid expression. `reads` are the fields it reads."""
+    """A valid expression. `reads` are the fields it reads, `counts` its questions about all tasks.
+
+    `answered` is the text with the answers to these, which is evaluated in place of `text`.
+    """
 
     text: str
     reads: Reads
+    counts: tuple[TaskCount, ...] = ()
+    answered: str | None = None
+
+    def with_answers(self, answers: Answers) -> "Expression":
+        """The expression with the answers to its questions about all tasks."""
+        if not self.counts:
+            return self
+        return replace(self, answered=answered(self.text, self.counts, answers))
 
     def asked(self, path: Path) -> StaticCondition:
         """The condition, with its place in the document."""
@@ -122,8 +134,10 @@ class Expression:
 
     def value(self, activation: cel.Activation, zone: ZoneInfo) -> Any:
         """Its value; raises EvaluationError if it has none."""
+        if self.counts and self.answered is None:
+            raise EvaluationError(self.text, "it is about all tasks, which are not known here")
         try:
-            result = _program(self.text, zone).eval(activation)
+            result = _program(self.answered or self.text, zone).eval(activation)
             value = result.plain_value()
         except (RuntimeError, TypeError) as error:
             raise EvaluationError(self.text, failure(str(error))) from None
@@ -150,8 +164,11 @@ def condition(
     `known` are the names that surely exist when it is evaluated; `subjects` the names it may use.
     """
     wanted = "a condition must be true or false"
-    expression, _, problems = checked(text, path, known, subjects, ("BOOL", "DYN"), wanted)
-    return expression, problems
+    expression, tree, problems = checked(text, path, known, subjects, ("BOOL", "DYN"), wanted)
+    if expression is None or tree is None or TASKS not in subjects:
+        return expression, problems
+    counts, problems = task_counts(expression.text, tree, path)
+    return (None if problems else replace(expression, counts=counts)), problems
 
 
 def key(
