@@ -31,7 +31,7 @@ from service.errors import ConfigError
 from service.rules.capabilities import Capabilities
 from service.rules.compiler import Compiler
 from service.rules.compiler.defaults import RuleDefaults
-from service.rules.compiler.hours import compile_hours, unknown_holidays
+from service.rules.compiler.hours import compile_hours, long_closings, unknown_holidays
 from service.rules.compiler.lints import never_open
 from service.rules.rule import Rule
 from service.rules.ruleset import Ruleset
@@ -191,12 +191,12 @@ class Reader:
         return self._noted(read_operator(root.operator, offered))
 
     def _rules(self, root: RootShape, written: Mapping[str, Any], offered: Capabilities) -> Ruleset:
-        country = root.holidays.country
-        hours, problems = compile_hours(root.hours, country, root.holidays.closed)
+        off = root.holidays
+        hours, problems = compile_hours(root.hours, off.country, off.closed, off.subdivision)
         given = written.get("holidays", {})
         if isinstance(given, dict) and given.keys() <= {"closed"}:
             self._problems += unknown_holidays(root.hours)
-        self._problems += never_open(hours.values())
+        self._problems += [*never_open(hours.values()), *long_closings(given)]
         compiler = Compiler(offered, hours, self._folder)
         defaults = _defaults(root, written)
         filled = defaults.filled(root.rules)

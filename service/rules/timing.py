@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from service.domain.alarms import announced_by
 from service.domain.durations import Duration
 from service.domain.model import State, Task
-from service.rules.hours import Hours
+from service.domain.opening_hours import Hours
 from service.rules.language.date_format import DATE_FORMAT
 from service.rules.language.expressions import UTC_ZONE, EvaluationError, Expression
 from service.rules.language.field_reads import by_noun

@@ -43,6 +43,7 @@ WORDS = {
     },
     "HolidaysShape": {
         "country": "An ISO country code, such as US or GB.",
+        "subdivision": "A part of the country with holidays of its own, such as CA or BY.",
         "closed": "Days on which all opening hours are closed: 2026-12-24, 12-24, 12-24 to 01-01.",
     },
     "HookOptions": {

@@ -10,6 +10,7 @@ from service.document.files import Folder
 from service.document.validation import salvaged
 from service.domain.durations import Duration
 from service.domain.model import Kind
+from service.domain.opening_hours import Hours
 from service.rules.capabilities import Capabilities
 from service.rules.compiler.combinations import (
     invalid_combinations,
@@ -30,7 +31,6 @@ from service.rules.compiler.rule_hours import RuleHoursReader
 from service.rules.compiler.shapes import STEPS, RuleShape
 from service.rules.compiler.steps import StepReader
 from service.rules.groups import MOST, Grouping
-from service.rules.hours import Hours
 from service.rules.language.expressions import Expression, condition, key, proofs
 from service.rules.language.field_reads import by_noun
 from service.rules.language.variables import LASTING

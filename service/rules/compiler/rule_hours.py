@@ -6,8 +6,8 @@ from typing import Any
 
 from service.diagnostics import Issue, Path, did_you_mean
 from service.document.validation import salvaged
+from service.domain.opening_hours import Hours
 from service.rules.compiler.shapes import HoursShape, as_use
-from service.rules.hours import Hours
 from service.rules.language.expressions import condition
 from service.rules.language.variables import LASTING
 from service.rules.timing import RuleHours
