@@ -68,6 +68,13 @@ class Hours:
         found = self._calendar(day, zone).intervals(start, end)
         return [(opening, closing) for opening, closing, state, _ in found if state == State.OPEN]
 
+    def day_away(self, day: date, days: int, zone: ZoneInfo) -> date | None:
+        """The open day so many open days after a day, or before it if `days` is negative.
+
+        None if there are not so many within ten years.
+        """
+        return _day_away(self, day, days, zone)
+
     def next_open(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
         """The first open time at or after this one; None if there is none."""
         for _ in range(_MOST_STEPS):
@@ -148,6 +155,18 @@ class Hours:
                     return begin.astimezone(UTC)
             start = midnight
         return None
+
+
+@lru_cache(maxsize=10_000)
+def _day_away(hours: Hours, day: date, days: int, zone: ZoneInfo) -> date | None:
+    """Kept, because the alarms of many tasks count from the same few days."""
+    step, left = timedelta(days=1 if days > 0 else -1), abs(days)
+    for _ in range(_HORIZON.days):
+        if not left:
+            return day
+        day += step
+        left -= bool(hours.open_on(day, zone))
+    return None
 
 
 def read_hours(

@@ -161,3 +161,37 @@ async def test_an_employee_who_went_is_not_told(tmp_path: Path) -> None:
             { at: 2026-03-06 11:00, expect: [{ notify: employee }] }]""",
     )
     assert result.failures == []
+
+
+VISIT = """{ id: r, when: { before: task.start, by: 1 business day, at: "16:00" },
+    then: [{ notify: accounting, text: "{{ task.title }}" }] }"""
+
+
+async def test_the_working_day_before(tmp_path: Path) -> None:
+    """On Friday for a Monday's visit, and before the holiday for the day after it."""
+    result = await tried(
+        tmp_path,
+        VISIT,
+        test="""name: It, start: 2026-05-20 09:00,
+          given: [{ id: T1, title: Roof, start: 2026-05-25 10:00 },
+                  { id: T2, title: Gate, start: 2026-05-26 10:00 },
+                  { id: T3, title: Wall, start: 2026-05-28 10:00 }], steps: [
+            { at: 2026-05-22 15:59, expect: [] },
+            { at: 2026-05-22 16:00, expect: [{ notify: accounting, contains: Roof },
+                                             { notify: accounting, contains: Gate }] },
+            { at: 2026-05-25 23:00, change: { T3: { start: 2026-05-27 10:00 } }, expect: [] },
+            { at: 2026-05-26 16:00, expect: [{ notify: accounting, contains: Wall }] }]""",
+    )
+    assert result.failures == []
+
+
+async def test_overdue_by_business_days(tmp_path: Path) -> None:
+    """Two working days after Thursday are Monday, at the same time."""
+    result = await tried(
+        tmp_path,
+        "{ id: r, when: { task.overdue: 2 business days }, then: [{ notify: accounting }] }",
+        test="""name: It, start: 2026-03-04 09:00, given: [{ id: T1, due: 2026-03-05 15:00 }],
+          steps: [{ at: 2026-03-09 14:59, expect: [] },
+                  { at: 2026-03-09 15:00, expect: [{ notify: accounting }] }]""",
+    )
+    assert result.failures == []

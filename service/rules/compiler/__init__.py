@@ -1,7 +1,7 @@
 """The compiler: from the rules in the file to executable rules, or all their errors."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeAlias
 
@@ -41,11 +41,13 @@ from service.rules.rule import Rule, Settle
 from service.rules.selection import Selection, selection
 from service.rules.steps import Action, Pause, Step
 from service.rules.timing import Timing
+from service.rules.triggers import Trigger
 
 Compiled: TypeAlias = tuple[Expression | None, list[Issue]]
 
 # The most repetitions of one message, each with a fallback: no person wants to read more.
 _MOST_MESSAGES = 250
+_OFFICE_HOURS = "add hours: { office: … } at the top of the file"
 
 
 @dataclass(slots=True)
@@ -96,11 +98,12 @@ class Compiler:
         sure = guaranteed.union(chosen, *(proofs(text) for text in shape.conditions))
         conditions = self._all(condition, shape.conditions, (*path, "if"), sure, asked)
         gaps = self._gaps(gaps, shape, for_each, conditions, path)
+        planning = self._planning(shape, written, gaps, sure, told, path)
         rule = Rule(
             shape.id,
-            shape.when,
+            self._trigger(shape, planning.timing.business, path),
             conditions,
-            self._planning(shape, written, gaps, sure, told, path),
+            planning,
             settle=Settle(shape.settle.quiet, shape.settle.max) if shape.settle else None,
             until=self._until(shape, guaranteed, path),
             accounts=frozenset(accounts) if shape.accounts else None,
@@ -120,6 +123,16 @@ class Compiler:
             self._fault((*path, "settle"), message, "remove settle")
         self.problems += advice(rule, written, path, self.reach)
         return rule
+
+    def _trigger(self, shape: RuleShape, business: Hours | None, path: Path) -> Trigger:
+        """The trigger; one in business days counts them by these hours."""
+        alarm = shape.when.alarm
+        if alarm is None or not alarm.is_business:
+            return shape.when
+        if business is None and "hours" not in self.reach.unread:
+            message = "business days need opening hours"
+            self._fault((*path, "when"), message, _OFFICE_HOURS)
+        return replace(shape.when, alarm=replace(alarm, hours=business))
 
     def _mutings(
         self, shape: RuleShape, sure: frozenset[str], asked: frozenset[str], path: Path
@@ -261,8 +274,7 @@ class Compiler:
             for name, duration in _durations(step):
                 if duration.is_business:
                     place = (*path, *step.place, *name)
-                    hint = "add hours: { office: … } at the top of the file"
-                    self._fault(place, f"{duration.text} needs opening hours", hint)
+                    self._fault(place, f"{duration.text} needs opening hours", _OFFICE_HOURS)
 
     def _fault(self, path: Path, message: str, hint: str | None = None) -> None:
         self.problems.append(Issue(path, message, hint))
