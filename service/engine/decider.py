@@ -14,7 +14,7 @@ from service.domain.model import Event, Observation
 from service.domain.overrides import NEVER_OFF, OffPeriods
 from service.domain.schedules import LATE, Slot, lateness
 from service.domain.storms import StormScope
-from service.domain.system_actions import BUILT_IN
+from service.domain.system_actions import BUILT_IN, written_to
 from service.engine.for_each import Counted, Selected, choose, count
 from service.engine.for_waits import ForWaits
 from service.engine.limits import within_limits
@@ -266,7 +266,7 @@ class Decider:
             event=event,
             rule=rule,
             plan=plan,
-            lane=self._lane(event.account, plan.channel),
+            lane=self._lane(event.account, plan),
             at_most_once=self._ways[plan.channel].at_most_once,
             on_fail=tuple(self._order(event, rule, instead) for instead in plan.on_fail),
             asks=None if plan.asks is None else self._order(event, rule, plan.asks),
@@ -286,8 +286,10 @@ class Decider:
         return StormScope(event.account, rule, plan.receiver)
 
     @staticmethod
-    def _lane(account: str, channel: str) -> str:
-        return system_lane(account, channel) if channel in BUILT_IN else channel
+    def _lane(account: str, plan: Plan) -> str:
+        if plan.channel not in BUILT_IN:
+            return plan.channel
+        return system_lane(written_to(account, plan.channel, plan.target), plan.channel)
 
     async def _end_escalations(
         self, tx: Transaction, happened: Sequence[Event], now: datetime

@@ -18,7 +18,7 @@ from service.config.json_schema.generator import Generator
 from service.config.json_schema.triggers import trigger
 from service.config.people import PersonEntryShape
 from service.config.root_shape import RootShape
-from service.config.rule_tests.expectations import WordsShape
+from service.config.rule_tests.expectations import WordsShape, WrittenShape
 from service.config.rule_tests.reader import DELETED
 from service.config.rule_tests.shapes import TrialShape, TrialStepShape
 from service.config.rule_tests.silences import SilenceShape
@@ -27,7 +27,6 @@ from service.config.users import UserShape
 from service.rules.compiler.defaults import NONE, DefaultsShape
 from service.rules.compiler.shapes import (
     STEPS,
-    ChangesShape,
     EscalationShape,
     HoursShape,
     NotifyShape,
@@ -51,7 +50,7 @@ def schema() -> Json:
     parts = _Parts(
         [
             *(RootShape, DefaultsShape, PersonEntryShape, UserShape),
-            *(RuleShape, HoursShape, ChangesShape),
+            *(RuleShape, HoursShape, WrittenShape),
             *(TrialShape, TrialStepShape, SilenceShape, GivenShape, TaskShape, WordsShape),
             *STEPS.values(),
             EscalationShape,
@@ -162,7 +161,7 @@ def _complete_tests(parts: _Parts) -> None:
     _list(parts.of(TrialShape), "steps", parts.reference(TrialStepShape))
     change = {"anyOf": [parts.reference(TaskShape), {"const": DELETED}]}
     _fill(parts.of(TrialStepShape), "change", change)
-    expected = expectation(parts.take(WordsShape), parts.reference(ChangesShape))
+    expected = expectation(parts.take(WordsShape), parts.reference(WrittenShape))
     _list(parts.of(TrialStepShape), "expect", expected)
 
 

@@ -212,15 +212,16 @@ class ChangesShape(Shape):
 
 
 class NewTaskShape(ChangesShape):
-    """Fields of a task to create."""
+    """Fields of a task to create, and the account to create it in, if not that of the event."""
 
     stand_ins: ClassVar[Mapping[str, Any]] = {"title": "unread"}
 
     title: str
+    account: Annotated[str, Field(min_length=1)] | None = Field(None, alias="in")
 
 
 class CreateShape(ActionShape):
-    """Create a task in the system of this task."""
+    """Create a task in the system of this task, or of another account."""
 
     create_task: NewTaskShape
 
