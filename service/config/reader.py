@@ -10,6 +10,7 @@ import orjson
 
 from service.channels import ChannelOptions, kinds
 from service.config.capabilities import reach
+from service.config.named_lists import read_lists
 from service.config.operator import Operator, read_operator
 from service.config.people import given_by, read_people
 from service.config.root_shape import RootShape
@@ -41,7 +42,7 @@ from service.sources.account import Account
 Read = TypeVar("Read")
 
 _SUBSTITUTED = ("accounts", "channels", "network", "users")
-_RULES = ("timezone", "hours", "holidays", "storm", "rules")
+_RULES = ("timezone", "hours", "holidays", "storm", "lists", "rules")
 # What rules and their tests call by its name.
 _NAMED = ("accounts", "channels", "people", "hours", "rules")
 # What rules need to know of an account or a channel.
@@ -197,7 +198,8 @@ class Reader:
         if isinstance(given, dict) and given.keys() <= {"closed"}:
             self._problems += unknown_holidays(root.hours)
         self._problems += [*never_open(hours.values()), *long_closings(given)]
-        compiler = Compiler(offered, hours, self._folder)
+        lists = self._noted(read_lists(root.lists, self._folder))
+        compiler = Compiler(offered, hours, self._folder, lists)
         defaults = _defaults(root, written)
         filled = defaults.filled(root.rules)
         rules = compiler.rules(filled)

@@ -82,5 +82,6 @@ class RootShape(Shape):
     holidays: HolidaysShape = HolidaysShape()
     storm: StormShape = StormShape()
     defaults: DefaultsShape = DefaultsShape()
+    lists: dict[str, Any] = Field(default_factory=dict)
     rules: list[Any] = Field(default_factory=list)
     tests: list[Any] = Field(default_factory=list)

@@ -19,7 +19,7 @@ HIDDEN = "***"
 OPEN = frozenset(
     (
         *("version", "people", "network", "operator", "timezone", "hours", "holidays"),
-        *("storm", "defaults", "rules", "tests"),
+        *("storm", "defaults", "lists", "rules", "tests"),
     )
 )
 _PLAIN = OPEN | {"---", "..."}  # as a line of their own

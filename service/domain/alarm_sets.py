@@ -49,7 +49,7 @@ def _row(alarm: Alarm) -> list[Any]:
     """An alarm as JSON values; the opening hours are there only if it counts by them."""
     at = alarm.at and f"{alarm.at:%H:%M}"
     row = [alarm.kind, alarm.field, alarm.offset.total_seconds(), at]
-    return [*row, astuple(alarm.hours)] if alarm.hours is not None else row
+    return [*row, astuple(alarm.hours)] if isinstance(alarm.hours, Hours) else row
 
 
 def _alarm(

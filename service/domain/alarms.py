@@ -8,13 +8,13 @@ moved.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from service.domain import written_dates
 from service.domain.days import is_same_day
 from service.domain.model import DAYS, TIMES, Kind, Task
-from service.domain.opening_hours import Hours
 from service.domain.task_dates import FIELDS, is_day, moment_of, value_of
 
 CLOCK_KINDS = frozenset(
@@ -33,6 +33,13 @@ ALARM_MARK = rf"({_BELATED}|{_BYGONE}| [a-z_]+:.+[-+][0-9]+(s|bd)(@[0-9:]+)?)$"
 _MARK = re.compile(f"(?P<field>.+?)(?:{ALARM_MARK})")
 
 
+class OpenDays(Protocol):
+    """Opening hours, as far as alarms need them: they take too long to import for some commands."""
+
+    def day_away(self, day: date, days: int, zone: ZoneInfo) -> date | None:
+        """The open day so many open days after a day, or before it if `days` is negative."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Alarm:
     """An alarm for every task with this date, `offset` from it.
@@ -49,7 +56,7 @@ class Alarm:
     offset: timedelta
     at: time | None = None
     is_business: bool = False
-    hours: Hours | None = None
+    hours: OpenDays | None = None
 
     def __str__(self) -> str:
         clock = f"@{self.at:%H:%M}" if self.at else ""

@@ -109,7 +109,8 @@ async def count(
             activation = environment(zone).Activation(alone)
             for one in questions:
                 try:
-                    of_task = Expression(one.text, frozenset()).value(activation, zone)
+                    asked = Expression(one.text, frozenset(), lists=one.lists)
+                    of_task = asked.value(activation, zone)
                     answers[one.text] = one.with_one(answers[one.text], of_task)
                 except EvaluationError as error:
                     failures.append(f"task {task.id}: {error}")

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from service.diagnostics import Issue, Path
 from service.domain.model import Task
 from service.rules.language.expressions import Expression, checked, environment, syntax
+from service.rules.language.named_lists import NO_LISTS, NamedLists
 from service.rules.language.partial_evaluation import StaticCondition
 from service.rules.language.presence_checks import proven
 from service.rules.language.syntax_tree import Tree, dotted, node_kind, walk
@@ -44,11 +45,13 @@ class Selection:
         return self.expression.finds(environment(zone).Activation(alone), zone)
 
 
-def selection(text: Any, path: Path) -> tuple[Selection | None, list[Issue]]:
+def selection(
+    text: Any, path: Path, lists: NamedLists = NO_LISTS
+) -> tuple[Selection | None, list[Issue]]:
     """Check the text of a filter; returns the filter or None, and the problems."""
     wanted = "for_each must be a filter over tasks"
     expression, tree, problems = checked(
-        text, path, (), ALL_TASKS, ("LIST<taskbell.Task>",), wanted
+        text, path, (), ALL_TASKS, ("LIST<taskbell.Task>",), wanted, lists
     )
     if expression is None or tree is None:
         return None, problems

@@ -66,6 +66,7 @@ def schema() -> Json:
     _fill(root, "people", parts.reference(PersonEntryShape))
     _fill(root, "users", parts.reference(UserShape))
     _fill(root, "hours", _TEXT)
+    _fill(root, "lists", _TEXT)
     _list(root, "rules", parts.reference(RuleShape))
     _list(root, "tests", parts.reference(TrialShape))
     _complete_rules(parts)

@@ -18,6 +18,7 @@ WORDS = {
         "holidays": "The country whose public holidays (PH) count, and own closing days.",
         "storm": "Limits: messages above them are held until someone decides.",
         "defaults": "What every rule has that does not say otherwise: hours, expires, on_fail.",
+        "lists": "CSV files beside the configuration, by names for conditions: lists.NAME.",
         "rules": "What to do when something happens.",
         "tests": "Tests of the rules, for taskbell test.",
     },

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeAlias
 
 from service.diagnostics import Issue, Path, Severity, did_you_mean
@@ -33,6 +34,7 @@ from service.rules.compiler.steps import StepReader
 from service.rules.groups import MOST, Grouping
 from service.rules.language.expressions import Expression, condition, key, proofs
 from service.rules.language.field_reads import by_noun
+from service.rules.language.named_lists import NO_LISTS, NamedLists
 from service.rules.language.variables import LASTING
 from service.rules.mute_links import linked, muting_faults
 from service.rules.mutes import MuteIndex, MuteRule
@@ -60,6 +62,7 @@ class Compiler:
     reach: Capabilities
     hours: Mapping[str, Hours]
     folder: Folder
+    lists: NamedLists = NO_LISTS
     problems: list[Issue] = field(default_factory=list)
     off: list[Rule] = field(default_factory=list)
 
@@ -96,7 +99,8 @@ class Compiler:
         gaps = MissingFields(self.reach, accounts)
         guaranteed = guarantees(shape.when, gaps)
         sure = guaranteed.union(chosen, *(proofs(text) for text in shape.conditions))
-        conditions = self._all(condition, shape.conditions, (*path, "if"), sure, asked)
+        asking = partial(condition, lists=self.lists)
+        conditions = self._all(asking, shape.conditions, (*path, "if"), sure, asked)
         gaps = self._gaps(gaps, shape, for_each, conditions, path)
         planning = self._planning(shape, written, gaps, sure, told, path)
         rule = Rule(
@@ -196,14 +200,14 @@ class Compiler:
         if shape.until is None:
             return None
         place = (*path, "until")
-        until, problems = condition(shape.until, place, guaranteed, LASTING)
+        until, problems = condition(shape.until, place, guaranteed, LASTING, self.lists)
         self.problems += problems
         return until
 
     def _for_each(self, shape: RuleShape, path: Path) -> Selection | None:
         if shape.for_each is None:
             return None
-        chosen, problems = selection(shape.for_each, (*path, "for_each"))
+        chosen, problems = selection(shape.for_each, (*path, "for_each"), self.lists)
         self.problems += problems
         return chosen
 
@@ -263,7 +267,9 @@ class Compiler:
         if shape.hours is None:
             return Timing(expires=shape.expires, business=office)
         is_unread = "hours" in self.reach.unread
-        reader = RuleHoursReader(self.hours, without_one_task(shape), guaranteed, is_unread)
+        reader = RuleHoursReader(
+            self.hours, without_one_task(shape), guaranteed, is_unread, self.lists
+        )
         hours = reader.read(shape.hours, (*path, "hours"))
         self.problems += reader.problems
         used = next((one.hours for one in reversed(hours) if one.hours is not None), None)

@@ -9,6 +9,7 @@ from service.document.validation import salvaged
 from service.domain.opening_hours import Hours
 from service.rules.compiler.shapes import HoursShape, as_use
 from service.rules.language.expressions import condition
+from service.rules.language.named_lists import NO_LISTS, NamedLists
 from service.rules.language.variables import LASTING
 from service.rules.timing import RuleHours
 
@@ -21,12 +22,14 @@ class RuleHoursReader:
     - `why_not`: why there is no single task that conditions could be about; None if there is one
     - `sure`: the names that surely exist
     - `is_unread`: whether the opening hours of the configuration could not be read
+    - `lists`: those that conditions may name
     """
 
     known: Mapping[str, Hours]
     why_not: str | None
     sure: frozenset[str]
     is_unread: bool = False
+    lists: NamedLists = NO_LISTS
     problems: list[Issue] = field(default_factory=list)
 
     def read(self, raw: Any, path: Path) -> tuple[RuleHours, ...]:
@@ -57,7 +60,7 @@ class RuleHoursReader:
             message = f"if in hours needs exactly one task, and {self.why_not}"
             self.problems.append(Issue(place, message, "write hours without if", at_key=True))
             return
-        chosen, problems = condition(shape.condition, place, self.sure, LASTING)
+        chosen, problems = condition(shape.condition, place, self.sure, LASTING, self.lists)
         self.problems += problems
         if chosen is not None:
             yield RuleHours(used, shape.outside, chosen)

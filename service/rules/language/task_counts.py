@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from service.diagnostics import Issue, Path
 from service.domain.model import Task
+from service.rules.language.named_lists import NO_LISTS, NamedLists
 from service.rules.language.source_spans import Span, SpanFinder
 from service.rules.language.syntax_tree import Tree, children, dotted, node_kind, walk
 from service.rules.language.vocabulary import names
@@ -29,7 +30,7 @@ _HINT = "write tasks.exists(t, …), tasks.all(t, …) or size(tasks.filter(t, �
 class TaskCount:
     """A question, with its place in the text of the condition and the task fields that it reads.
 
-    `how`: exists, all, or size.
+    `how`: exists, all, or size. `lists` are those that it may name.
     """
 
     text: str
@@ -37,6 +38,7 @@ class TaskCount:
     end: int
     how: str
     fields: frozenset[str]
+    lists: NamedLists = NO_LISTS
 
     @property
     def at_first(self) -> Answer:
@@ -50,7 +52,9 @@ class TaskCount:
         return answer and of_task if self.how == "all" else answer + of_task
 
 
-def task_counts(text: str, tree: Tree, path: Path) -> tuple[tuple[TaskCount, ...], list[Issue]]:
+def task_counts(
+    text: str, tree: Tree, path: Path, lists: NamedLists = NO_LISTS
+) -> tuple[tuple[TaskCount, ...], list[Issue]]:
     """The questions of a condition, and the problems with other uses of `tasks`."""
     finder = SpanFinder(text, tree)
     found: list[TaskCount] = []
@@ -61,7 +65,7 @@ def task_counts(text: str, tree: Tree, path: Path) -> tuple[tuple[TaskCount, ...
             problems.append(Issue(path, _MISUSED, _HINT, span.begin))
         else:
             fields = frozenset(_fields(span.node))
-            found.append(TaskCount(finder.text(span), span.begin, span.end, how, fields))
+            found.append(TaskCount(finder.text(span), span.begin, span.end, how, fields, lists))
     return tuple(found), problems
 
 

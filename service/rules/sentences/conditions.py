@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from service.rules.language.expressions import syntax
+from service.rules.language.named_lists import LISTS
 from service.rules.language.source_spans import Span, SpanFinder
 from service.rules.language.syntax_tree import dotted, node_kind
 from service.rules.language.task_counts import question
@@ -174,6 +175,9 @@ class _Reader:
             return None
         if path is None:
             return self._one_of(value, other, is_so=is_so)
+        if path.startswith(f"{LISTS}."):
+            verb = "is" if is_so else "is not"
+            return (f"{value.words} {verb} in the list “{path.split('.')[1]}”",)
         if path == f"{self._names.variable}.fields":
             return (self._own(f".fields.{value.words}", is_so=is_so),)
         whole = self._names.field(path)
