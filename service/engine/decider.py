@@ -193,11 +193,7 @@ class Decider:
         return await self._carry_out(tx, verdicts, now)
 
     def _on_schedule(
-        self,
-        rule: str,
-        events: Sequence[Event],
-        chosen: Selected | Counted | None,
-        now: datetime,
+        self, rule: str, events: Sequence[Event], chosen: Selected | Counted | None, now: datetime
     ) -> list[EventVerdict]:
         moment, *each = events
         zone = self._zones[moment.account]
