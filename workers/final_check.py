@@ -126,7 +126,7 @@ class FinalCheck:
         If its opening hours are over by then, it may still be sent when they begin.
         """
         last = now + LONGEST_WAIT
-        opening = self._rules.until_open(grounds.rule, last, self._zone)
+        opening = self._rules.timing(grounds.rule).until_open(grounds.event.after, last, self._zone)
         last = last if opening == last else opening + _IN_ITS_HOURS
         return max(_announced(one) or last for one in grounds.each)
 

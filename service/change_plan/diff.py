@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from service.change_plan import Change, RulePlan
 
-_SETTINGS = ("timezone", "hours", "holidays", "contacts")
+_SETTINGS = ("timezone", "hours", "holidays", "contacts", "lists")
 
 
 def compare_rules(running: str, planned: str) -> list[RulePlan]:

@@ -6,10 +6,10 @@ from pydantic_core import PydanticCustomError
 
 from service.config.root_shape import RootShape
 from service.diagnostics import Issue, Path, Severity, did_you_mean
+from service.domain.opening_hours import Hours, read_hours
 from service.rules.capabilities import Capabilities
 from service.rules.compiler.lints import opens_never
 from service.rules.contacts.policy import ContactsPolicy
-from service.rules.hours import Hours, read_hours
 
 _AT: Path = ("contacts", "hours")
 
@@ -40,7 +40,8 @@ def _hours(
     if written is None or written in hours or (written.isidentifier() and "hours" in reach.unread):
         return None if written is None else hours.get(written), []
     try:
-        found = read_hours("contact", written, root.holidays.country, root.holidays.closed)
+        days = root.holidays
+        found = read_hours("contact", written, days.country, days.closed, days.subdivision)
     except PydanticCustomError as error:
         if written.isidentifier():
             hint = did_you_mean(written, hours)

@@ -11,6 +11,7 @@ import orjson
 from service.channels import ChannelOptions, kinds
 from service.config.capabilities import reach
 from service.config.contacts import read_contacts
+from service.config.named_lists import read_lists
 from service.config.operator import Operator, read_operator
 from service.config.people import given_by, read_people
 from service.config.root_shape import RootShape
@@ -31,7 +32,8 @@ from service.domain.storms import StormGuard
 from service.errors import ConfigError
 from service.rules.capabilities import Capabilities
 from service.rules.compiler import Compiler
-from service.rules.compiler.hours import compile_hours, unknown_holidays
+from service.rules.compiler.defaults import RuleDefaults
+from service.rules.compiler.hours import compile_hours, long_closings, unknown_holidays
 from service.rules.compiler.lints import never_open
 from service.rules.rule import Rule
 from service.rules.ruleset import Ruleset
@@ -41,7 +43,7 @@ from service.sources.account import Account
 Read = TypeVar("Read")
 
 _SUBSTITUTED = ("accounts", "channels", "network", "users")
-_RULES = ("timezone", "hours", "holidays", "storm", "contacts", "rules")
+_RULES = ("timezone", "hours", "holidays", "storm", "contacts", "lists", "rules")
 # What rules and their tests call by its name.
 _NAMED = ("accounts", "channels", "people", "hours", "rules")
 # What rules need to know of an account or a channel.
@@ -191,24 +193,32 @@ class Reader:
         return self._noted(read_operator(root.operator, offered))
 
     def _rules(self, root: RootShape, written: Mapping[str, Any], offered: Capabilities) -> Ruleset:
-        country = root.holidays.country
-        hours, problems = compile_hours(root.hours, country, root.holidays.closed)
+        off = root.holidays
+        hours, problems = compile_hours(root.hours, off.country, off.closed, off.subdivision)
         given = written.get("holidays", {})
         if isinstance(given, dict) and given.keys() <= {"closed"}:
             self._problems += unknown_holidays(root.hours)
-        self._problems += never_open(hours.values())
+        self._problems += [*never_open(hours.values()), *long_closings(given)]
         contacts = self._noted(read_contacts(root, hours, offered))
         offered = replace(offered, has_contact_hours=root.contacts.hours is not None)
-        compiler = Compiler(offered, hours, self._folder)
-        rules = compiler.rules(root.rules)
-        self._problems += problems + compiler.problems
+        lists = self._noted(read_lists(root.lists, self._folder))
+        compiler = Compiler(offered, hours, self._folder, lists)
+        defaults = _defaults(root, written)
+        filled = defaults.filled(root.rules)
+        rules = compiler.rules(filled)
+        self._problems += [*problems, *defaults.placed(compiler.problems), *defaults.unused()]
         self._off = tuple(compiler.off)
         for name, text in self._folder.texts.items():
             self._document.add(self._folder.place(name), text)
-        text = _canonical(written, self._folder.texts)
+        text = _canonical({**written, "rules": filled}, self._folder.texts)
         most = root.storm
         storm = StormGuard(most.messages, most.within, most.per_target, most.per_rule)
         return Ruleset(rules, text, storm, contacts)
+
+
+def _defaults(root: RootShape, written: Mapping[str, Any]) -> RuleDefaults:
+    """The valid parts of `defaults`, as they are written."""
+    return RuleDefaults({key: written["defaults"][key] for key in root.defaults.model_fields_set})
 
 
 def _is_to_connect(path: DocumentPath) -> bool:

@@ -6,12 +6,14 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from service.diagnostics import refused
 from service.document.validation import Shape
 from service.domain.durations import Length
-from service.rules.hours import closed_days, is_country
+from service.domain.opening_hours import closed_days, is_country
+from service.domain.public_holidays import check_subdivision
+from service.rules.compiler.defaults import DefaultsShape
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -34,13 +36,21 @@ def _country(code: str) -> str:
     return code
 
 
+def _subdivision(code: str, info: ValidationInfo) -> str:
+    if "country" not in info.data:
+        return code  # which has an error of its own
+    return check_subdivision(info.data["country"], code)
+
+
 class HolidaysShape(Shape):
     """The country whose public holidays (PH in `hours`) count, as an ISO code, and days off.
 
-    On the `closed` days all opening hours are closed. They are kept in the syntax of hours.
+    With a `subdivision` those of this part of the country count. On the `closed` days all opening
+    hours are closed. They are kept in the syntax of hours.
     """
 
     country: Annotated[str, AfterValidator(_country)] | None = None
+    subdivision: Annotated[str, AfterValidator(_subdivision)] | None = None
     closed: tuple[Annotated[str, BeforeValidator(closed_days)], ...] = ()
 
 
@@ -87,5 +97,7 @@ class RootShape(Shape):
     holidays: HolidaysShape = HolidaysShape()
     storm: StormShape = StormShape()
     contacts: ContactsShape = ContactsShape()
+    defaults: DefaultsShape = DefaultsShape()
+    lists: dict[str, Any] = Field(default_factory=dict)
     rules: list[Any] = Field(default_factory=list)
     tests: list[Any] = Field(default_factory=list)

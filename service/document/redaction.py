@@ -19,7 +19,7 @@ HIDDEN = "***"
 OPEN = frozenset(
     (
         *("version", "people", "network", "operator", "timezone", "hours", "holidays"),
-        *("storm", "contacts", "rules", "tests"),
+        *("storm", "contacts", "defaults", "lists", "rules", "tests"),
     )
 )
 _PLAIN = OPEN | {"---", "..."}  # as a line of their own

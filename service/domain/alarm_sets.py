@@ -5,7 +5,7 @@ alarms. Then alarms of the old set that are due still fire; new alarms do not fi
 alarms in both sets fire once.
 """
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime, time, timedelta
 from hashlib import blake2b
 from typing import Any, Self
@@ -15,6 +15,7 @@ import orjson
 
 from service.domain.alarms import Alarm, AnnouncedUntil, DueAlarm, due, was_announced
 from service.domain.model import Kind, Task
+from service.domain.opening_hours import Hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +37,32 @@ class AlarmSet:
 
     def rows(self) -> list[list[Any]]:
         """The alarms as JSON values, in a fixed order."""
-        return [
-            [one.kind, one.field, one.offset.total_seconds(), one.at and f"{one.at:%H:%M}"]
-            for one in sorted(self.alarms, key=str)
-        ]
+        return [_row(one) for one in sorted(self.alarms, key=str)]
 
     @classmethod
     def from_rows(cls, rows: list[list[Any]], zone: ZoneInfo) -> Self:
         """Parse the result of `rows`."""
-        return cls(
-            frozenset(
-                Alarm(Kind(kind), field, timedelta(seconds=offset), at and time.fromisoformat(at))
-                for kind, field, offset, at in rows
-            ),
-            zone,
-        )
+        return cls(frozenset(_alarm(*row) for row in rows), zone)
+
+
+def _row(alarm: Alarm) -> list[Any]:
+    """An alarm as JSON values; the opening hours are there only if it counts by them."""
+    at = alarm.at and f"{alarm.at:%H:%M}"
+    row = [alarm.kind, alarm.field, alarm.offset.total_seconds(), at]
+    return [*row, astuple(alarm.hours)] if isinstance(alarm.hours, Hours) else row
+
+
+def _alarm(
+    kind: str, field: str, offset: float, at: str | None, hours: list[Any] | None = None
+) -> Alarm:
+    clock = time.fromisoformat(at) if at else None
+    alarm = Alarm(Kind(kind), field, timedelta(seconds=offset), clock)
+    if hours is None:
+        return alarm
+    name, text, country, closed, subdivision = hours
+    return replace(
+        alarm, is_business=True, hours=Hours(name, text, country, tuple(closed), subdivision)
+    )
 
 
 def owed(

@@ -8,7 +8,8 @@ moved.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from service.domain import written_dates
@@ -25,11 +26,18 @@ AnnouncedUntil = Mapping[str, datetime]
 """Up to where a task has been announced, by its date field; by an alarm's `mark` for that alone."""
 
 # An alarm as text. The name of a custom field may have any characters: what is around it is read.
-_WRITTEN = re.compile(r"[a-z_]+:(?P<field>.+)(?P<sign>[+-])\d+s(?:@\d\d:\d\d)?")
+_WRITTEN = re.compile(r"[a-z_]+:(?P<field>.+)(?P<sign>[+-])\d+(?:s|bd)(?:@\d\d:\d\d)?")
 _BELATED, _BYGONE = " belated", " bygone"
-ALARM_MARK = rf"({_BELATED}|{_BYGONE}| [a-z_]+:.+[-+][0-9]+s(@[0-9:]+)?)$"
+ALARM_MARK = rf"({_BELATED}|{_BYGONE}| [a-z_]+:.+[-+][0-9]+(s|bd)(@[0-9:]+)?)$"
 """What is at the end of a mark that is not a date alone: a pattern for Python and PostgreSQL."""
 _MARK = re.compile(f"(?P<field>.+?)(?:{ALARM_MARK})")
+
+
+class OpenDays(Protocol):
+    """Opening hours, as far as alarms need them: they take too long to import for some commands."""
+
+    def day_away(self, day: date, days: int, zone: ZoneInfo) -> date | None:
+        """The open day so many open days after a day, or before it if `days` is negative."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -39,15 +47,21 @@ class Alarm:
     `field` is one of the task's own dates, or a custom one such as `fields.renewal`. `offset` is
     signed: negative is before the date. With `at`, the alarm fires at that time of the account's
     local day on which the shifted date falls.
+
+    If it `is_business`, the days of the offset are those on which these `hours` are open.
     """
 
     kind: Kind
     field: str
     offset: timedelta
     at: time | None = None
+    is_business: bool = False
+    hours: OpenDays | None = None
 
     def __str__(self) -> str:
         clock = f"@{self.at:%H:%M}" if self.at else ""
+        if self.is_business:
+            return f"{self.kind}:{self.field}{self.offset.days:+d}bd{clock}"
         return f"{self.kind}:{self.field}{int(self.offset.total_seconds()):+d}s{clock}"
 
     @property
@@ -77,7 +91,9 @@ class Alarm:
         """
         return self.at is None and self.field != OVERDUE.field and is_day(task, self.field)
 
-    def _from(self, anchor: datetime, zone: ZoneInfo) -> datetime:
+    def _from(self, anchor: datetime, zone: ZoneInfo) -> datetime | None:
+        if self.is_business:
+            return self._on_open_day(anchor.astimezone(zone), zone)
         if self.at is None:
             return anchor + self.offset
         # By the local calendar: the day before is that also where a day has 23 or 25 hours.
@@ -85,6 +101,16 @@ class Alarm:
         return day.replace(
             hour=self.at.hour, minute=self.at.minute, second=0, microsecond=0, fold=0
         ).astimezone(anchor.tzinfo)
+
+    def _on_open_day(self, anchor: datetime, zone: ZoneInfo) -> datetime | None:
+        """At its time, or that of the date, on a day so many open days away."""
+        if self.hours is None:
+            return None
+        day = self.hours.day_away(anchor.date(), self.offset.days, zone)
+        if day is None:
+            return None
+        clock = self.at or anchor.time().replace(fold=0)
+        return datetime.combine(day, clock, zone).astimezone(UTC)
 
     def is_pointless(self, task: Task, now: datetime, zone: ZoneInfo) -> bool:
         """Whether announcing it now would be wrong: a past date is no longer in the future."""

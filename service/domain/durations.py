@@ -32,6 +32,7 @@ _NAMES = {
 _UNIT = "|".join(sorted(_NAMES, key=len, reverse=True))
 # For the JSON Schema of the configuration.
 LENGTH_PATTERN = rf"^\s*\d{{1,6}}\s*({_UNIT})\s*$"
+REMINDER_PATTERN = rf"^\s*\d{{1,6}}\s*({_UNIT}|business\s+(days?|d))\s*$"
 DURATION_PATTERN = rf"^\s*\d{{1,6}}\s*({_UNIT}|business\s+(hours?|h|days?|d))\s*$"
 _PLAIN = "write for example 30m, 2h or 1 day"
 _LONGEST = timedelta(days=3660)

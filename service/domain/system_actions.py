@@ -19,6 +19,11 @@ CLOCKS_DIFFER = timedelta(days=1)
 STILL_COMING = timedelta(minutes=5)
 
 
+def written_to(account: str, channel: str, target: str) -> str:
+    """The account whose system is used: the target of a write, if it has one, else its own."""
+    return target if channel in WRITES and target else account
+
+
 def in_words(channel: str, notification: str) -> str:
     """A notification, such as `customer: on the way`."""
     says = _SAYS.get(notification, notification.replace("_", " "))

@@ -261,7 +261,8 @@ class Engine:
         if slot.at is None:
             log.warning("schedule.missed", rule=slot.rule, account=slot.account, due=slot.due)
         chosen = await self._decider.choose(tx, slot, now)
-        [events] = await self._recorded(tx, [of_slot(slot, slot.at or slot.due, chosen)], now)
+        each = () if chosen is None else chosen.each
+        [events] = await self._recorded(tx, [of_slot(slot, slot.at or slot.due, each)], now)
         lanes = await self._decider.fire(tx, slot.rule, events, chosen, now)
         return 1, Effects.of(lanes, events)
 

@@ -14,12 +14,13 @@ from service.domain.model import Event, Observation
 from service.domain.overrides import NEVER_OFF, OffPeriods
 from service.domain.schedules import LATE, Slot, lateness
 from service.domain.storms import StormScope
-from service.domain.system_actions import BUILT_IN
-from service.engine.for_each import Selected, choose
+from service.domain.system_actions import BUILT_IN, written_to
+from service.engine.for_each import Counted, Selected, choose, count
 from service.engine.for_waits import ForWaits
 from service.engine.limits import within_limits
 from service.engine.loop_guard import without_loops
 from service.engine.net_change import NetChange
+from service.engine.new_events import of_slot
 from service.engine.off_periods import unless_off
 from service.engine.transaction import Transaction
 from service.outbox import DeliveryRequest, Lanes, gates, system_lane
@@ -148,12 +149,16 @@ class Decider:
         request = self._order(event, rule, plan)
         return replace(request, is_limited=rule in self._rules.limits and not request.is_over)
 
-    async def choose(self, tx: Transaction, slot: Slot, now: datetime) -> Selected | None:
-        """The tasks that the rule's `for_each` selects now; None if it has no `for_each`."""
-        selection = self._rules.selection(slot.rule)
+    async def choose(self, tx: Transaction, slot: Slot, now: datetime) -> Selected | Counted | None:
+        """What the rule needs of all tasks of the account: a selection, answers, or nothing."""
+        selection, questions = self._rules.selection(slot.rule), self._rules.counts(slot.rule)
+        zone = self._zones[slot.account]
+        if questions:
+            moment = of_slot(slot, slot.at or slot.due)[0](0)
+            return await count(tx, questions, moment, now, zone)
         if selection is None:
             return None
-        zone, together = self._zones[slot.account], self._rules.gathers(slot.rule)
+        together = self._rules.gathers(slot.rule)
         return await choose(tx, selection, slot.account, now, zone, together=together)
 
     async def fire(
@@ -161,39 +166,47 @@ class Decider:
         tx: Transaction,
         rule: str,
         events: Sequence[Event],
-        chosen: Selected | None,
+        chosen: Selected | Counted | None,
         now: datetime,
     ) -> Lanes:
         """Let a rule decide whose schedule is due.
 
         `events` is the slot itself, followed by one event for each task to evaluate. The rule
-        decides once about the slot if nothing was `chosen`, once about all chosen tasks if it has
-        `group`, and otherwise once for each of them. A slot that is too late is only
-        recorded.
+        decides once about the slot if no tasks were `chosen`, once about all chosen tasks if it has
+        `group`, and otherwise once for each of them. A slot that is too late is only recorded.
         """
-        moment, *each = events
-        zone = self._zones[moment.account]
-        if chosen is None:
-            verdicts = [(moment, self._rules.decide_scheduled(rule, moment, now, zone))]
-        elif chosen.together:
-            told = self._rules.decide_selection(rule, moment, chosen.tasks, now, zone)
-            verdicts = [(moment, one) for one in told]
-        else:
-            verdicts = [
-                (event, self._rules.decide_scheduled(rule, event, now, zone)) for event in each
-            ]
+        moment = events[0]
+        verdicts = self._on_schedule(rule, events, chosen, now)
         is_missed = now - moment.at > LATE
         if is_missed:
             reason = f"too late: the scheduled time was more than {in_words(LATE)} ago"
             verdicts = [(event, one.too_late(event.id, reason)) for event, one in verdicts]
         verdicts = [(event, unless_off(event, one, self._off)) for event, one in verdicts]
-        if chosen is not None:
+        if isinstance(chosen, Selected):
             matched = Outcome.MISSED if is_missed else Outcome.MATCHED
             outcome = matched if chosen.tasks else Outcome.NOT_MATCHED
             reason = f"schedule {moment.alarm}{lateness(moment.at, now)}: {chosen.reason}"
             said = Decision(moment.id, rule, outcome, reason)
             await self._write_down(tx, [said], now)
+        elif chosen is not None:
+            await self._write_down(tx, _not_matched(verdicts), now)
         return await self._carry_out(tx, verdicts, now)
+
+    def _on_schedule(
+        self, rule: str, events: Sequence[Event], chosen: Selected | Counted | None, now: datetime
+    ) -> list[EventVerdict]:
+        moment, *each = events
+        zone = self._zones[moment.account]
+        if isinstance(chosen, Selected) and chosen.together:
+            told = self._rules.decide_selection(rule, moment, chosen.tasks, now, zone)
+            return [(moment, one) for one in told]
+        if isinstance(chosen, Selected):
+            return [(one, self._rules.decide_scheduled(rule, one, now, zone, {})) for one in each]
+        answers = {} if chosen is None else chosen.answers
+        found = self._rules.decide_scheduled(rule, moment, now, zone, answers)
+        if chosen is not None:
+            found = replace(found, reason=f"{found.reason}; {chosen.reason}")
+        return [(moment, found)]
 
     def _verdicts(self, group: Sequence[Event], now: datetime) -> list[EventVerdict]:
         """The verdicts; a rule that several events of one observation trigger fires once."""
@@ -249,7 +262,7 @@ class Decider:
             event=event,
             rule=rule,
             plan=plan,
-            lane=self._lane(event.account, plan.channel),
+            lane=self._lane(event.account, plan),
             at_most_once=self._ways[plan.channel].at_most_once,
             on_fail=tuple(self._order(event, rule, instead) for instead in plan.on_fail),
             asks=None if plan.asks is None else self._order(event, rule, plan.asks),
@@ -269,8 +282,10 @@ class Decider:
         return StormScope(event.account, rule, plan.receiver)
 
     @staticmethod
-    def _lane(account: str, channel: str) -> str:
-        return system_lane(account, channel) if channel in BUILT_IN else channel
+    def _lane(account: str, plan: Plan) -> str:
+        if plan.channel not in BUILT_IN:
+            return plan.channel
+        return system_lane(written_to(account, plan.channel, plan.target), plan.channel)
 
     async def _end_escalations(
         self, tx: Transaction, happened: Sequence[Event], now: datetime

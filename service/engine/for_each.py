@@ -1,12 +1,15 @@
-"""`for_each`: selects the tasks for which a scheduled rule is evaluated."""
+"""Reads all tasks of an account for a schedule: to select some (`for_each`), or to count them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from service.domain.model import Task
+from service.domain.model import Event, Task
 from service.engine.transaction import Transaction
-from service.rules.language.expressions import EvaluationError
+from service.rules.language.expressions import EvaluationError, Expression, environment
+from service.rules.language.task_counts import Answers, TaskCount
+from service.rules.language.vocabulary import as_message, names
 from service.rules.selection import Selection
 
 _FEW = 3
@@ -27,10 +30,35 @@ class Selected:
     together: bool
 
     @property
+    def each(self) -> Sequence[Task]:
+        """The tasks for which the rule decides one by one."""
+        return () if self.together else self.tasks
+
+    @property
     def reason(self) -> str:
         """The choice in words, such as `3 of 40 tasks chosen`."""
-        said = f"{len(self.tasks)} of {self.known} tasks chosen"
-        return "; ".join([said, *(f"left out: {one}" for one in self.failures[:_FEW])])
+        return _with(f"{len(self.tasks)} of {self.known} tasks chosen", self.failures)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The answers to a rule's questions about all `known` tasks; see `Selected` for `failures`."""
+
+    answers: Answers
+    known: int
+    failures: tuple[str, ...]
+    each: Sequence[Task] = ()
+
+    @property
+    def reason(self) -> str:
+        """The answers in words, such as `size(tasks) is 40 (40 tasks)`."""
+        said = [f"{text} is {str(answer).lower()}" for text, answer in self.answers.items()]
+        plural = "" if self.known == 1 else "s"
+        return _with(f"{', '.join(said)} ({self.known} task{plural})", self.failures)
+
+
+def _with(said: str, failures: Sequence[str]) -> str:
+    return "; ".join([said, *(f"left out: {one}" for one in failures[:_FEW])])
 
 
 async def choose(
@@ -57,6 +85,36 @@ async def choose(
     tasks = await tx.tasks.present((account, task_id) for task_id in found)
     in_order = tuple(sorted(tasks.values(), key=_order))
     return Selected(in_order, known, tuple(sorted(failures)), together)
+
+
+async def count(
+    tx: Transaction,
+    questions: Sequence[TaskCount],
+    event: Event,
+    now: datetime,
+    zone: ZoneInfo,
+) -> Counted:
+    """Answer a rule's questions about all tasks of the event's account, with one reading of them.
+
+    A task for which a question cannot be answered does not count for it.
+    """
+    answers = {one.text: one.at_first for one in questions}
+    fields = frozenset[str]().union(*(one.fields for one in questions))
+    said = as_message(event, frozenset(names(Event)))
+    known, failures = 0, list[str]()
+    async for page in tx.tasks.pages(event.account, fields):
+        known += len(page)
+        for task in page:
+            alone = {"tasks": [as_message(task, fields)], "event": said, "now": now}
+            activation = environment(zone).Activation(alone)
+            for one in questions:
+                try:
+                    asked = Expression(one.text, frozenset(), lists=one.lists)
+                    of_task = asked.value(activation, zone)
+                    answers[one.text] = one.with_one(answers[one.text], of_task)
+                except EvaluationError as error:
+                    failures.append(f"task {task.id}: {error}")
+    return Counted(answers, known, tuple(sorted(failures)))
 
 
 def _order(task: Task) -> tuple[bool, float, str]:

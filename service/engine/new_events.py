@@ -3,7 +3,7 @@
 Ids are assigned once the number of events is known, before the rules are evaluated.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TypeAlias
@@ -19,7 +19,6 @@ from service.domain.model import (
 )
 from service.domain.schedules import Slot
 from service.domain.signals import Acknowledgement, Signal
-from service.engine.for_each import Selected
 from service.store.tasks import Key, TaskState
 
 EventFactory: TypeAlias = Callable[[int], Event]
@@ -53,9 +52,8 @@ def of_acknowledgement(said: Acknowledgement, before: Task, after: Task) -> Even
     return partial(_acknowledgement, said, before, after)
 
 
-def of_slot(slot: Slot, at: datetime, chosen: Selected | None) -> list[EventFactory]:
+def of_slot(slot: Slot, at: datetime, each: Sequence[Task] = ()) -> list[EventFactory]:
     """The event of a due schedule, followed by one for each task to evaluate."""
-    each = () if chosen is None or chosen.together else chosen.tasks
     return [partial(_slot, slot, at, task) for task in (None, *each)]
 
 

@@ -27,7 +27,7 @@ from service.store.decisions import RecordedDecision
 from service.store.deliveries import RecordedDelivery
 from service.store.views.task_history import TaskHistory
 
-_SURROUNDINGS = ("timezone", "hours", "holidays")
+_SURROUNDINGS = ("timezone", "hours", "holidays", "lists")
 _NOTHING_LEFT = "no change was left that the rule reacts to"
 
 

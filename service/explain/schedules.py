@@ -123,7 +123,8 @@ class _SlotExplainer:
             standing=STANDINGS[outcome],
             says=reason,
             event=event.id,
-            conditions=tuple(traces(self._rule.conditions, scope)),
+            # Of all tasks as they were then, only the answers are stored, in the reason.
+            conditions=() if self._rule.counts else tuple(traces(self._rule.conditions, scope)),
             decision=decision,
             deliveries=tuple(one for one in self._slot.deliveries if one.event == event.id),
         )

@@ -10,7 +10,7 @@ from service.channels import Message
 from service.clock import Clock
 from service.domain.buttons import ANSWER_KEY
 from service.domain.model import State
-from service.domain.system_actions import BARE, CREATE, STILL_COMING, WRITES
+from service.domain.system_actions import BARE, CREATE, STILL_COMING, WRITES, written_to
 from service.outbox import CHECK_ARRIVAL, LEASE, destinations, fallback
 from service.outbox.claims import AttemptOutcome, AttemptResult, Claim
 from service.rules.message_basis import MessageBasis
@@ -205,7 +205,8 @@ def _written(settlements: Sequence[AttemptResult]) -> dict[Key, frozenset[str]]:
     for one in settlements:
         message = one.claim.message
         if message.channel in WRITES and one.receipt is not None:
-            key = (message.account, str(one.receipt["task"]))
+            account = written_to(message.account, message.channel, message.target)
+            key = (account, str(one.receipt["task"]))
             written[key] = written.get(key, frozenset()) | _own_fields(one.claim)
     return written
 

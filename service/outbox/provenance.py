@@ -37,11 +37,13 @@ class PostgresProvenance:
               AND channel IN ('update_task', 'complete_task', 'reopen_task', 'delete_task')
               AND NOT starts_with(once_key, $4)  -- that is a person's own change
             UNION ALL
-            SELECT account, seen.task, '{}' FROM deliveries JOIN seen USING (account)
+            SELECT seen.account, seen.task, '{}'
+            FROM seen JOIN deliveries ON lane = 'writes:' || seen.account
             WHERE state IN ('planned', 'held', 'sending') AND attempts > 0
               AND channel = 'create_task' AND fields ->> 'title' = seen.title
             UNION ALL
-            SELECT account, seen.task, '{}' FROM deliveries JOIN seen USING (account)
+            SELECT seen.account, seen.task, '{}'
+            FROM seen JOIN deliveries ON lane = 'writes:' || seen.account
             WHERE channel = 'create_task' AND receipt ->> 'task' = seen.task AND NOT EXISTS (
                 SELECT FROM events WHERE events.account = seen.account AND events.task = seen.task)
             """,
@@ -57,18 +59,20 @@ class PostgresProvenance:
         return written
 
     async def creator_rules(self, keys: Iterable[Key]) -> dict[Key, Rules]:
+        """A task is created in the account of the lane, for a task in that of the delivery."""
         wanted = list(keys)
         if not wanted:
             return {}
         rows = await self._connection.fetch(
             """
             WITH RECURSIVE line AS (
-                SELECT account, task, task AS made, NULL AS rule, 0 AS depth
+                SELECT account, task, account AS place, task AS made, NULL AS rule, 0 AS depth
                 FROM unnest($1::text[], $2::text[]) AS wanted (account, task)
                 UNION ALL
-                SELECT line.account, line.task, deliveries.task, deliveries.rule, depth + 1
+                SELECT line.account, line.task, deliveries.account, deliveries.task,
+                       deliveries.rule, depth + 1
                 FROM line JOIN deliveries ON deliveries.channel = 'create_task'
-                    AND deliveries.account = line.account
+                    AND deliveries.lane = 'writes:' || line.place
                     AND deliveries.receipt ->> 'task' = line.made
                 WHERE depth < $3)
             SELECT account, task, array_agg(rule) AS rules FROM line WHERE depth > 0
@@ -122,15 +126,15 @@ async def others(connection: Connection, creations: Collection[int]) -> dict[int
         r"""
         SELECT mine.id, made.receipt ->> 'task' AS task
         FROM deliveries AS mine JOIN events ON events.id = mine.event
-        JOIN deliveries AS made ON made.channel = 'create_task' AND made.account = mine.account
+        JOIN deliveries AS made ON made.channel = 'create_task' AND made.lane = mine.lane
           AND made.id <> mine.id AND made.receipt IS NOT NULL
           AND made.settled_at > events.at - $2::interval
         WHERE mine.id = ANY ($1)
         UNION
         SELECT mine.id, known.id
         FROM deliveries AS mine
-        JOIN accounts ON accounts.name = mine.account AND baseline_at < mine.created_at
-        JOIN tasks AS known ON known.account = mine.account
+        JOIN accounts ON 'writes:' || accounts.name = mine.lane AND baseline_at < mine.created_at
+        JOIN tasks AS known ON known.account = accounts.name
           AND regexp_replace(known.snapshot ->> 'title', '\s+', '', 'g')
               = regexp_replace(mine.fields ->> 'title', '\s+', '', 'g')
         WHERE mine.id = ANY ($1) AND NOT EXISTS (

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from service.outbox import fallback
+from service.outbox import fallback, writes_lane
 from service.rules.verdict import Outcome
 from service.store import Connection, Pool
 
@@ -102,19 +102,25 @@ async def _gone(connection: Connection, now: datetime) -> RemovedTargets:
 
 
 async def _cancel(connection: Connection, gone: RemovedTargets, now: datetime) -> None:
-    """Cancel their messages; if only the channel is gone, `on_fail` is sent instead."""
+    """Cancel their messages, and writes to them that tasks of other accounts have caused.
+
+    If only the channel is gone, `on_fail` is sent instead.
+    """
     rows = await connection.fetch(
         """
         UPDATE deliveries SET state = 'cancelled', settled_at = $3, next_attempt_at = NULL,
             reason = CASE WHEN account = ANY ($2) THEN 'account ' || account
+                          WHEN lane = ANY ($4) THEN 'account ' || target
                           ELSE 'channel ' || lane END
                      || ' is no longer in the configuration'
-        WHERE state IN ('planned', 'held') AND (lane = ANY ($1) OR account = ANY ($2))
+        WHERE state IN ('planned', 'held')
+          AND (lane = ANY ($1) OR account = ANY ($2) OR lane = ANY ($4))
         RETURNING id, shadow OR account = ANY ($2) AS is_over
         """,
         gone.channels,
         gone.accounts,
         now,
+        [writes_lane(account) for account in gone.accounts],
     )
     await fallback.plan(connection, [row["id"] for row in rows if not row["is_over"]], now)
 

@@ -56,6 +56,9 @@ def form(
                 failures.append(f"task {task.id}: {refused.reason}")
         except EvaluationError as error:
             failures.append(f"task {task.id}: {error}")
+    if not together and rule.grouping is not None and rule.grouping.when_empty:
+        alone = Scope(event, now, zone, by_noun([rule.grouping.by.reads]))
+        together[rule.group_key(alone)] = []
     told = [
         _told(rule, event, key, alike, [], now, zone) for key, alike in sorted(together.items())
     ]
@@ -90,12 +93,12 @@ def _told(
     zone: ZoneInfo,
 ) -> Verdict:
     without = f"; left out: {listed(left_out)}" if left_out else ""
-    if not tasks:
+    if not tasks and (rule.grouping is None or not rule.grouping.when_empty):
         reason = f"no tasks are left for the {digest_of(key)}{without}"
         return Verdict(rule.id, Outcome.NOT_MATCHED, reason, group=key)
     reads = by_noun([all_of(one.reads for one in rule.planning.once_per)])
     group = Group(key, tuple(tasks[:MOST]), len(tasks))
-    count = f"{len(tasks)} task{'' if len(tasks) == 1 else 's'}"
+    count = f"{len(tasks) or 'no'} task{'' if len(tasks) == 1 else 's'}"
     scope = Scope(event, now, zone, reads, group)
     return rule.tell(scope, f"{digest_of(key)}: {count}{without}")
 

@@ -17,12 +17,14 @@ _LONGEST_KEY = 320  # characters
 class Grouping:
     """One digest for each value of `by`, open for `wait` or until it has `most` tasks.
 
-    For a scheduled rule `wait` is zero: the selected tasks are sent at once.
+    For a scheduled rule `wait` is zero: the selected tasks are sent at once, and if there are none,
+    an empty digest where `when_empty`. Then `by` does not read the task.
     """
 
     by: Expression
     wait: timedelta
     most: int
+    when_empty: bool = False
 
     def key(self, scope: Scope) -> str:
         """The key of the digest that the event belongs to; raises EvaluationError."""

@@ -14,6 +14,7 @@ from service.domain.buttons import ESCALATION, Button
 from service.domain.days import Calendar
 from service.domain.durations import Duration
 from service.domain.model import State, Task
+from service.domain.system_actions import written_to
 from service.rules import recipients
 from service.rules.approval import ANSWER_WITHIN, asked
 from service.rules.cancellation import withdraw_on
@@ -176,9 +177,10 @@ class Planning:
             return f"the recipient is too long: {len(target)} characters, at most {_LONGEST_TARGET}"
         happened = scope.event
         task = happened.after or happened.before
+        place = written_to(happened.account, step.channel, target)
         return (
             recipients.employee_refusal(task, step.channel)
-            or self.reach.refusal(happened.account, step.channel, target)
+            or self.reach.refusal(place, step.channel, target)
             or _refused_by_customer(step.channel, target, scope)
         )
 

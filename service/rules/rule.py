@@ -15,6 +15,7 @@ from service.rules.language.date_format import shown
 from service.rules.language.expressions import UTC_ZONE, EvaluationError, Expression
 from service.rules.language.field_reads import Reads, all_of, by_noun
 from service.rules.language.scope import Scope, lasting
+from service.rules.language.task_counts import Answers, TaskCount
 from service.rules.language.templates import RenderError
 from service.rules.limit import Limit
 from service.rules.mutes import MuteIndex
@@ -60,6 +61,20 @@ class Rule:
         """The fields of an event that its expressions read, except those of `until`."""
         asked = self.planning.once_per if self.grouping is None else (self.grouping.by,)
         return self.mutings.reads | all_of(one.reads for one in (*self.conditions, *asked))
+
+    @property
+    def counts(self) -> tuple[TaskCount, ...]:
+        """The questions about all tasks in its conditions."""
+        return tuple(count for one in self.conditions for count in one.counts)
+
+    @property
+    def reads_all_tasks(self) -> bool:
+        """Whether it reads all tasks of an account when its schedule comes."""
+        return self.for_each is not None or bool(self.counts)
+
+    def with_answers(self, answers: Answers) -> "Rule":
+        """The rule with the answers to its questions about all tasks."""
+        return replace(self, conditions=tuple(one.with_answers(answers) for one in self.conditions))
 
     @property
     def has_waited(self) -> bool:
@@ -156,8 +171,8 @@ class Rule:
     def _gathered(self, grouping: Grouping, scope: Scope) -> Verdict:
         key = grouping.key(scope)
         anchor = self.anchor(scope.event.task)
-        wait = self.planning.timing.until_open(scope.now + grouping.wait, scope.zone) - scope.now
-        joining = Joining(key, wait, grouping.most, anchor)
+        opens = self.planning.timing.until_open(None, scope.now + grouping.wait, scope.zone)
+        joining = Joining(key, opens - scope.now, grouping.most, anchor)
         reason = f"{self._grounds(scope)}; added to the combined message for {named(key)}"
         return Verdict(self.id, Outcome.GATHERED, reason, joining=joining, group=key)
 

@@ -20,12 +20,13 @@ from service.rules import digests
 from service.rules.contacts.policy import ContactsPolicy
 from service.rules.language.field_reads import ByNoun, by_noun
 from service.rules.language.scope import Scope
+from service.rules.language.task_counts import Answers, TaskCount
 from service.rules.mute_links import linked
 from service.rules.overrides import by_override, modes, overrides_in, with_overrides
 from service.rules.rule import Rule
 from service.rules.selection import Selection
 from service.rules.steps import Action
-from service.rules.timing import SendDecision
+from service.rules.timing import Timing
 from service.rules.triggers import Topic, topic_of
 from service.rules.verdict import Plan, Verdict
 
@@ -219,15 +220,26 @@ class Ruleset:
         """The rule's `for_each`; None if it has none."""
         return self._rules[rule_id].for_each
 
+    def reads_all_tasks(self, rule_id: str) -> bool:
+        """Whether the rule reads all tasks of an account when its schedule comes."""
+        return self._rules[rule_id].reads_all_tasks
+
     def gathers(self, rule_id: str) -> bool:
         """Whether the rule has `group`, and sends one message about several tasks."""
         return self._rules[rule_id].grouping is not None
 
+    def counts(self, rule_id: str) -> tuple[TaskCount, ...]:
+        """The rule's questions about all tasks."""
+        return self._rules[rule_id].counts
+
     def decide_scheduled(
-        self, rule_id: str, event: Event, now: datetime, zone: ZoneInfo
+        self, rule_id: str, event: Event, now: datetime, zone: ZoneInfo, answers: Answers
     ) -> Verdict:
-        """The verdict of a rule on its schedule, or on one task that `for_each` has selected."""
-        rule = self._rules[rule_id]
+        """The verdict of a rule on its schedule, or on one task that `for_each` has selected.
+
+        `answers` are those to its questions about all tasks.
+        """
+        rule = self._rules[rule_id].with_answers(answers)
         return rule.decide_now(Scope(event, now, zone, by_noun([rule.reads])))
 
     def decide_selection(
@@ -236,17 +248,14 @@ class Ruleset:
         """The verdicts of a rule with `group` on the tasks that `for_each` has selected."""
         return digests.form(self._rules[rule_id], event, chosen, now, zone)
 
-    def off_hours(
-        self, rule_id: str, moment: datetime, expires_at: datetime | None, zone: ZoneInfo
-    ) -> SendDecision | None:
-        """The decision on a message due outside the hours of its rule; None if it is due inside."""
+    def timing(self, rule_id: str) -> Timing:
+        """When messages of this rule may be sent; at any time if there is no such rule."""
         rule = self._rules.get(rule_id)
-        return None if rule is None else rule.planning.timing.off_hours(moment, expires_at, zone)
+        return Timing() if rule is None else rule.planning.timing
 
-    def until_open(self, rule_id: str, moment: datetime, zone: ZoneInfo) -> datetime:
-        """When a message of this rule that is due at this time may be sent."""
-        rule = self._rules.get(rule_id)
-        return moment if rule is None else rule.planning.timing.until_open(moment, zone)
+    def chooses_hours(self, rule_id: str) -> bool:
+        """Whether the hours of this rule depend on the task."""
+        return any(one.condition is not None for one in self.timing(rule_id).hours)
 
     def until(self, rule_id: str, task: Task, now: datetime) -> bool:
         """Whether the rule's pending deliveries for this task are to be cancelled."""

@@ -91,7 +91,7 @@ def _decided_at(rule: Rule, at: datetime, zone: ZoneInfo) -> datetime:
     at += rule.settle.quiet if rule.settle is not None else rule.lasts or timedelta(0)
     if rule.grouping is None or rule.for_each is not None:
         return at
-    return rule.planning.timing.until_open(at + rule.grouping.wait, zone)
+    return rule.planning.timing.until_open(None, at + rule.grouping.wait, zone)
 
 
 def _when_decided(rule: Rule, scope: Scope, at: datetime) -> Scope:

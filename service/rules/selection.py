@@ -4,7 +4,6 @@ A list of all tasks is never built: whether a filter selects a task does not dep
 Only the fields that the filter reads are converted.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,11 +12,13 @@ from zoneinfo import ZoneInfo
 from service.diagnostics import Issue, Path
 from service.domain.model import Task
 from service.rules.language.expressions import Expression, checked, environment, syntax
+from service.rules.language.named_lists import NO_LISTS, NamedLists
 from service.rules.language.partial_evaluation import StaticCondition
 from service.rules.language.presence_checks import proven
-from service.rules.language.syntax_tree import Tree, children, dotted, node_kind, walk
+from service.rules.language.syntax_tree import Tree, dotted, node_kind, walk
+from service.rules.language.task_counts import fields_of
 from service.rules.language.variables import ALL_TASKS
-from service.rules.language.vocabulary import as_message, names
+from service.rules.language.vocabulary import as_message
 
 _HINT = "write tasks.filter(t, !t.done && …)"
 
@@ -44,11 +45,13 @@ class Selection:
         return self.expression.finds(environment(zone).Activation(alone), zone)
 
 
-def selection(text: Any, path: Path) -> tuple[Selection | None, list[Issue]]:
+def selection(
+    text: Any, path: Path, lists: NamedLists = NO_LISTS
+) -> tuple[Selection | None, list[Issue]]:
     """Check the text of a filter; returns the filter or None, and the problems."""
     wanted = "for_each must be a filter over tasks"
     expression, tree, problems = checked(
-        text, path, (), ALL_TASKS, ("LIST<taskbell.Task>",), wanted
+        text, path, (), ALL_TASKS, ("LIST<taskbell.Task>",), wanted, lists
     )
     if expression is None or tree is None:
         return None, problems
@@ -59,7 +62,7 @@ def selection(text: Any, path: Path) -> tuple[Selection | None, list[Issue]]:
     sure = (name.partition(".") for name in proven(condition, truth=True))
     return Selection(
         expression,
-        frozenset(_fields(condition, variable)),
+        frozenset(fields_of(condition, variable)),
         frozenset(f"task.{rest}" for first, _, rest in sure if first == variable and rest),
     ), []
 
@@ -75,13 +78,3 @@ def _condition(tree: Tree) -> Any:
     condition = loop.loop_step.call.args[0]
     looks_around = any(dotted(node) == "tasks" for node in walk(condition))
     return None if looks_around else condition
-
-
-def _fields(node: Any, variable: str) -> Iterator[str]:
-    """The fields that are read of the loop variable; all fields if it is used as a whole."""
-    parts = (dotted(node) or "").split(".")
-    if parts[0] == variable and node_kind(node) in {"select", "ident"}:
-        yield from parts[1:2] or names(Task)
-        return
-    for child in children(node):
-        yield from _fields(child, variable)

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from service.diagnostics import Suggestion, did_you_mean, refused
 from service.document.messages import must_be, shortened
 from service.domain.alarms import Alarm
-from service.domain.durations import parse_length
+from service.domain.durations import parse_duration, parse_length
 from service.domain.model import Event, Kind, Task
 from service.domain.schedules import parse_cron
 from service.domain.task_dates import FIELDS as CUSTOM
@@ -64,6 +64,7 @@ SIGNAL, SCHEDULE = "signal", "schedule"
 ANCHORS = ("due", "start", "end", "created_at", "updated_at")
 _CUSTOM = re.compile(r"""fields(?:\.(?P<name>\w+)|\[(["'])(?P<quoted>[^"'\n]+)\2\])""")
 _OWN = "fields."
+_LENGTHS = "write for example 30m, 2h, 1 day or 1 business day"
 _PAST = frozenset({"created_at", "updated_at"})
 _ANY_GUARANTEED = frozenset(
     {*(f"task.{anchor}" for anchor in ANCHORS), "task.completed_at", BEFORE}
@@ -201,8 +202,11 @@ def _alarm(name: str, argument: Any) -> Trigger:
     kind, field, direction = CLOCK[name]
     if argument is None and direction == _BEFORE:
         raise refused(f"{name} needs a duration", f"write {{ {name}: 1h }}")
-    length = timedelta(0) if argument is None else _length(argument, name)
-    return Trigger(frozenset({kind}), alarm=Alarm(kind, field, direction * length))
+    if argument is None:
+        return Trigger(frozenset({kind}), alarm=Alarm(kind, field, timedelta(0)))
+    length, is_business = _length(argument, name)
+    alarm = Alarm(kind, field, direction * length, is_business=is_business)
+    return Trigger(frozenset({kind}), alarm=alarm)
 
 
 def _reminder(value: Mapping[str, Any]) -> Trigger:
@@ -214,12 +218,12 @@ def _reminder(value: Mapping[str, Any]) -> Trigger:
     field = _anchor(value[direction], direction)
     if "by" not in value and "at" not in value:
         raise refused(f'{direction} needs by: 1 day, at: "16:00", or both', inside=(direction,))
-    length = _length(value["by"], "by") if "by" in value else timedelta(0)
+    length, is_business = _length(value["by"], "by") if "by" in value else (timedelta(0), False)
     offset = -length if direction == "before" else length
     if offset < timedelta(0) and field in _PAST:
         message = f"{field} is always in the past, so before: cannot be used with it"
         raise refused(message, "use a date in the future", inside=(direction,))
-    alarm = Alarm(Kind.REMINDER, field, offset, _clock_time(value.get("at")))
+    alarm = Alarm(Kind.REMINDER, field, offset, _clock_time(value.get("at")), is_business)
     return Trigger(frozenset({Kind.REMINDER}), alarm=alarm)
 
 
@@ -268,12 +272,17 @@ def _schedule(cron: Any) -> Trigger:
         raise refused(said["message"], said["hint"], inside=(SCHEDULE,)) from None
 
 
-def _length(argument: Any, name: str) -> timedelta:
+def _length(argument: Any, name: str) -> tuple[timedelta, bool]:
+    """How long before or after a date; and whether it is in business days."""
     try:
-        return parse_length(argument)
+        duration = parse_duration(argument)
+        if duration.business_days:
+            return timedelta(days=duration.business_days), True
+        if duration.business_hours:
+            raise refused(f"{name} can be in business days, but not in business hours")
+        return parse_length(argument), False
     except PydanticCustomError as error:
-        said = error.context or {}
-        raise refused(said["message"], said["hint"], inside=(name,)) from None
+        raise refused(error.message(), _LENGTHS, inside=(name,)) from None
 
 
 def _clock_time(value: Any) -> time | None:

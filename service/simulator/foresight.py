@@ -26,7 +26,7 @@ from service.store.tasks import TaskState
 from service.store.views import coming
 
 MOST_TASKS = 50_000
-MOST_TO_CHOOSE = 10_000  # tasks for a schedule with `for_each`
+MOST_TO_CHOOSE = 10_000  # tasks for a schedule that reads all of them
 _MOST_MESSAGES = 5_000
 _PASSES = 4
 
@@ -45,7 +45,7 @@ class Foresight:
     """What would become of `deliveries`, computed at `now`, if nothing changes up to `until`.
 
     `until` (UTC) is before the time that was asked for if there was too much to compute. `unasked`
-    are rules that choose among tasks (`for_each`), if there are too many to choose from.
+    are rules that read all tasks (`for_each`, `tasks` in `if`), if there are too many.
     """
 
     now: datetime
@@ -114,11 +114,11 @@ async def _read(setting: Setting, connection: Connection, now: datetime, until: 
 
 
 def _choosing(setting: Setting, now: datetime, until: datetime) -> list[str]:
-    """The rules that choose among all tasks when their schedule comes, if it does by then."""
+    """The rules that read all tasks when their schedule comes, if it does by then."""
     slots = {
         rule: schedule.after(now)
         for (rule, _), schedule in setting.rules.schedules(setting.zones).items()
-        if setting.rules.selection(rule) is not None
+        if setting.rules.reads_all_tasks(rule)
     }
     return [rule for rule, at in slots.items() if at is not None and at <= until]
 

@@ -91,7 +91,7 @@ class Replay:
 
         `known` are the tasks as they were before; they are read if a schedule selects from them.
         """
-        if any(rule.for_each is not None for rules in self._rules.values() for rule in rules):
+        if any(rule.reads_all_tasks for rules in self._rules.values() for rule in rules):
             await self._tx.tasks.save(
                 [TaskUpdate(key, TaskState(task)) async for key, task in known]
             )
@@ -143,14 +143,15 @@ class Replay:
         slot = Slot(rule, moment.account, schedule, moment.at, moment.at)
         chosen = await decider.choose(self._tx, slot, batch.now)
         numbers = {one.task_id: one.id for one in each}
-        asked = [draft(0) for draft in of_slot(slot, moment.at, chosen)[1:]]
+        chosen_each = () if chosen is None else chosen.each
+        asked = [draft(0) for draft in of_slot(slot, moment.at, chosen_each)[1:]]
         again = [replace(one, id=numbers.get(one.task_id, 0)) for one in asked]
         await decider.fire(self._tx, rule, [moment, *again], chosen, batch.now)
 
     def _silent_rule(self, moment: Event, batch: Batch) -> str | None:
         """The rule of a slot without any decision, if every possible rule should have made one.
 
-        A rule without for_each that does not match makes no decision: then nothing is missing.
+        A rule that reads no tasks and does not match makes no decision: then nothing is missing.
         """
         rules = self._rules[batch.rules_version]
         zone = self._zones[moment.account]
@@ -158,9 +159,9 @@ class Replay:
         mine = [
             rule
             for (rule, _), schedule in coming.items()
-            if schedule.cron == moment.alarm and rules.selection(rule) is None
+            if schedule.cron == moment.alarm and not rules.reads_all_tasks(rule)
         ]
-        verdicts = [rules.decide_scheduled(rule, moment, batch.now, zone) for rule in mine]
+        verdicts = [rules.decide_scheduled(rule, moment, batch.now, zone, {}) for rule in mine]
         if any(one.outcome is Outcome.NOT_MATCHED for one in verdicts):
             return None
         return mine[0] if mine else None
@@ -198,7 +199,7 @@ class Replay:
 
 def _depends_on_unrecorded(rule: Rule) -> bool:
     """Whether its decisions on several tasks depend on changes that may not be recorded."""
-    if rule.for_each is not None:
+    if rule.reads_all_tasks:
         return True
     if rule.grouping is None:
         return False

@@ -8,8 +8,8 @@ import pytest
 
 from service.domain.contacts import Choice, ContactKey, KeyKind, keys_in
 from service.domain.model import Kind, State
+from service.domain.opening_hours import Hours
 from service.rules.contacts.policy import ContactsPolicy
-from service.rules.hours import Hours
 from tests.conformance.requests import request
 from tests.conformance.storages import LONDON, PARIS, Storage
 from tests.harness.tasks import SMITH, START, task

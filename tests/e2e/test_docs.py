@@ -105,6 +105,10 @@ def completed(text: str) -> str:
 def loaded(folder: Path, text: str) -> Config:
     file = folder / "taskbell.yaml"
     file.write_text(text, encoding="utf-8")
+    for page in PAGES:
+        for one in _on(page):
+            if one.kind.startswith("csv "):
+                (folder / one.kind.removeprefix("csv ")).write_text(one.text, encoding="utf-8")
     names = _REFERENCE.findall(text)
     references = {one: SECRET_ADDRESS if one.endswith("_URL") else SECRET for one in names}
     return load(file, {**references, "TASKBELL_URL": "https://tasks.example.com"})

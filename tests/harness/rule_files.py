@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from service.config import Config, load
+from service.config import Config, load, sketch
+from service.simulator.rule_tests.runner import RuleTestResult, RuleTestStage, run
 
 ENVIRON = {
     "SLACK_TOKEN": "xoxb-hidden",
@@ -31,3 +32,13 @@ def configured(folder: Path, rules: str) -> Config:
     file = folder / "taskbell.yaml"
     file.write_text(f"{HEAD}rules:\n{rules}", encoding="utf-8")
     return load(file, ENVIRON)
+
+
+async def tried(folder: Path, *rules: str, top: str = "", test: str) -> RuleTestResult:
+    """How one test of these rules went."""
+    written = "".join(f"  - {rule}\n" for rule in rules)
+    file = folder / "taskbell.yaml"
+    file.write_text(f"{HEAD}{top}\nrules:\n{written}tests:\n  - {{ {test} }}\n", encoding="utf-8")
+    found = sketch(file, {})
+    [trial] = found.trials
+    return await run(trial, RuleTestStage.of(found))

@@ -54,6 +54,11 @@ SCHEDULES = """
   if: task.title != "secret"
   group: { by: task.title }
   then: [{ notify: "slack:#office", text: "{{ group.key }}" }]
+- id: quiet
+  when: { schedule: "30 7 * * 1-5" }
+  accounts: [field]
+  if: "!tasks.exists(t, t.done)"
+  then: [{ notify: "slack:#office", text: "Nothing done yet" }]
 """
 
 
@@ -232,6 +237,21 @@ async def test_a_schedule_about_no_task(mornings: Corridor) -> None:
     assert told(after) == (ExplanationStatus.NO_TASK, "schedule 30 7 * * 1-5")
     assert after.clock == "last run Fri 6 Mar 2026, 07:30; next run Mon 9 Mar 2026, 07:30"
     assert [one.state for one in after.deliveries] == [State.SENT]
+
+
+async def test_a_schedule_that_asks_about_all_tasks(mornings: Corridor) -> None:
+    """The answers and the number of tasks are in the reason, whether it fired or not."""
+    number = await visit(mornings, "roof", hours=5)
+    await pass_by(mornings, minutes=29)
+    asked = "tasks.exists(t, t.done)"
+    fired = await explained(mornings, number, "quiet")
+    assert fired.says == f"schedule 30 7 * * 1-5, and !{asked}; {asked} is false (1 task)"
+    assert [one.state for one in fired.deliveries] == [State.SENT]
+    await finish(mornings, "gate")
+    await pass_by(mornings, days=3)
+    after = await explained(mornings, number, "quiet")
+    assert after.says == f"!{asked} is not true; {asked} is true (2 tasks)"
+    assert after.deliveries == ()
 
 
 async def test_a_schedule_for_each_of_some_tasks(mornings: Corridor) -> None:

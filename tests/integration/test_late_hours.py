@@ -207,3 +207,20 @@ async def test_what_may_have_arrived_and_waits_is_taken_back(
             await taskbell.deliver()
             clock.advance(HOUR)
         assert taskbell.posts == []
+
+
+async def test_the_hours_of_a_task_count_when_it_goes_out(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Retried after hours: what is urgent has no hours and is sent, the rest waits for Monday."""
+    rules = new("hours: [{ if: task.title == 'Flood', use: office, outside: ignore }, office]")
+    async with begun(folder, pool, clock, rules) as taskbell:
+        clock.set(local(16, 58))
+        for name in ("Flood", "Gutters"):
+            taskbell.accounting.reply(BROKEN)
+            await taskbell.webhook(taskbell.visit(name=name, customer=SMITH))
+        await taskbell.deliver()
+        clock.set(local(18))
+        await taskbell.deliver()
+        assert await taskbell.states() == ["sent", "held"]
+        assert (await taskbell.deliveries())[1]["reason"] == UNTIL_MONDAY

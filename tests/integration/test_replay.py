@@ -43,6 +43,22 @@ RULES = """
   accounts: [field]
   if: now.getDate("America/New_York") == 8
   then: [{ notify: "slack:#office", text: "The ninth" }]
+- id: quiet-day
+  when: { schedule: "45 7 * * *" }
+  accounts: [field]
+  if: size(tasks.filter(t, t.done && t.title != "gate")) < 1
+  then: [{ notify: "slack:#office", text: "Nothing was done" }]
+- id: busy-day
+  when: { schedule: "45 7 * * *" }
+  accounts: [field]
+  if: tasks.exists(t, t.done)
+  then: [{ notify: "slack:#office", text: "Something was done" }]
+- id: nothing-left
+  when: { schedule: "45 7 * * *" }
+  accounts: [field]
+  for_each: tasks.filter(t, t.title == "nothing")
+  group: { by: "'all'", empty: send }
+  then: [{ notify: "slack:#office", text: "{{ group.size }}" }]
 - id: hello
   when: { schedule: "15 8 * * *" }
   accounts: [field]
@@ -143,7 +159,8 @@ async def test_a_schedule_that_chose_otherwise_is_without_proof(taskbell: Corrid
     await happened.know(taskbell.pool, task("T9", account="field"), at=taskbell.clock.now())
     again = await replayed(taskbell)
     assert (again.missing, again.new) == ([], [])
-    assert {one.rule for one in again.unproven} == {"nudge", "morning-list"}
+    reading_all = {"nudge", "morning-list", "quiet-day", "busy-day", "nothing-left"}
+    assert {one.rule for one in again.unproven} == reading_all
     said = [one.reason.rpartition(": ")[2] for one in again.unproven]
     assert {"2 of 5 tasks chosen", "3 of 6 tasks chosen"} <= set(said)
 

@@ -1,5 +1,6 @@
 """What a change of rules or zones means for a task that waits for its alarms."""
 
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 from operator import itemgetter
 from zoneinfo import ZoneInfo
@@ -11,15 +12,18 @@ from hypothesis import strategies as st
 from service.domain.alarm_sets import AlarmSet, carried_over, owed
 from service.domain.alarms import OVERDUE, Alarm, AnnouncedUntil, due
 from service.domain.model import Kind, Task
+from service.domain.opening_hours import Hours
 from tests.harness.tasks import START, moments, task
 
 LONDON, ALASKA = ZoneInfo("Europe/London"), ZoneInfo("America/Anchorage")
+OFFICE = Hours("office", "Mo-Fr 08:00-17:00; PH off", "US", ("Dec 24", "Dec 25"), "CA")
 END = START + timedelta(days=9)
 ALARMS = [
     OVERDUE,
     Alarm(Kind.OVERDUE, "due", timedelta(hours=1)),
     Alarm(Kind.REMINDER, "start", timedelta(days=-1), time(16, 0)),
     Alarm(Kind.REMINDER, "due", timedelta(days=2), time(9, 30)),
+    Alarm(Kind.REMINDER, "start", timedelta(days=-1), time(16, 0), is_business=True, hours=OFFICE),
 ]
 alarm_sets = st.builds(
     AlarmSet, st.frozensets(st.sampled_from(ALARMS)), st.sampled_from([LONDON, ALASKA])
@@ -33,6 +37,15 @@ def test_a_watch_is_read_as_it_was_written(alarm_set: AlarmSet) -> None:
     again = AlarmSet.from_rows(orjson.loads(orjson.dumps(alarm_set.rows())), alarm_set.zone)
     assert again == alarm_set
     assert again.id == alarm_set.id
+
+
+def test_other_opening_hours_are_another_watch() -> None:
+    """An alarm in business days is recomputed when a holiday is added."""
+    *_, business = ALARMS
+    longer = replace(OFFICE, closed=("Dec 24", "Dec 25", "Dec 26"))
+    changed = replace(business, hours=longer)
+    first, second = (AlarmSet(frozenset({one}), LONDON).id for one in (business, changed))
+    assert first != second
 
 
 def test_another_zone_is_another_watch() -> None:

@@ -8,8 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.domain.alarms import OVERDUE, Alarm, WatchedDates, date_of, due, missed, next_alarm
+from service.domain.alarms import (
+    OVERDUE,
+    Alarm,
+    WatchedDates,
+    announced_by,
+    date_of,
+    due,
+    missed,
+    next_alarm,
+)
 from service.domain.model import Kind, Task
+from service.domain.opening_hours import Hours
 from tests.harness import wall_clock
 from tests.harness.tasks import START, task, tasks
 
@@ -168,3 +178,48 @@ def test_a_custom_day_rings_at_a_time_of_it() -> None:
     assert alarm.lacks_time(one)
     at_nine = replace(alarm, at=time(9))
     assert at_nine.instant(one, NEW_YORK) == datetime(2026, 3, 6, 14, tzinfo=UTC)
+
+
+OFFICE = Hours("office", "Mo-Fr 08:00-17:00; PH off", "US", ("Mar 05",))
+
+
+@pytest.mark.parametrize(
+    ("start", "days", "at", "rings"),
+    [
+        ("2026-03-09 10:00", -1, time(16), "2026-03-06 16:00"),  # a Monday; the clocks change
+        ("2026-03-09 10:00", -2, time(16), "2026-03-04 16:00"),  # closed on the fifth
+        ("2026-03-07 10:00", -1, time(16), "2026-03-06 16:00"),  # a Saturday
+        ("2026-03-10 10:00", -1, None, "2026-03-09 10:00"),
+        ("2026-07-06 10:00", -1, time(9), "2026-07-02 09:00"),  # the third is the fourth, observed
+        ("2026-03-06 10:00", 1, None, "2026-03-09 10:00"),
+        ("2026-03-07 10:00", 1, time(8), "2026-03-09 08:00"),
+        ("2026-03-04 10:00", 3, time(8), "2026-03-10 08:00"),
+    ],
+)
+def test_business_days_before_and_after(start: str, days: int, at: time | None, rings: str) -> None:
+    """Counted are the days on which the hours are open; the date's own day is none of them."""
+    alarm = Alarm(Kind.REMINDER, "start", timedelta(days=days), at, is_business=True, hours=OFFICE)
+    visit = task(start=datetime.fromisoformat(start).replace(tzinfo=NEW_YORK).astimezone(UTC))
+    expected = datetime.fromisoformat(rings).replace(tzinfo=NEW_YORK)
+    assert alarm.instant(visit, NEW_YORK) == expected
+    assert announced_by(str(alarm), visit, NEW_YORK) == (
+        None if days > 0 else ("start", visit.start)
+    )
+
+
+def test_business_days_that_never_come() -> None:
+    """Hours that do not open have no day before any date: the alarm never fires."""
+    never = replace(OFFICE, text="off")
+    alarm = Alarm(Kind.REMINDER, "start", timedelta(days=-1), is_business=True, hours=never)
+    assert alarm.instant(task(start=datetime(2026, 3, 9, tzinfo=UTC)), NEW_YORK) is None
+
+
+def test_an_alarm_in_business_days_is_another_one() -> None:
+    """Its name differs from that of an alarm in days, and is understood."""
+    plain = Alarm(Kind.REMINDER, "start", timedelta(days=-1), time(16))
+    business = replace(plain, is_business=True, hours=OFFICE)
+    assert (str(plain), str(business)) == (
+        "reminder:start-86400s@16:00",
+        "reminder:start-1bd@16:00",
+    )
+    assert date_of(str(business)) == "start"

@@ -14,6 +14,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "recipes.md"
 HEAD, *RECIPES = re.findall(
     r"^```yaml\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE
 )
+FILES = dict(
+    re.findall(r"^```csv (\S+)\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+)
 NAMES = [re.findall(r"^  - id: (\S+)", recipe, re.MULTILINE) for recipe in RECIPES]
 NAMED = re.findall(r"\$\{(\w+)\}", HEAD)
 SECRETS = dict.fromkeys([*NAMED, "TASKBELL_URL"], "whsec_dGFza2JlbGwgdGFza2JlbGw=")
@@ -31,6 +34,13 @@ def test_there_are_enough() -> None:
     rules = [name for names in NAMES for name in names]
     assert len(RECIPES) >= 20
     assert len(set(rules)) == len(rules)
+
+
+@pytest.fixture(autouse=True)
+def files(tmp_path: Path) -> None:
+    """The files that recipes have beside them."""
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
 
 
 async def test_all_of_them_together(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from service.rules.compiler.defaults import RuleDefaults
 from service.rules.compiler.shapes import STEPS, NotifyShape, RuleShape
 from service.rules.sentences import Code, sentence
 from service.rules.sentences.fields import FIELDS
@@ -93,7 +94,10 @@ def examples() -> Iterator[tuple[str, Mapping[str, Any]]]:
         for block in [text] if file.suffix == ".yaml" else blocks:
             found = reader.load(block)
             rules = found.get("rules", []) if isinstance(found, dict) else found
-            yield from ((one["id"], one) for one in rules or [] if "when" in one)
+            said = [one for one in rules or [] if "when" in one]
+            # With what the configuration has for all rules: as it is stored.
+            values = found.get("defaults", {}) if isinstance(found, dict) else {}
+            yield from ((one["id"], one) for one in RuleDefaults(values).filled(said))
 
 
 @pytest.mark.parametrize(("name", "rule"), [*examples()])

@@ -1,5 +1,6 @@
 """Opening hours, business durations and lengths of time, over weekends and clock changes."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from time import process_time
 from zoneinfo import ZoneInfo
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
 from service.domain.durations import in_words, parse_duration, parse_length
-from service.rules.hours import Hours, closed_days
+from service.domain.opening_hours import Hours, closed_days
 from tests.harness import wall_clock
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -233,3 +234,54 @@ def test_on_closing_days_everything_is_closed() -> None:
     assert office.after(business_day, local("2026-12-23 12:00"), NEW_YORK) == local(
         "2027-01-04 12:00"
     )
+
+
+BAVARIA = Hours("office", "Mo-Fr 08:00-17:00; PH off", "DE", subdivision="BY")
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def at_noon(year: int, month: int, day: int) -> datetime:
+    return datetime(year, month, day, 12, tzinfo=BERLIN)
+
+
+@pytest.mark.parametrize(
+    ("where", "is_open"), [("BY", False), ("BW", False), ("BE", True), (None, True)]
+)
+def test_holidays_of_a_part_of_a_country(where: str | None, is_open: bool) -> None:  # noqa: FBT001
+    """Epiphany is one in Bavaria, and none in Berlin."""
+    hours = Hours("office", "Mo-Fr 08:00-17:00; PH off", "DE", subdivision=where)
+    assert hours.is_open(at_noon(2026, 1, 6), BERLIN) is is_open
+    assert bool(hours.open_on(date(2026, 1, 6), BERLIN)) is is_open
+    assert not hours.is_open(at_noon(2026, 1, 1), BERLIN)
+
+
+def test_the_next_opening_after_holidays_of_a_part() -> None:
+    """Over the holiday, the weekend, and closing days of the firm; business days, too."""
+    monday = datetime(2026, 1, 5, 17, 30, tzinfo=BERLIN)
+    opening = BAVARIA.next_open(monday, BERLIN)
+    assert opening == datetime(2026, 1, 7, 8, tzinfo=BERLIN)
+    closed = replace(BAVARIA, closed=("Jan 07-Jan 08",))
+    assert closed.next_open(monday, BERLIN) == datetime(2026, 1, 9, 8, tzinfo=BERLIN)
+    noon = at_noon(2026, 1, 5)
+    assert BAVARIA.after(parse_duration("1 business day"), noon, BERLIN) == at_noon(2026, 1, 7)
+    hours = BAVARIA.after(parse_duration("6 business hours"), noon, BERLIN)
+    assert hours == datetime(2026, 1, 7, 9, tzinfo=BERLIN)
+
+
+def test_hours_on_holidays_of_a_part() -> None:
+    """PH may have hours of its own, alone or with other days."""
+    hours = Hours("shop", "Mo-Fr 08:00-18:00; Sa,PH 10:00-12:00", "DE", subdivision="BY")
+    assert hours.is_open(at_noon(2026, 1, 6).replace(hour=11), BERLIN)
+    assert not hours.is_open(at_noon(2026, 1, 6).replace(hour=15), BERLIN)
+    assert hours.is_open(at_noon(2026, 1, 7).replace(hour=15), BERLIN)
+
+
+def test_a_part_without_any_other_holiday_is_like_its_country() -> None:
+    """Over two years, what the two libraries know of national holidays is the same."""
+    whole = Hours("office", "Mo-Fr 08:00-17:00; PH off", "DE")
+    part = replace(whole, subdivision="HE")
+    days = [date(2026, 1, 1) + timedelta(days=one) for one in range(730)]
+    openings = [(one, whole.open_on(one, BERLIN), part.open_on(one, BERLIN)) for one in days]
+    other = [one for one, there, here in openings if there != here]
+    assert {f"{one:%b}" for one in other} <= {"May", "Jun"}  # Corpus Christi
+    assert len(other) == 2

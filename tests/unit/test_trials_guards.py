@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from service.config import sketch
-from service.simulator.rule_tests.runner import RuleTestResult, RuleTestStage, run
-from tests.harness.rule_files import HEAD
+from tests.harness.rule_files import tried
 
 WELCOME = '{ id: welcome, when: task.created, then: [{ notify: "customer:details" }] }'
 LATE = "{ id: late, when: task.overdue, enabled: false, then: [{ notify: accounting }] }"
@@ -17,16 +15,6 @@ SAFE = """{ id: safe, when: task.created, expires: 1h, then: [
         { notify: "slack:@{{ task.assignee.email }}", text: never },
         { notify: accounting, text: "{{ task.title }}: {{ failure }}" },
         { create_task: { title: "Call about {{ task.title }}" } }] }] }"""
-
-
-async def tried(folder: Path, *rules: str, top: str = "", test: str) -> RuleTestResult:
-    """How one test of these rules went."""
-    written = "".join(f"  - {rule}\n" for rule in rules)
-    file = folder / "taskbell.yaml"
-    file.write_text(f"{HEAD}{top}\nrules:\n{written}tests:\n  - {{ {test} }}\n", encoding="utf-8")
-    found = sketch(file, {})
-    [trial] = found.trials
-    return await run(trial, RuleTestStage.of(found))
 
 
 async def test_the_storm_guard_of_the_configuration_is_at_work(tmp_path: Path) -> None:
@@ -171,5 +159,39 @@ async def test_an_employee_who_went_is_not_told(tmp_path: Path) -> None:
               T2: { assignee: { id: u1 } } } },
             { at: 2026-03-06 10:30, change: { T2: { assignee: null } } },
             { at: 2026-03-06 11:00, expect: [{ notify: employee }] }]""",
+    )
+    assert result.failures == []
+
+
+VISIT = """{ id: r, when: { before: task.start, by: 1 business day, at: "16:00" },
+    then: [{ notify: accounting, text: "{{ task.title }}" }] }"""
+
+
+async def test_the_working_day_before(tmp_path: Path) -> None:
+    """On Friday for a Monday's visit, and before the holiday for the day after it."""
+    result = await tried(
+        tmp_path,
+        VISIT,
+        test="""name: It, start: 2026-05-20 09:00,
+          given: [{ id: T1, title: Roof, start: 2026-05-25 10:00 },
+                  { id: T2, title: Gate, start: 2026-05-26 10:00 },
+                  { id: T3, title: Wall, start: 2026-05-28 10:00 }], steps: [
+            { at: 2026-05-22 15:59, expect: [] },
+            { at: 2026-05-22 16:00, expect: [{ notify: accounting, contains: Roof },
+                                             { notify: accounting, contains: Gate }] },
+            { at: 2026-05-25 23:00, change: { T3: { start: 2026-05-27 10:00 } }, expect: [] },
+            { at: 2026-05-26 16:00, expect: [{ notify: accounting, contains: Wall }] }]""",
+    )
+    assert result.failures == []
+
+
+async def test_overdue_by_business_days(tmp_path: Path) -> None:
+    """Two working days after Thursday are Monday, at the same time."""
+    result = await tried(
+        tmp_path,
+        "{ id: r, when: { task.overdue: 2 business days }, then: [{ notify: accounting }] }",
+        test="""name: It, start: 2026-03-04 09:00, given: [{ id: T1, due: 2026-03-05 15:00 }],
+          steps: [{ at: 2026-03-09 14:59, expect: [] },
+                  { at: 2026-03-09 15:00, expect: [{ notify: accounting }] }]""",
     )
     assert result.failures == []

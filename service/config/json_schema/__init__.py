@@ -18,16 +18,17 @@ from service.config.json_schema.generator import Generator
 from service.config.json_schema.triggers import trigger
 from service.config.people import PersonEntryShape
 from service.config.root_shape import RootShape
-from service.config.rule_tests.expectations import WordsShape
+from service.config.rule_tests.expectations import WordsShape, WrittenShape
 from service.config.rule_tests.reader import DELETED
 from service.config.rule_tests.shapes import TrialShape, TrialStepShape
 from service.config.rule_tests.silences import SilenceShape
 from service.config.rule_tests.tasks import GivenShape, TaskShape
 from service.config.users import UserShape
+from service.rules.compiler.defaults import NONE, DefaultsShape
 from service.rules.compiler.shapes import (
     STEPS,
-    ChangesShape,
     EscalationShape,
+    HoursShape,
     NotifyShape,
     RuleShape,
 )
@@ -48,7 +49,8 @@ def schema() -> Json:
     channels: Shapes = {name: channel.options for name, channel in kinds().items()}
     parts = _Parts(
         [
-            *(RootShape, PersonEntryShape, UserShape, RuleShape, ChangesShape),
+            *(RootShape, DefaultsShape, PersonEntryShape, UserShape),
+            *(RuleShape, HoursShape, WrittenShape),
             *(TrialShape, TrialStepShape, SilenceShape, GivenShape, TaskShape, WordsShape),
             *STEPS.values(),
             EscalationShape,
@@ -64,25 +66,11 @@ def schema() -> Json:
     _fill(root, "people", parts.reference(PersonEntryShape))
     _fill(root, "users", parts.reference(UserShape))
     _fill(root, "hours", _TEXT)
+    _fill(root, "lists", _TEXT)
     _list(root, "rules", parts.reference(RuleShape))
     _list(root, "tests", parts.reference(TrialShape))
-    rule = parts.of(RuleShape)
-    rule["properties"]["when"] |= trigger()
-    rule["properties"]["limit"] |= _LIMIT
-    _list(rule, "then", parts.any_of(STEPS.values()))
-    instead = [shape for word, shape in STEPS.items() if word != "wait"]
-    _list(rule, "escalate", parts.reference(EscalationShape))
-    for shape in (NotifyShape, EscalationShape):
-        _list(parts.of(shape), "on_fail", parts.any_of(instead))
-    for name in ("if", "once_per", "accounts"):
-        _list(rule, name, _TEXT)
-    _list(parts.of(TrialShape), "given", parts.reference(GivenShape))
-    _list(parts.of(TrialShape), "silences", parts.reference(SilenceShape))
-    _list(parts.of(TrialShape), "steps", parts.reference(TrialStepShape))
-    change = {"anyOf": [parts.reference(TaskShape), {"const": DELETED}]}
-    _fill(parts.of(TrialStepShape), "change", change)
-    expected = expectation(parts.take(WordsShape), parts.reference(ChangesShape))
-    _list(parts.of(TrialStepShape), "expect", expected)
+    _complete_rules(parts)
+    _complete_tests(parts)
     parts.forget_unused(root)
     return {"$schema": _DRAFT, "title": "taskbell.yaml", **root, "$defs": parts.definitions}
 
@@ -147,6 +135,37 @@ class _Parts:
         return str(self._references[shape]["$ref"]).rpartition("/")[2]
 
 
+def _complete_rules(parts: _Parts) -> None:
+    """What the models of rules leave open."""
+    rule = parts.of(RuleShape)
+    rule["properties"]["when"] |= trigger()
+    rule["properties"]["limit"] |= _LIMIT
+    _list(rule, "then", parts.any_of(STEPS.values()))
+    instead = [shape for word, shape in STEPS.items() if word != "wait"]
+    _list(rule, "escalate", parts.reference(EscalationShape))
+    for message in (NotifyShape, EscalationShape, DefaultsShape):
+        _list(parts.of(message), "on_fail", parts.any_of(instead))
+    hours = [_TEXT, parts.reference(HoursShape)]
+    several = {"type": "array", "items": {"anyOf": hours}}
+    for shape in (rule, parts.of(DefaultsShape)):
+        shape["properties"]["hours"]["anyOf"] = [*hours, several]
+    for shape, name in ((rule, "expires"), (parts.of(NotifyShape), "on_fail")):
+        _or_none(shape, name)
+    for name in ("if", "once_per", "accounts"):
+        _list(rule, name, _TEXT)
+
+
+def _complete_tests(parts: _Parts) -> None:
+    """What the models of tests leave open."""
+    _list(parts.of(TrialShape), "given", parts.reference(GivenShape))
+    _list(parts.of(TrialShape), "silences", parts.reference(SilenceShape))
+    _list(parts.of(TrialShape), "steps", parts.reference(TrialStepShape))
+    change = {"anyOf": [parts.reference(TaskShape), {"const": DELETED}]}
+    _fill(parts.of(TrialStepShape), "change", change)
+    expected = expectation(parts.take(WordsShape), parts.reference(WrittenShape))
+    _list(parts.of(TrialStepShape), "expect", expected)
+
+
 def _references(part: Any) -> Iterator[str]:
     """The names of the definitions that a part of a schema refers to."""
     if isinstance(part, list):
@@ -162,6 +181,14 @@ def _references(part: Any) -> Iterator[str]:
 def _fill(shape: Json, name: str, value: Json) -> None:
     """The schema of every value of a named section."""
     shape["properties"][name]["additionalProperties"] = value
+
+
+def _or_none(shape: Json, name: str) -> None:
+    """A value, or `none` where there is a default."""
+    about = shape["properties"][name].pop("description", None)
+    value = shape["properties"][name]
+    alternatives = value["anyOf"] if value.keys() == {"anyOf"} else [value]
+    shape["properties"][name] = {"description": about, "anyOf": [*alternatives, {"const": NONE}]}
 
 
 def _list(shape: Json, name: str, value: Json) -> None:

@@ -2,13 +2,17 @@
 
 from typing import Any, TypeAlias
 
-from service.domain.durations import LENGTH_PATTERN
+from service.domain.durations import REMINDER_PATTERN
 from service.rules.triggers import ANCHORS, CLOCK, FIELDS, KINDS, SCHEDULE, SIGNAL
 from service.sources.values import LONGEST_ID
 
 Json: TypeAlias = dict[str, Any]
 
-_LENGTH = {"type": "string", "pattern": LENGTH_PATTERN, "examples": ["30m", "2h", "1 day"]}
+_LENGTH = {
+    "type": "string",
+    "pattern": REMINDER_PATTERN,
+    "examples": ["30m", "1 day", "1 business day"],
+}
 _TIME = {"type": "string", "pattern": r"^([01]\d|2[0-3]):[0-5]\d$", "examples": ["16:00"]}
 _ALWAYS_WITH_LENGTH = frozenset({"task.due_soon", "task.starting_soon"})
 

@@ -18,6 +18,8 @@ WORDS = {
         "holidays": "The country whose public holidays (PH) count, and own closing days.",
         "storm": "Limits: messages above them are held until someone decides.",
         "contacts": "What holds for all messages to customers, whatever a rule says.",
+        "defaults": "What every rule has that does not say otherwise: hours, expires, on_fail.",
+        "lists": "CSV files beside the configuration, by names for conditions: lists.NAME.",
         "rules": "What to do when something happens.",
         "tests": "Tests of the rules, for taskbell test.",
     },
@@ -52,12 +54,18 @@ WORDS = {
     },
     "HolidaysShape": {
         "country": "An ISO country code, such as US or GB.",
+        "subdivision": "A part of the country with holidays of its own, such as CA or BY.",
         "closed": "Days on which all opening hours are closed: 2026-12-24, 12-24, 12-24 to 01-01.",
     },
     "HookOptions": {
         "verify": "How the sender is authenticated: plannr, standard, github, slack or token. none:"
         " not at all; then only this machine can send webhooks, unless TASKBELL_OPEN_DOOR is 1.",
         "secret": "The secret for this. A list of two while one is being replaced.",
+    },
+    "DefaultsShape": {
+        "hours": "The opening hours of rules without hours. hours: none in a rule: no hours.",
+        "expires": "How long after the event messages may still be sent.",
+        "on_fail": "What to do instead when a message has finally failed.",
     },
     "RuleShape": {
         "id": "The rule's name. Each name can be used once in all files.",
@@ -68,7 +76,8 @@ WORDS = {
         "settle": "Wait until nothing has changed in the task for this long, then react to the"
         " difference.",
         "for": "How long the condition must stay true.",
-        "hours": "The opening hours. Nothing is sent outside of them.",
+        "hours": "The opening hours. Nothing is sent outside of them. Of a list, the first"
+        " whose if is true.",
         "limit": "How many messages may be sent: 2/m, 5/h or 20/d.",
         "muted_by": "Another rule that suppresses this one for tasks that belong together.",
         "expires": "How long after the event the message may still be sent.",
@@ -89,6 +98,7 @@ WORDS = {
         "by": "The value that tasks in one message share, in CEL, such as task.assignee.email.",
         "wait": "How long tasks are collected, counted from the first one.",
         "max": "At most this many tasks in one message; more go into another.",
+        "empty": "send: with a schedule, also send the message if there is no task.",
     },
     "MutedShape": {
         "rule": "The id of the rule that mutes this one. It must be a time-based rule.",
@@ -96,6 +106,7 @@ WORDS = {
     },
     "HoursShape": {
         "use": "The name of the opening hours.",
+        "if": "For tasks for which this condition (CEL) is true; without it, for all.",
         "outside": "hold: wait until they open. skip: do not send. ignore: send at any time.",
     },
     "ActionShape": {
@@ -121,11 +132,13 @@ WORDS = {
         "after": "How long after the message before it.",
     },
     "WaitShape": {"wait": "How long to wait before the next step."},
-    "CreateShape": {"create_task": "Create a task in the system of this task."},
+    "CreateShape": {"create_task": "Create a task in the system of this task, or of `in`."},
     "UpdateShape": {"update_task": "Change this task."},
     "CompleteShape": {"complete_task": "Mark this task as done."},
     "ReopenShape": {"reopen_task": "Mark this task as not done."},
     "DeleteShape": {"delete_task": "Delete this task."},
+    "NewTaskShape": {"in": "Another account to create it in. Default: that of this task."},
+    "WrittenShape": {"in": "The other account in which it was created."},
     "ChangesShape": {
         "title": "The title of the task: a Liquid template.",
         "description": "The description of the task: a Liquid template.",

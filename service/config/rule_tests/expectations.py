@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from service.config.rule_tests import Expected
@@ -26,6 +26,12 @@ class WordsShape(Shape):
 
     contains: Annotated[tuple[str, ...], BeforeValidator(one_or_many)] = ()
     subject: str | None = None
+
+
+class WrittenShape(ChangesShape):
+    """What was written to a task, and the other account in which it was created."""
+
+    account: str | None = Field(None, alias="in")
 
 
 def read_expected(raw: Any, path: Path, zone: ZoneInfo) -> tuple[Expected | None, list[Issue]]:
@@ -75,10 +81,10 @@ def _writing(
     if verb in BARE or not isinstance(written, dict):
         wanted = "true" if verb in BARE else "true or the fields that it writes"
         return None, [*problems, Issue(place, must_be(verb, wanted, written))]
-    shape, wrong = validated(ChangesShape, written, place)
+    shape, wrong = validated(WrittenShape, written, place)
     if shape is None:
         return None, [*problems, *wrong]
-    fields, wrong = _dated(shape.model_dump(exclude_unset=True), place, zone)
+    fields, wrong = _dated(shape.model_dump(exclude_unset=True, by_alias=True), place, zone)
     return Expected(verb, fields=fields), [*problems, *wrong]
 
 

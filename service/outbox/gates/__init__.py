@@ -82,7 +82,9 @@ def _is_off_hours(one: Candidate, facts: GateFacts) -> Stop | None:
     zone = facts.zones.get(one.key[0])
     if zone is None or one.at_once or is_instead(one.once_key):
         return None
-    return Stop.by(facts.rules.off_hours(one.rule, facts.now, one.expires_at, zone))
+    task = one.decided_task() if facts.rules.chooses_hours(one.rule) else None
+    timing = facts.rules.timing(one.rule)
+    return Stop.by(timing.off_hours(task, facts.now, one.expires_at, zone))
 
 
 def _is_on_trial(one: Candidate, facts: GateFacts) -> Stop | None:

@@ -1,8 +1,9 @@
 """The compiler: from the rules in the file to executable rules, or all their errors."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeAlias
 
 from service.diagnostics import Issue, Path, Severity, did_you_mean
@@ -10,8 +11,13 @@ from service.document.files import Folder
 from service.document.validation import salvaged
 from service.domain.durations import Duration
 from service.domain.model import Kind
+from service.domain.opening_hours import Hours
 from service.rules.capabilities import Capabilities
-from service.rules.compiler.combinations import invalid_combinations, subjects
+from service.rules.compiler.combinations import (
+    invalid_combinations,
+    subjects,
+    without_one_task,
+)
 from service.rules.compiler.contradictions import never
 from service.rules.compiler.lints import Placed, advice, duplicate_messages, unannounced_moves
 from service.rules.compiler.missing_fields import (
@@ -19,14 +25,16 @@ from service.rules.compiler.missing_fields import (
     check_once_per,
     guarantees,
     impossible,
-    never_ending_until,
     never_triggered,
+    never_true,
 )
+from service.rules.compiler.rule_hours import RuleHoursReader
 from service.rules.compiler.shapes import STEPS, RuleShape
 from service.rules.compiler.steps import StepReader
 from service.rules.groups import MOST, Grouping
-from service.rules.hours import Hours
 from service.rules.language.expressions import Expression, condition, key, proofs
+from service.rules.language.field_reads import by_noun
+from service.rules.language.named_lists import NO_LISTS, NamedLists
 from service.rules.language.variables import LASTING
 from service.rules.mute_links import linked, muting_faults
 from service.rules.mutes import MuteIndex, MuteRule
@@ -35,11 +43,13 @@ from service.rules.rule import Rule, Settle
 from service.rules.selection import Selection, selection
 from service.rules.steps import Action, Pause, Step
 from service.rules.timing import Timing
+from service.rules.triggers import Trigger
 
 Compiled: TypeAlias = tuple[Expression | None, list[Issue]]
 
 # The most repetitions of one message, each with a fallback: no person wants to read more.
 _MOST_MESSAGES = 250
+_OFFICE_HOURS = "add hours: { office: … } at the top of the file"
 
 
 @dataclass(slots=True)
@@ -52,6 +62,7 @@ class Compiler:
     reach: Capabilities
     hours: Mapping[str, Hours]
     folder: Folder
+    lists: NamedLists = NO_LISTS
     problems: list[Issue] = field(default_factory=list)
     off: list[Rule] = field(default_factory=list)
 
@@ -88,13 +99,15 @@ class Compiler:
         gaps = MissingFields(self.reach, accounts)
         guaranteed = guarantees(shape.when, gaps)
         sure = guaranteed.union(chosen, *(proofs(text) for text in shape.conditions))
-        conditions = self._all(condition, shape.conditions, (*path, "if"), sure, asked)
+        asking = partial(condition, lists=self.lists)
+        conditions = self._all(asking, shape.conditions, (*path, "if"), sure, asked)
         gaps = self._gaps(gaps, shape, for_each, conditions, path)
+        planning = self._planning(shape, written, gaps, sure, told, path)
         rule = Rule(
             shape.id,
-            shape.when,
+            self._trigger(shape, planning.timing.business, path),
             conditions,
-            self._planning(shape, written, gaps, sure, told, path),
+            planning,
             settle=Settle(shape.settle.quiet, shape.settle.max) if shape.settle else None,
             until=self._until(shape, guaranteed, path),
             accounts=frozenset(accounts) if shape.accounts else None,
@@ -115,14 +128,22 @@ class Compiler:
         self.problems += advice(rule, written, path, self.reach)
         return rule
 
+    def _trigger(self, shape: RuleShape, business: Hours | None, path: Path) -> Trigger:
+        """The trigger; one in business days counts them by these hours."""
+        alarm = shape.when.alarm
+        if alarm is None or not alarm.is_business:
+            return shape.when
+        if business is None and "hours" not in self.reach.unread:
+            message = "business days need opening hours"
+            self._fault((*path, "when"), message, _OFFICE_HOURS)
+        return replace(shape.when, alarm=replace(alarm, hours=business))
+
     def _mutings(
         self, shape: RuleShape, sure: frozenset[str], asked: frozenset[str], path: Path
     ) -> MuteIndex:
         if shape.muted_by is None:
             return MuteIndex()
-        is_about_none = shape.when.kinds == {Kind.SCHEDULED} and shape.for_each is None
-        if shape.group is not None or is_about_none:
-            why = "a digest (group) has several" if shape.group else "a schedule has none"
+        if (why := without_one_task(shape)) is not None:
             message = f"muted_by needs exactly one task, and {why}"
             self._fault((*path, "muted_by"), message, "remove muted_by")
             return MuteIndex()
@@ -179,14 +200,14 @@ class Compiler:
         if shape.until is None:
             return None
         place = (*path, "until")
-        until, problems = condition(shape.until, place, guaranteed, LASTING)
+        until, problems = condition(shape.until, place, guaranteed, LASTING, self.lists)
         self.problems += problems
         return until
 
     def _for_each(self, shape: RuleShape, path: Path) -> Selection | None:
         if shape.for_each is None:
             return None
-        chosen, problems = selection(shape.for_each, (*path, "for_each"))
+        chosen, problems = selection(shape.for_each, (*path, "for_each"), self.lists)
         self.problems += problems
         return chosen
 
@@ -198,7 +219,11 @@ class Compiler:
         by, problems = key(shape.group.by, (*path, "group", "by"), sure, asked)
         self.problems += problems
         wait, most = shape.group.wait or timedelta(0), shape.group.max or MOST
-        return None if by is None else Grouping(by, wait, most)
+        when_empty = shape.group.empty == "send"
+        if by is not None and when_empty and "task" in by_noun([by.reads]):
+            message = "empty: send needs one message for all tasks, but by depends on the task"
+            self._fault((*path, "group", "by"), message, "write for example by: \"'all'\"")
+        return None if by is None else Grouping(by, wait, most, when_empty)
 
     def _accounts(self, shape: RuleShape, path: Path) -> tuple[str, ...]:
         known = self.reach.accounts
@@ -230,31 +255,32 @@ class Compiler:
         if sum(_messages(step) for step in steps) > _MOST_MESSAGES:
             message = f"for one event the rule would send more than {_MOST_MESSAGES} messages"
             self._fault((*path, "then"), message, "repetitions and on_fail steps count too")
-        timing = self._timing(shape, path)
+        timing = self._timing(shape, guarantees(shape.when, gaps), path)
         is_unread = "hours" in self.reach.unread or written.get("hours") is not None
         if timing.business is None and not is_unread:
             self._refuse_business(steps, path)
         once_per = self._all(key, shape.once_per, (*path, "once_per"), sure, told)
         return Planning(steps, once_per, timing, self.reach, shadow=shape.enabled == "shadow")
 
-    def _timing(self, shape: RuleShape, path: Path) -> Timing:
+    def _timing(self, shape: RuleShape, guaranteed: frozenset[str], path: Path) -> Timing:
         office = self.hours.get("office")
         if shape.hours is None:
             return Timing(expires=shape.expires, business=office)
-        used = self.hours.get(shape.hours.use)
-        if used is None and "hours" not in self.reach.unread:
-            message = f"unknown opening hours: {shape.hours.use}"
-            hint = did_you_mean(shape.hours.use, self.hours)
-            self._fault((*path, "hours", "use"), message, hint)
-        return Timing(used, shape.hours.outside, shape.expires, office or used)
+        is_unread = "hours" in self.reach.unread
+        reader = RuleHoursReader(
+            self.hours, without_one_task(shape), guaranteed, is_unread, self.lists
+        )
+        hours = reader.read(shape.hours, (*path, "hours"))
+        self.problems += reader.problems
+        used = next((one.hours for one in reversed(hours) if one.hours is not None), None)
+        return Timing(hours, shape.expires, office or used)
 
     def _refuse_business(self, steps: Iterable[Step], path: Path) -> None:
         for step in steps:
             for name, duration in _durations(step):
                 if duration.is_business:
                     place = (*path, *step.place, *name)
-                    hint = "add hours: { office: … } at the top of the file"
-                    self._fault(place, f"{duration.text} needs opening hours", hint)
+                    self._fault(place, f"{duration.text} needs opening hours", _OFFICE_HOURS)
 
     def _fault(self, path: Path, message: str, hint: str | None = None) -> None:
         self.problems.append(Issue(path, message, hint))
@@ -263,7 +289,12 @@ class Compiler:
 def _parts_without_effect(gaps: MissingFields, rule: Rule, path: Path) -> Iterable[Issue]:
     """Warnings about other parts of a rule that have no effect because fields are always empty."""
     if rule.until is not None:
-        yield from never_ending_until(gaps, rule.until.asked((*path, "until")))
+        until = rule.until.asked((*path, "until"))
+        yield from never_true(gaps, until, "until is never true")
+    for position, hours in enumerate(rule.planning.timing.hours):
+        if hours.condition is not None:
+            chosen = hours.condition.asked((*path, "hours", position, "if"))
+            yield from never_true(gaps, chosen, "these hours are never used")
     once = [one.asked((*path, "once_per")) for one in rule.planning.once_per]
     yield from check_once_per(gaps, once, "only the first message is sent")
     if rule.grouping is not None:

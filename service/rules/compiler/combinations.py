@@ -7,7 +7,13 @@ from service.diagnostics import Issue, Path
 from service.domain.model import Kind
 from service.domain.system_actions import BUILT_IN, CREATE
 from service.rules.compiler.shapes import RuleShape
-from service.rules.language.variables import CHANGED_TASK, CHOSEN_TASK, DIGEST, SCHEDULE
+from service.rules.language.variables import (
+    CHANGED_TASK,
+    CHOSEN_TASK,
+    DIGEST,
+    SCHEDULE,
+    SCHEDULE_ASKED,
+)
 
 # Keys of a step that depend on what becomes of one task.
 _OF_ONE_TASK = frozenset({"on_undo", "repeat", "buttons"})
@@ -16,10 +22,19 @@ _WAIT_HINT = "write how long to collect tasks, such as wait: 30m"
 
 def subjects(shape: RuleShape) -> tuple[frozenset[str], frozenset[str]]:
     """The names that a rule's conditions can use, and those that its steps and `once_per` can."""
-    asked = CHANGED_TASK
-    if shape.when.cron is not None:
-        asked = SCHEDULE if shape.for_each is None else CHOSEN_TASK
+    if shape.when.cron is not None and shape.for_each is None:
+        return SCHEDULE_ASKED, SCHEDULE if shape.group is None else DIGEST
+    asked = CHANGED_TASK if shape.when.cron is None else CHOSEN_TASK
     return asked, asked if shape.group is None else DIGEST
+
+
+def without_one_task(shape: RuleShape) -> str | None:
+    """Why a rule is not about exactly one task; None if it is."""
+    if shape.group is not None:
+        return "a digest (group) has several"
+    if shape.when.cron is not None and shape.for_each is None:
+        return "a schedule has none"
+    return None
 
 
 def invalid_combinations(shape: RuleShape, path: Path) -> Iterable[Issue]:
@@ -29,13 +44,16 @@ def invalid_combinations(shape: RuleShape, path: Path) -> Iterable[Issue]:
     elif shape.for_each is not None and shape.when.kinds:
         message = "for_each can be used only with a schedule"
         yield Issue((*path, "for_each"), message, 'write when: { schedule: "30 7 * * 1-5" }')
+    elif shape.group is not None and shape.group.empty == "send":
+        message = "empty can be used only with a schedule: nothing happens that begins a digest"
+        yield Issue((*path, "group", "empty"), message, "remove empty", at_key=True)
     elif shape.group is not None and shape.group.wait is None:
         message = "wait is missing in group"
         yield Issue((*path, "group"), message, _WAIT_HINT, at_key=True)
     if shape.group is not None:
         yield from _in_group(shape, path)
-    if shape.group is not None or (shape.when.cron is not None and shape.for_each is None):
-        yield from _without_task(shape, path)
+    if (why := without_one_task(shape)) is not None:
+        yield from _without_task(shape, why, path)
 
 
 def _by_schedule(shape: RuleShape, path: Path) -> Iterable[Issue]:
@@ -61,13 +79,12 @@ def _in_group(shape: RuleShape, path: Path) -> Iterable[Issue]:
         yield Issue((*path, "own_writes"), message, "remove one of them", at_key=True)
 
 
-def _without_task(shape: RuleShape, path: Path) -> Iterable[Issue]:
+def _without_task(shape: RuleShape, why: str, path: Path) -> Iterable[Issue]:
     """The problems with keys that need one task, in a rule that is about none or several."""
     hint = "remove group" if shape.group else "choose tasks with for_each: tasks.filter(t, …)"
     if shape.until is not None and shape.group is None:
         message = "until needs a task, and this schedule has none"
         yield Issue((*path, "until"), message, hint, at_key=True)
-    why = "a digest (group) has several" if shape.group else "a schedule has none"
     if shape.escalate:
         message = f"escalate needs exactly one task, and {why}"
         yield Issue((*path, "escalate"), message, hint, at_key=True)

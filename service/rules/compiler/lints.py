@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 from service.diagnostics import Issue, Path, Severity
 from service.domain.model import Kind
+from service.domain.opening_hours import Hours
 from service.domain.task_dates import FIELDS
 from service.rules.capabilities import Capabilities
 from service.rules.compiler.contradictions import KNOWN_VALUES, Value, demands, never
-from service.rules.hours import Hours
 from service.rules.language.field_reads import by_noun
 from service.rules.rule import Rule
 from service.rules.selection import Selection

@@ -170,12 +170,12 @@ def impossible(
     return gaps.without(dead), problems
 
 
-def never_ending_until(gaps: MissingFields, until: StaticCondition) -> Iterator[Issue]:
-    """A warning about an `until` that is never true in some accounts."""
-    found = {one: _reason(gaps, one, until) for one in gaps.accounts if gaps.is_known}
+def never_true(gaps: MissingFields, asked: StaticCondition, never: str) -> Iterator[Issue]:
+    """A warning, which begins with `never`, about a condition that some accounts never fulfil."""
+    found = {one: _reason(gaps, one, asked) for one in gaps.accounts if gaps.is_known}
     if lacking := [one for one, cause in found.items() if cause is not None]:
         cause = next(one for one in found.values() if one is not None)
-        yield _never(gaps, lacking, cause, until, "until is never true")
+        yield _never(gaps, lacking, cause, asked, never)
 
 
 def check_once_per(

@@ -49,7 +49,8 @@ def _patience(value: "SettleShape") -> "SettleShape":
     return value
 
 
-def _some_time(value: timedelta) -> timedelta:
+def some_time(value: timedelta) -> timedelta:
+    """A length of time that is not zero, for `expires`; raises ValueError."""
     if not value:
         raise refused(
             "expires must be longer than 0, or no message is ever sent",
@@ -58,7 +59,8 @@ def _some_time(value: timedelta) -> timedelta:
     return value
 
 
-def _use(value: Any) -> Any:
+def as_use(value: Any) -> Any:
+    """`hours: NAME` is short for `hours: { use: NAME }`."""
     return {"use": value} if isinstance(value, str) else value
 
 
@@ -89,10 +91,14 @@ class SettleShape(Shape):
 
 
 class HoursShape(Shape):
-    """Which opening hours count, and what happens to messages outside of them."""
+    """Which opening hours count, and what happens to messages outside of them.
+
+    In a list, the first whose `if` is true count.
+    """
 
     use: str
     outside: Literal["hold", "skip", "ignore"] = "hold"
+    condition: str | None = Field(None, alias="if")
 
 
 class GroupShape(Shape):
@@ -101,6 +107,7 @@ class GroupShape(Shape):
     by: str
     wait: Length | None = None
     max: Annotated[int, Field(ge=1, le=MOST)] | None = None
+    empty: Literal["send", "skip"] = "skip"
 
 
 class MutedShape(Shape):
@@ -129,8 +136,8 @@ class RuleShape(Shape):
     settle: Annotated[SettleShape, BeforeValidator(_quiet), AfterValidator(_patience)] | None = None
     lasts: Length | None = Field(None, alias="for")
     group: GroupShape | None = None
-    hours: Annotated[HoursShape, BeforeValidator(_use)] | None = None
-    expires: Annotated[Length, AfterValidator(_some_time)] | None = None
+    hours: Any = None
+    expires: Annotated[Length, AfterValidator(some_time)] | None = None
     once_per: Annotated[tuple[Any, ...], BeforeValidator(one_or_many)] = ()
     limit: Annotated[Limit | None, PlainValidator(parse_limit)] = None
     muted_by: MutedShape | None = None
@@ -206,15 +213,16 @@ class ChangesShape(Shape):
 
 
 class NewTaskShape(ChangesShape):
-    """Fields of a task to create."""
+    """Fields of a task to create, and the account to create it in, if not that of the event."""
 
     stand_ins: ClassVar[Mapping[str, Any]] = {"title": "unread"}
 
     title: str
+    account: Annotated[str, Field(min_length=1)] | None = Field(None, alias="in")
 
 
 class CreateShape(ActionShape):
-    """Create a task in the system of this task."""
+    """Create a task in the system of this task, or of another account."""
 
     create_task: NewTaskShape
 

@@ -21,6 +21,7 @@ from service.rules.compiler.shapes import (
     CreateShape,
     DeleteShape,
     EscalationShape,
+    NewTaskShape,
     NotifyShape,
     ReopenShape,
     RuleShape,
@@ -116,7 +117,7 @@ class StepReader:
             case NotifyShape() as shape:
                 return self._notify(shape, raw, number, path)
             case CreateShape() as shape:
-                return self._write(CREATE, shape.create_task, shape, number, path)
+                return self._create(shape.create_task, shape, number, path)
             case UpdateShape() as shape:
                 return self._write("update_task", shape.update_task, shape, number, path)
             case CompleteShape() | ReopenShape() | DeleteShape() as shape:
@@ -124,6 +125,28 @@ class StepReader:
                 return self._write(channel, ChangesShape(), shape, number, path)
             case _:
                 return None
+
+    def _create(self, new: NewTaskShape, shape: ActionShape, number: int, path: Path) -> Action:
+        if new.account is None:
+            return self._write(CREATE, new, shape, number, path)
+        at = (*path, CREATE, "in")
+        known = self.reach.accounts
+        if new.account not in known and "accounts" not in self.reach.unread:
+            hint = did_you_mean(new.account, known)
+            self._fault(at, f"there is no account {new.account}", hint)
+        # What it can do and needs is said by the system that is written to.
+        names = (new.account,)
+        gaps, place = MissingFields(self.reach, names), (*path, CREATE)
+        if (refusal := self.reach.refusal(new.account, CREATE, "")) is not None:
+            self._fault(place, refusal)
+        self.problems += unwritable(gaps, len(names), CREATE, new, place)
+        return Action(
+            number,
+            CREATE,
+            target=self._texts.target(new.account, at, 0),
+            fields=self._texts.fields(new, place),
+            approver=self._approver(shape, path),
+        )
 
     def _write(
         self, channel: str, changes: ChangesShape, shape: ActionShape, number: int, path: Path

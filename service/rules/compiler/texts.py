@@ -33,7 +33,7 @@ class TextReader:
     def fields(self, changes: ChangesShape, path: Path) -> dict[str, Value]:
         """The fields that are written to a task, by name."""
         fields = {}
-        for name, text in changes.model_dump(exclude_none=True).items():
+        for name, text in changes.model_dump(exclude_none=True, exclude={"account"}).items():
             value = self._value(name, text, (*path, name))
             if value is not None:
                 fields[name] = value

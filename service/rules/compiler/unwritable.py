@@ -17,7 +17,7 @@ def unwritable(
     """
     if not gaps.is_known:
         return
-    given = changes.model_dump(exclude_none=True).keys()
+    given = changes.model_dump(exclude_none=True, exclude={"account"}).keys()
     covers = {one: gaps.facts(one) for one in gaps.accounts}
     writing = {one: found for one, found in covers.items() if found is not None and found.sets}
     for word in sorted(given):

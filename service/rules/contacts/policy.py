@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 from service.domain.contacts import Choices, ContactKey, KeyKind, Keys, Receivers
 from service.domain.days import FIRST, Calendar
 from service.domain.model import State
-from service.rules.hours import Hours
+from service.domain.opening_hours import Hours
 from service.rules.language.date_format import DATE_FORMAT
 from service.rules.recipients import OPTED_OUT
-from service.rules.timing import SendDecision, Timing
+from service.rules.timing import RuleHours, SendDecision, Timing
 
 NOT_AGREED = "the customer has not agreed to get messages (`consent: opt_in`)"
 
@@ -43,7 +43,8 @@ class ContactsPolicy:
         self, now: datetime, expires_at: datetime | None, zone: ZoneInfo
     ) -> SendDecision | None:
         """The decision on a message to a customer that is due outside the hours."""
-        return Timing(self.hours).off_hours(now, expires_at, zone)
+        timing = Timing((RuleHours(self.hours),)) if self.hours is not None else Timing()
+        return timing.off_hours(None, now, expires_at, zone)
 
     def too_many(self, now: datetime, expires_at: datetime | None, zone: ZoneInfo) -> SendDecision:
         """The decision on a message to a customer who has got enough today: it waits.

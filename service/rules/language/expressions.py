@@ -22,9 +22,19 @@ from service.rules.language.cel_errors import KNOWN, explain, kind
 from service.rules.language.cel_failures import failure
 from service.rules.language.field_reads import Reads, reads
 from service.rules.language.literals import flaws
+from service.rules.language.named_lists import (
+    FUNCTION,
+    LISTS,
+    NO_LISTS,
+    NamedLists,
+    is_listed,
+    misuses,
+    with_lookups,
+)
 from service.rules.language.partial_evaluation import StaticCondition
 from service.rules.language.presence_checks import BEFORE, Unguarded, proven, strict, unguarded
 from service.rules.language.syntax_tree import Tree, dotted, walk
+from service.rules.language.task_counts import TASKS, Answers, TaskCount, answered, task_counts
 from service.rules.language.variables import CHANGED_TASK, misplaced
 from service.rules.language.vocabulary import NOUNS, PACKAGE, POOL
 
@@ -44,6 +54,15 @@ class EvaluationError(Exception):
         self.reason = reason
 
 
+_LISTED = cel.Overload(
+    "listed_string_string",
+    cel.Type.BOOL,
+    [cel.Type.STRING, cel.Type.STRING],
+    is_member=False,
+    impl=is_listed,
+)
+
+
 @cache
 def environment(zone: ZoneInfo) -> cel.Env:
     """The names and functions that expressions know, with `date` in this zone."""
@@ -61,16 +80,17 @@ def environment(zone: ZoneInfo) -> cel.Env:
             **variables,
             "tasks": cel.Type.List(variables["task"]),
             "now": cel.Type.TIMESTAMP,
+            LISTS: cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
         },
         extensions=[ext_optional.ExtOptional()],
-        functions=[cel.FunctionDecl("date", [date])],
+        functions=[cel.FunctionDecl("date", [date]), cel.FunctionDecl(FUNCTION, [_LISTED])],
     )
 
 
 @lru_cache(maxsize=10_000)
-def _program(text: str, zone: ZoneInfo) -> cel.Expression:
+def _program(text: str, zone: ZoneInfo, lists: NamedLists) -> cel.Expression:
     """The expression as it is evaluated: a date that is not set is an error, not 1970."""
-    return environment(zone).compile(strict(text, syntax(text)))
+    return environment(zone).compile(with_lookups(strict(text, syntax(text)), lists))
 
 
 @lru_cache(maxsize=1_000)
@@ -87,10 +107,23 @@ def syntax(text: str) -> Tree:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A valid expression. `reads` are the fields it reads."""
+    """A valid expression. `reads` are the fields it reads, `counts` its questions about all tasks.
+
+    `answered` is the text with the answers to these, which is evaluated in place of `text`. `lists`
+    are those that it may name.
+    """
 
     text: str
     reads: Reads
+    counts: tuple[TaskCount, ...] = ()
+    answered: str | None = None
+    lists: NamedLists = NO_LISTS
+
+    def with_answers(self, answers: Answers) -> "Expression":
+        """The expression with the answers to its questions about all tasks."""
+        if not self.counts:
+            return self
+        return replace(self, answered=answered(self.text, self.counts, answers))
 
     def asked(self, path: Path) -> StaticCondition:
         """The condition, with its place in the document."""
@@ -122,8 +155,10 @@ class Expression:
 
     def value(self, activation: cel.Activation, zone: ZoneInfo) -> Any:
         """Its value; raises EvaluationError if it has none."""
+        if self.counts and self.answered is None:
+            raise EvaluationError(self.text, "it is about all tasks, which are not known here")
         try:
-            result = _program(self.text, zone).eval(activation)
+            result = _program(self.answered or self.text, zone, self.lists).eval(activation)
             value = result.plain_value()
         except (RuntimeError, TypeError) as error:
             raise EvaluationError(self.text, failure(str(error))) from None
@@ -143,15 +178,25 @@ class Expression:
 
 
 def condition(
-    text: Any, path: Path, known: Iterable[str] = (), subjects: frozenset[str] = CHANGED_TASK
+    text: Any,
+    path: Path,
+    known: Iterable[str] = (),
+    subjects: frozenset[str] = CHANGED_TASK,
+    lists: NamedLists = NO_LISTS,
 ) -> tuple[Expression | None, list[Issue]]:
     """An expression that is true or false, or its problems.
 
-    `known` are the names that surely exist when it is evaluated; `subjects` the names it may use.
+    `known` are the names that surely exist when it is evaluated; `subjects` the names it may use,
+    beside `lists`.
     """
     wanted = "a condition must be true or false"
-    expression, _, problems = checked(text, path, known, subjects, ("BOOL", "DYN"), wanted)
-    return expression, problems
+    expression, tree, problems = checked(
+        text, path, known, subjects, ("BOOL", "DYN"), wanted, lists
+    )
+    if expression is None or tree is None or TASKS not in subjects:
+        return expression, problems
+    counts, problems = task_counts(expression.text, tree, path, lists)
+    return (None if problems else replace(expression, counts=counts)), problems
 
 
 def key(
@@ -184,6 +229,7 @@ def checked(
     subjects: frozenset[str],
     types: tuple[str, ...],
     wanted: str,
+    lists: NamedLists = NO_LISTS,
 ) -> tuple[Expression | None, Tree | None, list[Issue]]:
     """An expression of one of these CEL types with its tree, or its problems.
 
@@ -206,10 +252,10 @@ def checked(
         problems = [_lie(one, path) for one in unguarded(tree, sure)]
     else:
         problems = [Issue(path, f"{wanted}, not {kind(found)}")]
-    problems += _flaws(tree, subjects, path)
+    problems += [*_flaws(tree, subjects, path), *misuses(text, tree, lists, path)]
     if problems:
         return None, None, problems
-    return Expression(text, frozenset(reads(tree.root))), tree, []
+    return Expression(text, frozenset(reads(tree.root)), lists=lists), tree, []
 
 
 def _flaws(tree: Tree, subjects: frozenset[str], path: Path) -> Iterator[Issue]:

@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 
 from service.domain.model import TIMES
 from service.rules.language.expressions import EvaluationError, Expression, syntax
+from service.rules.language.named_lists import LISTS, NamedLists
 from service.rules.language.scope import Scope
 from service.rules.language.source_spans import Span, SpanFinder
 from service.rules.language.syntax_tree import dotted, node_kind, walk
@@ -26,7 +27,8 @@ _OPTIONAL = {"_?._", "_[?_]"}
 
 def trace(expression: Expression, scope: Scope) -> Trace:
     """The whole expression and all its parts, evaluated in `scope`."""
-    tracer = _Tracer(SpanFinder(expression.text, syntax(expression.text)), scope)
+    cutter = SpanFinder(expression.text, syntax(expression.text))
+    tracer = _Tracer(cutter, scope, expression.lists)
     return tracer.trace_part(tracer.cutter.whole())
 
 
@@ -40,8 +42,9 @@ def traces(conditions: Sequence[Expression], scope: Scope) -> Iterator[Trace]:
 
 
 class _Tracer:
-    def __init__(self, cutter: SpanFinder, scope: Scope) -> None:
+    def __init__(self, cutter: SpanFinder, scope: Scope, lists: NamedLists) -> None:
         self.cutter = cutter
+        self._lists = lists
         self._scope = scope
 
     def trace_part(self, piece: Span) -> Trace:
@@ -93,7 +96,8 @@ class _Tracer:
         return Trace(self.cutter.text(piece), TraceStatus.NOT_NEEDED)
 
     def _value(self, text: str) -> Any:
-        value = _part(text).value(self._scope.activation, self._scope.zone)
+        part = Expression(text, frozenset(), lists=self._lists)
+        value = part.value(self._scope.activation, self._scope.zone)
         return MessageToDict(value, preserving_proto_field_name=True) if _is_noun(value) else value
 
     def _is_missing(self, piece: Span, text: str) -> bool:
@@ -105,16 +109,15 @@ class _Tracer:
         return self._value(text) is not False and self._value(f"has({text})") is False
 
 
-def _part(text: str) -> Expression:
-    return Expression(text, frozenset())
-
-
 def _is_noun(value: Any) -> bool:
     return isinstance(value, Message)
 
 
 def _is_informative(node: Any) -> bool:
-    """Whether a part depends on the task, and is not a whole noun, which has too many values."""
+    """Whether a part depends on the task, and is no whole noun or list, with too many values."""
     if node_kind(node) == "call" and node.call.function in _OPTIONAL:
         return False
-    return dotted(node) not in NOUNS and any(node_kind(one) == "ident" for one in walk(node))
+    name = dotted(node) or ""
+    if name.partition(".")[0] == LISTS:
+        return False
+    return name not in NOUNS and any(node_kind(one) == "ident" for one in walk(node))

@@ -7,6 +7,7 @@ CHANGED_TASK = WORDS | {"task", "before", "event"}
 CHOSEN_TASK = WORDS | {"task", "event"}
 DIGEST = WORDS | {"group"}
 SCHEDULE = WORDS | {"event"}
+SCHEDULE_ASKED = SCHEDULE | {"tasks"}
 ALL_TASKS = WORDS | {"tasks"}
 # What is still known when `until` is asked: the event is forgotten, and so is its zone.
 LASTING = WORDS - {"date"} | {"task"}
@@ -19,7 +20,7 @@ _SEVERAL = (
 _HINTS = {
     "group": "use it only in the steps of a rule with group:",
     "task": "a schedule does not belong to a task: choose some with for_each:",
-    "tasks": "use it only in for_each: of a rule with a schedule",
+    "tasks": "use it only in for_each: of a rule with a schedule, or in its if: without for_each:",
 }
 
 

@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from service.rules.language.expressions import syntax
+from service.rules.language.named_lists import LISTS
 from service.rules.language.source_spans import Span, SpanFinder
 from service.rules.language.syntax_tree import dotted, node_kind
+from service.rules.language.task_counts import question
 from service.rules.sentences.fields import PLURALS, Names
 from service.rules.sentences.operands import Operand, Operands, bare
 from service.rules.sentences.phrases import Phrase, code, joined, listed, with_article
@@ -24,6 +26,10 @@ _AMOUNTS = {
     "_>_": "is more than",
     "_>=_": "is at least",
 }
+_QUESTIONS = {
+    "exists": ("there is a task for which ", "there is no task for which "),
+    "all": ("for every task, ", "not for every task, "),
+}
 _TEXTS = {
     "contains": ("contains", "does not contain"),
     "startsWith": ("begins with", "does not begin with"),
@@ -38,11 +44,12 @@ def conditions(texts: Iterable[str]) -> Phrase:
 
 
 def filtered(text: str) -> Phrase:
-    """The condition of a filter over tasks (`for_each`), in words."""
+    """The condition of a filter over tasks (`for_each`), or of a question, in words."""
     tree = syntax(text)
     loop = tree.root.comprehension
     finder = SpanFinder(text, tree)
-    chosen = finder.filtered(loop.loop_step.call.args[0])
+    args, is_question = loop.loop_step.call.args, question(tree.root) is not None
+    chosen = finder.filtered(args[1] if is_question else args[0])
     return _all(_Reader(finder, chosen, Names(loop.iter_var)).parts())
 
 
@@ -100,6 +107,8 @@ class _Reader:
             return self._among(span, is_so=is_so)
         if span.function in _TEXTS:
             return self._text(span, _TEXTS[span.function][0 if is_so else 1])
+        if (words := _QUESTIONS.get(question(span.node) or "")) is not None:
+            return (words[0] if is_so else words[1], *filtered(self._finder.text(span)))
         if span.function in _EQUAL | _TIMES and is_so:
             return self._compared(span)
         return self._field(span.node, is_so=is_so)
@@ -130,6 +139,9 @@ class _Reader:
 
     def _compared(self, span: Span) -> Phrase | None:
         one, other = self._finder.inside(span)
+        if question(one.node) is not None and node_kind(other.node) == "const":
+            verb = (_EQUAL | _AMOUNTS)[span.function]
+            return (*self._counted(one), f" {verb} {self._finder.text(other)}")
         left, right = self._operands.read(one), self._operands.read(other)
         if left is None or right is None:
             return None
@@ -137,6 +149,12 @@ class _Reader:
             return self._equal(one, left, right, _EQUAL[span.function])
         verbs = _TIMES if left.kind == "time" else _AMOUNTS
         return (f"{left.words} {verbs[span.function]} {right.words}",)
+
+    def _counted(self, span: Span) -> Phrase:
+        [inner] = self._finder.inside(span)
+        if dotted(inner.node) is not None:
+            return ("the number of all tasks",)
+        return ("the number of tasks for which (", *filtered(self._finder.text(inner)), ")")
 
     def _equal(self, one: Span, left: Operand, right: Operand, verb: str) -> Phrase | None:
         if right.kind == "truth":
@@ -157,6 +175,9 @@ class _Reader:
             return None
         if path is None:
             return self._one_of(value, other, is_so=is_so)
+        if path.startswith(f"{LISTS}."):
+            verb = "is" if is_so else "is not"
+            return (f"{value.words} {verb} in the list “{path.split('.')[1]}”",)
         if path == f"{self._names.variable}.fields":
             return (self._own(f".fields.{value.words}", is_so=is_so),)
         whole = self._names.field(path)

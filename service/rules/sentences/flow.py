@@ -1,5 +1,6 @@
 """The other keys of a rule in words: what is waited for, combined, limited and ended."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from service.rules.sentences.fields import noun_of
 from service.rules.sentences.phrases import Code, Phrase, joined, listed, short
 from service.rules.sentences.steps import duration_words, steps_words
 
+_CONSTANT = re.compile(r"'[^']*'|\"[^\"]*\"")
 _PERIODS = {"m": "a minute", "h": "an hour", "d": "a day"}
 _OUTSIDE = {
     "hold": "only in {} hours",
@@ -49,13 +51,22 @@ def combined(rule: Mapping[str, Any]) -> Phrase:
         spans.append(f"collected for {duration_words(group['wait'])}")
     if "max" in group:
         spans.append(f"at most {group['max']} tasks")
+    if group.get("empty") == "send":
+        spans.append("also if there are none")
     details = f" ({', '.join(spans)})" if spans else ""
-    return ("for all such tasks of one ", *_identity(group["by"]), f" together{details}: ")
+    one = () if _CONSTANT.fullmatch(group["by"]) else (" of one ", *_identity(group["by"]))
+    return ("for all such tasks", *one, f" together{details}: ")
 
 
 def _hours(raw: Any) -> Phrase:
+    choices = raw if isinstance(raw, list) else [raw]
+    return joined([_hours_choice(one) for one in choices], ", otherwise ")
+
+
+def _hours_choice(raw: Any) -> Phrase:
     shape = {"use": raw} if isinstance(raw, str) else raw
-    return (_OUTSIDE[shape.get("outside", "hold")].format(short(shape["use"])),)
+    said = _OUTSIDE[shape.get("outside", "hold")].format(short(shape["use"]))
+    return (said, " if ", *conditions([shape["if"]])) if "if" in shape else (said,)
 
 
 def _expires(raw: Any) -> Phrase:

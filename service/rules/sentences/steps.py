@@ -56,10 +56,11 @@ def _write(raw: Mapping[str, Any]) -> str:
             return words
     if "create_task" in raw:
         fields = dict(raw["create_task"])
-        title = quoted(fields.pop("title"))
+        title, place = quoted(fields.pop("title")), fields.pop("in", None)
         given = ((name, value) for name, value in fields.items() if value is not None)
         details = listed(_field(name, value) for name, value in given)
-        return f"create the task {title}{f' ({details})' if details else ''}"
+        where = f" in {short(place)}" if place else ""
+        return f"create the task {title}{f' ({details})' if details else ''}{where}"
     fields = {name: one for name, one in raw["update_task"].items() if one is not None}
     return f"set the task's {listed(_set(name, value) for name, value in fields.items())}"
 

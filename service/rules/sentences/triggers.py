@@ -61,8 +61,8 @@ def _alarm(alarm: Alarm) -> str:
     if not alarm.offset:
         return f"On the day on which {present}"
     if alarm.offset < timedelta(0):
-        return f"{_length(-alarm.offset)} before {present}"
-    return f"{_length(alarm.offset)} after {past}"
+        return f"{_length(alarm)} before {present}"
+    return f"{_length(alarm)} after {past}"
 
 
 def _details(alarm: Alarm) -> str:
@@ -78,6 +78,9 @@ def _anchor(field: str) -> tuple[str, str]:
     return name, name
 
 
-def _length(length: timedelta) -> str:
-    words = in_words(length)
+def _length(alarm: Alarm) -> str:
+    words = in_words(abs(alarm.offset))
+    if alarm.is_business:
+        days = abs(alarm.offset.days)
+        return f"{days} business day{'' if days == 1 else 's'}"
     return f"{words[0].upper()}{words[1:]}"

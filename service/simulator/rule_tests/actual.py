@@ -81,6 +81,8 @@ def actual(one: Delivery, zone: ZoneInfo) -> Actual:
     elif one.state is State.SENT and plan.channel in WRITES:
         verb, what = plan.channel, ""
     fields = {name: _shown(name, value, zone) for name, value in (plan.fields or {}).items()}
+    if plan.channel in WRITES and plan.target:
+        fields["in"] = plan.target
     return Actual(
         verb=verb,
         what=what,

@@ -99,6 +99,7 @@ def fields_of(rule: Rule) -> frozenset[str]:
     found |= {field for reads in asked for noun, field in reads if noun != "event"}
     if rule.for_each is not None:
         found |= rule.for_each.fields
+    found |= {field for count in rule.counts for field in count.fields}
     if rule.trigger.alarm is not None:
         found.add(rule.trigger.alarm.field.partition(".")[0])
     actions = [step for step in rule.planning.steps if isinstance(step, Action)]

@@ -23,6 +23,7 @@ _MESSAGE = f"""
            state = 'held' AND storm IS NULL AND approver IS NOT NULL AND approved_by IS NULL
                AS asks,
            storms.reason AS storm_reason, hold IS NOT NULL AS is_paused, receipt ->> 'task' AS made,
+           coalesce(substring(lane FROM '^writes:(.*)$'), deliveries.account) AS made_in,
            events.kind, events.cause,
            coalesce(events.after, events.before) ->> 'title' AS title,
            coalesce(events.after, events.before) #>> '{{customer,name}}' AS customer

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from service.rules.hours import Hours
+from service.domain.opening_hours import Hours
 
 _DAY = timedelta(days=1)
 _FURTHEST = timedelta(days=10 * 366)
@@ -70,13 +70,14 @@ def hours_rows(week: Week, hours: Iterable[Hours]) -> list[Row]:
     ]
 
 
-def holiday_row(week: Week, country: str | None) -> Row | None:
-    """The public holidays of a country; None if none is given, or there are none in this week."""
+def holiday_row(week: Week, country: str | None, subdivision: str | None = None) -> Row | None:
+    """The public holidays of a country, or of a part of it; None if there are none in this week."""
     if country is None:
         return None
-    holidays = Hours("PH", "PH", country)
+    where = "-".join(filter(None, (country, subdivision)))
+    holidays = Hours("PH", "PH", country, subdivision=subdivision)
     days = ["holiday" if holidays.open_on(day, week.zone) else "" for day in week.days]
-    return Row(f"Public holidays ({country})", "holiday", days) if any(days) else None
+    return Row(f"Public holidays ({where})", "holiday", days) if any(days) else None
 
 
 def span_rows(week: Week, kind: str, spans: Iterable[Mapping[str, Any]]) -> list[Row]:

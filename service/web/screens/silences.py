@@ -128,8 +128,8 @@ class Silences(Screen):
         """The lines of the week."""
         raw = orjson.loads(self.office.config.text)
         off = HolidaysShape.model_validate(raw.get("holidays") or {})
-        hours, _ = compile_hours(raw.get("hours", {}), off.country, off.closed)
-        holidays = week.holiday_row(shown, off.country)
+        hours, _ = compile_hours(raw.get("hours", {}), off.country, off.closed, off.subdivision)
+        holidays = week.holiday_row(shown, off.country, off.subdivision)
         held = [{**one, "name": "All customer messages"} for one in on_hold]
         hidden = [{**one, "name": described(one)} for one in reversed(found)]
         return [

@@ -21,6 +21,7 @@ from opening_hours import (  # type: ignore[attr-defined]  # its stubs leave out
 
 from service.diagnostics import refused
 from service.domain.durations import Duration
+from service.domain.public_holidays import holidays_in
 
 _MOST_STEPS = 2_000
 _LONGEST_TEXT = 1_000  # characters
@@ -29,9 +30,13 @@ _HORIZON = timedelta(days=3660)
 _PLACE = re.compile(r"--> (\d+):(\d+)")
 
 
+HOLIDAY = re.compile(r"\bPH\b")
+_BESIDE_HOLIDAY = re.compile(r"\bPH\s*[+-]\s*\d+\s*day")
+_EVERY_DAY = "Mo-Su"
 _DAY = r"(?:(\d{4})-)?(\d{2})-(\d{2})"
 _CLOSED = re.compile(rf"{_DAY}(?:\s+to\s+{_DAY})?")
 _LEAP_YEAR = 2000
+_A_SEASON = 90  # days
 
 
 @lru_cache(maxsize=1_000)
@@ -50,16 +55,25 @@ class Hours:
     text: str
     country: str | None = None
     closed: tuple[str, ...] = ()
+    subdivision: str | None = None
 
     def is_open(self, moment: datetime, zone: ZoneInfo) -> bool:
-        return self._calendar(zone).is_open(moment.astimezone(zone))
+        there = moment.astimezone(zone)
+        return self._calendar(there.date(), zone).is_open(there)
 
     def open_on(self, day: date, zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
         """When they open and close on a day, in `zone`; what goes on beyond midnight is cut."""
         start = datetime.combine(day, time(), zone)
         end = datetime.combine(day + timedelta(days=1), time(), zone)
-        found = self._calendar(zone).intervals(start, end)
+        found = self._calendar(day, zone).intervals(start, end)
         return [(opening, closing) for opening, closing, state, _ in found if state == State.OPEN]
+
+    def day_away(self, day: date, days: int, zone: ZoneInfo) -> date | None:
+        """The open day so many open days after a day, or before it if `days` is negative.
+
+        None if there are not so many within ten years.
+        """
+        return _day_away(self, day, days, zone)
 
     def next_open(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
         """The first open time at or after this one; None if there is none."""
@@ -109,8 +123,13 @@ class Hours:
             days -= 1
         return self.next_open(at.astimezone(UTC), zone)
 
-    def _calendar(self, zone: ZoneInfo) -> OpeningHours:
-        return _calendar(self.text, self.country, zone, self.closed)
+    def _calendar(self, day: date, zone: ZoneInfo) -> OpeningHours:
+        """The hours for one day: of a subdivision, every day is a public holiday or none is."""
+        if self.country is None or self.subdivision is None:
+            return _calendar(self.text, self.country, zone, self.closed)
+        is_off = day in holidays_in(self.country, self.subdivision, day.year)
+        text = HOLIDAY.sub(_EVERY_DAY, self.text) if is_off else self.text
+        return _calendar(text, None, zone, self.closed)
 
     def _next_change(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
         """When they open or close next; None if they do neither within the horizon.
@@ -119,16 +138,47 @@ class Hours:
         """
         # Counted in UTC: on the wall, ten years later may be an hour that a clock leaves out.
         start, last = moment.astimezone(zone), (moment + _HORIZON).astimezone(zone)
-        [_, change, *_] = next(self._calendar(zone).intervals(start, last))
+        if self.subdivision is not None:
+            return self._next_change_by_day(start, last, zone)
+        [_, change, *_] = next(self._calendar(start.date(), zone).intervals(start, last))
         return None if change >= last else change.astimezone(UTC)
+
+    def _next_change_by_day(
+        self, start: datetime, last: datetime, zone: ZoneInfo
+    ) -> datetime | None:
+        was_open = self.is_open(start, zone)
+        while start < last:
+            day = start.date() + timedelta(days=1)
+            midnight = datetime.combine(day, time(), zone)
+            for begin, _, state, _ in self._calendar(start.date(), zone).intervals(start, midnight):
+                if (state == State.OPEN) != was_open:
+                    return begin.astimezone(UTC)
+            start = midnight
+        return None
+
+
+@lru_cache(maxsize=10_000)
+def _day_away(hours: Hours, day: date, days: int, zone: ZoneInfo) -> date | None:
+    """Kept, because the alarms of many tasks count from the same few days."""
+    step, left = timedelta(days=1 if days > 0 else -1), abs(days)
+    for _ in range(_HORIZON.days):
+        if not left:
+            return day
+        day += step
+        left -= bool(hours.open_on(day, zone))
+    return None
 
 
 def read_hours(
-    name: str, text: str, country: str | None = None, closed: tuple[str, ...] = ()
+    name: str,
+    text: str,
+    country: str | None = None,
+    closed: tuple[str, ...] = (),
+    subdivision: str | None = None,
 ) -> Hours:
     """Parse opening hours; raises ValueError with the position of the error.
 
-    `country` must be one whose holidays are known.
+    `country` and `subdivision` must be such whose holidays are known.
     """
     if len(text) > _LONGEST_TEXT:
         message = f"the opening hours have more than {_LONGEST_TEXT} characters"
@@ -140,7 +190,11 @@ def read_hours(
         offset = int(found[2]) - 1 if found else None
         hint = 'write for example "Mo-Fr 08:00-17:00; PH off"'
         raise refused("the opening hours cannot be read here", hint, offset) from None
-    return Hours(name, text, country, closed)
+    moved = _BESIDE_HOLIDAY.search(text)
+    if subdivision is not None and moved is not None:
+        message = "days beside public holidays are not known for a subdivision"
+        raise refused(message, "write PH alone, or remove subdivision", moved.start())
+    return Hours(name, text, country, closed, subdivision)
 
 
 def closed_days(value: object) -> str:
@@ -161,6 +215,20 @@ def closed_days(value: object) -> str:
     if first[0] is not None and first > last:
         raise refused("the last day is before the first one", hint)
     return days
+
+
+def closed_most_of_the_year(value: object) -> int | None:
+    """How many days of every year a range leaves, if they are less than three months; else None.
+
+    Such a range, such as `12-26 to 12-24`, is probably the wrong way round.
+    """
+    written = _CLOSED.fullmatch(value.strip()) if isinstance(value, str) else None
+    if written is None or written[5] is None or written[1] is not None:
+        return None
+    first = date(_LEAP_YEAR, int(written[2]), int(written[3]))
+    last = date(_LEAP_YEAR, int(written[5]), int(written[6]))
+    left = (first - last).days - 1
+    return left if 0 <= left < _A_SEASON else None
 
 
 def _day(written: Sequence[str], hint: str) -> str:
