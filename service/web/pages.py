@@ -1,5 +1,6 @@
 """Common parts of all pages for people: headers, templates, forms and errors."""
 
+import re
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
@@ -11,7 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from service.domain.silences import described
 from service.domain.system_actions import UNSEEN_TEXT
-from service.explain import account_status
+from service.explain import account_advice, account_status
 from service.sources import title_of
 from service.web import labels
 from service.web.auth import Endpoint
@@ -30,6 +31,12 @@ _MET_BY_PEOPLE = frozenset(
     }
 )
 _LONGEST = 1_000  # characters of one value on a page
+# Marks that change the direction of what follows, and the marks that end them (Unicode UAX #9).
+_CLOSED_BY = {
+    **dict.fromkeys("\u202a\u202b\u202d\u202e", "\u202c"),
+    **dict.fromkeys("\u2066\u2067\u2068", "\u2069"),
+}
+_DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 # Nothing on a page comes from elsewhere, and nothing in it may run but our own script.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self';"
@@ -50,12 +57,13 @@ class Pages:
             loader=PackageLoader("service.web"),
             autoescape=True,
             undefined=StrictUndefined,
-            finalize=_shortened,
+            finalize=_contained,
             trim_blocks=True,
             lstrip_blocks=True,
         )
         self._templates.globals["root"] = root
         self._templates.globals["words"] = labels
+        self._templates.globals["account_advice"] = account_advice
         self._templates.globals["account_status"] = account_status
         self._templates.globals["covered"] = described
         self._templates.globals["title_of"] = title_of
@@ -93,15 +101,27 @@ def _wants_page(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "")
 
 
-def _shortened(value: Any) -> Any:
-    """The text for one place of a page, with a maximum length."""
-    if not isinstance(value, str) or isinstance(value, Markup) or len(value) <= _LONGEST:
+def _contained(value: Any) -> Any:
+    """The text for one place of a page: of a maximum length, and without effect on what follows."""
+    if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    return f"{value[:_LONGEST]}…"
+    text = value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"
+    return text + _unclosed(text)
+
+
+def _unclosed(text: str) -> str:
+    """The marks that end the directions which the text has begun and not ended."""
+    missing: list[str] = []
+    for mark in _DIRECTIONS.findall(text):
+        if mark in _CLOSED_BY:
+            missing.append(_CLOSED_BY[mark])
+        elif missing and missing[-1] == mark:
+            missing.pop()
+    return "".join(reversed(missing))
 
 
 def _whole(text: str) -> Markup:
-    """The whole text of a message, which has a maximum length of its own."""
+    """The text as it is: of a message, which has a maximum length of its own, or of a form."""
     return escape(text)
 
 

@@ -12,12 +12,12 @@ from redis.asyncio import Redis
 from service.clock import VirtualClock
 from service.doorbell import QUEUE
 from service.processes.embedded import EmbeddedValkey
+from service.sandbox.app import Sandbox, running
 from service.store import Pool
+from tests.browser.pages import TOKEN
 from tests.harness import full_office
 from tests.harness.programs import find
 from tests.harness.site import Site, serving
-
-TOKEN = "s3cret-of-the-page"
 
 
 @pytest.fixture(scope="session")
@@ -38,18 +38,18 @@ async def office(
 ) -> AsyncIterator[Site]:
     """A firm with users, and one of everything to show; a worker is at work.
 
-    Its configuration can be saved on the page.
+    Its configuration can be saved on the page, and there is an inbox as in the demo.
     """
     config = full_office.configured(tmp_path)
-    settings: dict[str, Any] = {
-        "TASKBELL_CONFIG": str(tmp_path / "taskbell.yaml"),
-        "TASKBELL_EDIT": "on",
-    }
-    async with (
-        Redis.from_url(valkey.url) as redis,
-        serving(config, pool, clock, valkey.url, TOKEN, **settings) as running,
-    ):
-        await redis.set(QUEUE + health_check_key_suffix, "at work")
-        await full_office.fill(pool, clock)
-        yield running
+    async with Redis.from_url(valkey.url) as redis, running(Sandbox(clock)) as sandbox:
+        settings: dict[str, Any] = {
+            "TASKBELL_CONFIG": str(tmp_path / "taskbell.yaml"),
+            "TASKBELL_EDIT": "on",
+            "TASKBELL_INBOX": f"{sandbox}/inbox",
+        }
+        await full_office.post(sandbox)
+        async with serving(config, pool, clock, valkey.url, TOKEN, **settings) as site:
+            await redis.set(QUEUE + health_check_key_suffix, "at work")
+            await full_office.fill(pool, clock)
+            yield site
         await redis.delete(QUEUE + health_check_key_suffix)

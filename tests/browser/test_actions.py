@@ -6,8 +6,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from service.store import Pool
-from tests.browser.conftest import TOKEN
-from tests.browser.test_screens import approval_link
+from tests.browser.pages import TOKEN, approval_link
 from tests.browser.visitor import LOOKS, Look, Visitor, visiting
 from tests.harness.people import PASSWORDS
 from tests.harness.site import Site
@@ -30,7 +29,7 @@ async def _is(visitor: Visitor, text: str, state: str) -> None:
 async def test_what_needs_a_person_is_decided_on_today(anna: Visitor) -> None:
     """Each button changes what the card says, and the count of what needs attention."""
     await anna.open("/")
-    await anna.sees("10 items need attention")
+    await anna.sees("11 items need attention")
     for text, button, state in (
         ("the failed one", "Send again", "waiting"),
         ("the unknown one", "It arrived", "sent"),
@@ -40,7 +39,7 @@ async def test_what_needs_a_person_is_decided_on_today(anna: Visitor) -> None:
     ):
         await anna.decide(text, button)
         await _is(anna, text, state)
-    await anna.sees("6 items need attention")
+    await anna.sees("7 items need attention")
     await anna.check()
 
 

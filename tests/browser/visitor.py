@@ -15,6 +15,7 @@ Colours: TypeAlias = Literal["light", "dark"]
 
 _OTHER: dict[Colours, Colours] = {"light": "dark", "dark": "light"}
 _MOST_STOPS = 400  # of the tabulator on one screen
+_OTHER_STOPS = 40  # regions that scroll, parts of a date, the browser itself
 
 _IS_THERE = "wanted => document.activeElement === wanted"
 # What takes the focus without that one sees it; who has come by keyboard goes on by keyboard.
@@ -25,6 +26,49 @@ _UNSEEN = """() => {
         return document.activeElement === one && getComputedStyle(one).outlineStyle === "none";
     }).map((one) => one.outerHTML);
 }"""
+# What only markup of others can be: no template of ours has such an element.
+_FOREIGN = """() => {
+    const made = document.querySelectorAll(
+        "img:not([src$='/static/bell.svg']), script:not([src]), iframe, object, embed, style, "
+        + "[onerror], [onfocus], [style], main b b, a[href^='javascript:' i]"
+    );
+    return [...made].map((one) => one.outerHTML.slice(0, 300));
+}"""
+# Texts whose marks of direction would turn round what stands behind them in the same line.
+_TURNING = """() => {
+    const count = (text, marks) => text.match(marks)?.length ?? 0;
+    const contains = (box) => {
+        const style = getComputedStyle(box);
+        return style.display !== "inline" || /isolate|plaintext/.test(style.unicodeBidi);
+    };
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const found = [];
+    while (texts.nextNode()) {
+        const text = texts.currentNode;
+        const opened = count(text.data, /[\u202a\u202b\u202d\u202e\u2066-\u2068]/g);
+        if (opened <= count(text.data, /[\u202c\u2069]/g)) continue;
+        let box = text.parentElement;
+        while (!contains(box)) box = box.parentElement;
+        const behind = document.createRange();
+        behind.setStartAfter(text);
+        behind.setEndAfter(box.lastChild);
+        if (behind.toString().trim()) found.push(box.outerHTML.slice(0, 300));
+    }
+    return found;
+}"""
+# What can be used, and was not reached; `reached` is kept while the tabulator is pressed.
+_STOPS = """() => {
+    const stops = "a[href], button, input:not([type=hidden]), select, textarea, summary";
+    return [...document.querySelectorAll(stops)].filter((one) => !one.disabled
+        && one.checkVisibility({ visibilityProperty: true }));
+}"""
+_BEGIN = """() => {
+    document.activeElement?.blur();
+    window.reached = new Set();
+    document.addEventListener("focusin", (event) => window.reached.add(event.target));
+}"""
+_MISSED = f"""() => ({_STOPS})().filter((one) => !window.reached.has(one))
+    .map((one) => one.outerHTML.slice(0, 300))"""
 _JUDGE = "async (rules) => (await axe.run(rules)).violations"
 _OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
@@ -102,7 +146,10 @@ class Visitor:
         raise AssertionError(f"no key leads to {await wanted.text_content()}")
 
     async def check(self) -> None:
-        """Nothing on the page keeps people out, in no colours, and it is as wide as the screen."""
+        """Nothing on the page keeps people out, in no colours, and it is as wide as the screen.
+
+        Texts of others are texts, and at a desk the keyboard leads everywhere.
+        """
         await self.page.evaluate(Axe().axe_script)
         await self._judge({})
         await self.page.emulate_media(color_scheme=_OTHER[self.look.colours])
@@ -113,7 +160,20 @@ class Visitor:
         await self.page.keyboard.press("Tab")
         unseen = await self.page.evaluate(_UNSEEN)
         assert unseen == [], f"{self.page.url} at {self.look}: nobody sees the focus of {unseen}"
+        for what, script in (("is not ours", _FOREIGN), ("turns what follows", _TURNING)):
+            found = await self.page.evaluate(script)
+            assert found == [], f"{self.page.url} at {self.look}: this {what}: {found}"
+        if not self.look.is_phone:
+            await self._walk()
         assert self.faults == [], f"{self.page.url} at {self.look}"
+
+    async def _walk(self) -> None:
+        """From one end of the page to the other by the tabulator."""
+        await self.page.evaluate(_BEGIN)
+        for _ in range(await self.page.evaluate(f"({_STOPS})().length") + _OTHER_STOPS):
+            await self.page.keyboard.press("Tab")
+        missed = await self.page.evaluate(_MISSED)
+        assert missed == [], f"{self.page.url}: no key leads to {missed}"
 
     async def _judge(self, rules: dict[str, Any]) -> None:
         found = await self.page.evaluate(_JUDGE, {**rules, "resultTypes": ["violations"]})

@@ -4,12 +4,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
+import orjson
+
 from service.clock import Clock
 from service.config import Config, load
 from service.domain.actors import Actor
 from service.domain.contacts import keys_in
 from service.domain.holds import Hold
-from service.domain.model import Cause, Customer, Event, Kind, State, Task
+from service.domain.model import Cause, Customer, Event, Kind, Person, Project, State, Task
 from service.domain.silences import Silence
 from service.outbox import holds, silences
 from service.store import Pool, account_actions
@@ -21,12 +24,18 @@ from tests.harness.tasks import BO, SMITH, task
 
 ANNA = Actor("anna")
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
-HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7*7 }}\u202eevil "
+# Markup, the ends of attributes, a template, a terminal's commands, and what turns texts round.
+HOSTILE = (
+    "<script>alert(1)</script><img src=x onerror=alert(2)>\"' onfocus=alert(3) &{{ 7*7 }}"
+    "\x1b[31m\x1b]0;evil\x07\u2067\u202eevil "
+)
 LONG = "W" * 10_000
+HOSTILE_TASK = "T/4?<b>"
 
 CONFIGURATION = """
 version: 1
 timezone: Europe/London
+network: { allow: ["127.0.0.0/8"] }
 accounts:
   open:   { system: plannr, base_url: "http://127.0.0.1:9", token: t0ken, account_uuid: u,
             webhook: { verify: none } }
@@ -77,6 +86,14 @@ async def fill(pool: Pool, clock: Clock) -> None:
     await _hostile(pool, clock)
 
 
+async def post(sandbox: str) -> None:
+    """Send a hostile text to the Slack that is emulated at this address."""
+    text = {"channel": "#office", "text": f"{HOSTILE}{LONG}"}
+    headers = {"authorization": "Bearer sandbox"}
+    async with httpx.AsyncClient(headers=headers) as client:
+        await client.post(f"{sandbox}/slack/api/chat.postMessage", json=text)
+
+
 async def _accounts(pool: Pool, clock: Clock) -> None:
     now = clock.now()
     await pool.execute(
@@ -86,15 +103,15 @@ async def _accounts(pool: Pool, clock: Clock) -> None:
         now + MINUTE,
     )
     await pool.execute(
-        "UPDATE accounts SET failing_since = $1, error = 'field: the token was refused (401)'"
-        " WHERE name = 'field'",
+        "UPDATE accounts SET failing_since = $1, error = $2 WHERE name = 'field'",
         now - HOUR,
+        f"field: the token was refused (401) {HOSTILE}",
     )
     await account_actions.pause(pool, "sales", now, by=ANNA)
 
 
 async def _webhooks(pool: Pool, clock: Clock) -> None:
-    """One that was read, one that waits, and two that cannot be read."""
+    """One that was read, one that waits, and two that cannot be read; the last is hostile."""
     await pool.execute(
         """
         INSERT INTO receipts (account, key, body, headers, received_at, state, reason, settled_at)
@@ -105,6 +122,12 @@ async def _webhooks(pool: Pool, clock: Clock) -> None:
         """,
         clock.now() - MINUTE,
     )
+    await pool.execute(
+        "UPDATE receipts SET body = $1, headers = jsonb_build_object('user-agent', $2::text),"
+        " reason = reason || $2 WHERE key = 'd'",
+        orjson.dumps({HOSTILE: HOSTILE}),
+        HOSTILE,
+    )
 
 
 async def _silences(pool: Pool, clock: Clock) -> None:
@@ -112,6 +135,8 @@ async def _silences(pool: Pool, clock: Clock) -> None:
     for began, hours in ((now - HOUR, 3), (now + HOUR, 2), (now - 9 * HOUR, 1)):
         silence = Silence(0, began, began + hours * HOUR, "stocktaking", rule="overdue-nudge")
         await silences.add(pool, silence, ANNA)
+    hostile = Silence(0, now, now + HOUR, HOSTILE, person=HOSTILE, customer=f"{HOSTILE}{LONG}")
+    await silences.add(pool, hostile, ANNA)
     hold = Hold(0, now, now + HOUR, f"snow {HOSTILE}", ANNA.name)
     await holds.begin(pool, hold, by=ANNA)
     for address, wants in (("ida@c.test", False), ("+44 7700 900123", True)):
@@ -154,10 +179,8 @@ async def _to_customers(pool: Pool, clock: Clock) -> None:
 
 async def _asked(pool: Pool, clock: Clock) -> None:
     """Two that wait for approval."""
-    for name in ("first", "second"):
-        number = await plan(
-            pool, await _done(pool, clock), State.HELD, text=f"the {name} that asks"
-        )
+    for text in ("the first that asks", f"the second that asks {HOSTILE}"):
+        number = await plan(pool, await _done(pool, clock), State.HELD, text=text)
         await pool.execute(
             "UPDATE deliveries SET approver = 'slack:#boss', approve_by = $2, send_at = $3"
             " WHERE id = $1",
@@ -179,11 +202,44 @@ async def _storm(pool: Pool, clock: Clock) -> None:
 
 
 async def _hostile(pool: Pool, clock: Clock) -> None:
-    """Foreign texts with markup, that turn round, and that are longer than any screen."""
-    customer = Customer(id="<b>", name=f"{HOSTILE}{LONG}")
-    about = task("T/4?<b>", title=f"{HOSTILE}{LONG}", customer=customer)
-    await know(pool, about, at=clock.now())
-    event = await record(pool, about, Kind.CREATED, at=clock.now())
+    """Foreign texts in every field and error of a task and its message; some are very long."""
+    now, about = clock.now(), _hostile_task()
+    await know(pool, about, at=now)
+    before = task(HOSTILE_TASK, title=HOSTILE[::-1])
+    event = await record(pool, about, Kind.CREATED, at=now - 2 * MINUTE)
+    await record(pool, about, Kind.CHANGED, at=now - MINUTE, before=before)
     texts = {"text": f"{HOSTILE}{LONG}", "subject": HOSTILE, "target": f'"><b>{"x" * 200}'}
-    await plan(pool, event, State.FAILED, channel="email", **texts)
+    number = await plan(pool, event, State.FAILED, channel="email", **texts)
     await pool.execute("UPDATE deliveries SET reason = $1 WHERE event = $2", HOSTILE, event.id)
+    await pool.execute(
+        "INSERT INTO attempts VALUES ($1, 1, $2, 90, 'failed', 550, $3)", number, now, HOSTILE
+    )
+    await pool.execute(
+        "INSERT INTO decisions (event, rule, rules_version, outcome, reason, at)"
+        " VALUES ($1, 'hostile', 'none', 'matched', $2, $3)",
+        event.id,
+        HOSTILE,
+        now,
+    )
+    await pool.execute(
+        "INSERT INTO lane_outages VALUES ('email', $1, $2, $1, 1)", now - MINUTE, HOSTILE
+    )
+
+
+def _hostile_task() -> Task:
+    person = Person(*[HOSTILE] * 5)
+    return task(
+        HOSTILE_TASK,
+        title=f"{HOSTILE}{LONG}",
+        url=f"javascript:alert(4)//{HOSTILE}",
+        description=f"{HOSTILE}{LONG}",
+        type=HOSTILE,
+        status=HOSTILE,
+        author=person,
+        assignee=person,
+        completed_by=person,
+        customer=Customer(id="<b>", name=f"{HOSTILE}{LONG}", email=HOSTILE, phone=HOSTILE),
+        project=Project(HOSTILE, HOSTILE),
+        tags=(HOSTILE,),
+        fields={HOSTILE: f"{HOSTILE}{LONG}"},
+    )

@@ -1,0 +1,114 @@
+"""Addresses of every page, by the routes of the application."""
+
+from collections.abc import Mapping, Sequence
+
+import httpx
+from pydantic import SecretStr
+from starlette.routing import Route
+
+from service.outbox.approvals import DeliveryLinks, LinkTo
+from service.store import Pool
+from tests.browser.visitor import Visitor
+from tests.harness.full_office import HOSTILE_TASK
+from tests.harness.site import Site
+
+TOKEN = "s3cret-of-the-page"
+
+# Their addresses have numbers of this office.
+APPROVAL, MESSAGE = "/approvals/{id:number}", "/messages/{id}"
+_THIS = str(httpx.QueryParams({"account": "london", "task": HOSTILE_TASK}))
+# Of each route one address of each kind; the first one shows texts of foreign systems.
+PAGES: Mapping[str, Sequence[str]] = {
+    "/": ["/"],
+    APPROVAL: ["/approvals/1?token=guessed"],
+    "/audit": ["/audit"],
+    "/backtests/{id}": ["/backtests/off-today", "/backtests/job-done"],
+    "/coming": ["/coming", "/coming?within=7d"],
+    "/connections": ["/connections"],
+    "/inbox": ["/inbox"],
+    "/login": ["/login"],
+    "/messages": ["/messages", "/messages?q=nobody"],
+    "/messages/bulk/{action}": [
+        "/messages/bulk/retry?state=failed",
+        "/messages/bulk/dismiss?state=failed",
+    ],
+    MESSAGE: ["/messages/999"],
+    "/previews": [
+        f"/previews?{_THIS}&rule=overdue-nudge",
+        f"/previews?{_THIS}&rule=off-today",
+        "/previews?account=london&task=T1&rule=job-done",
+    ],
+    "/rule-tests": [
+        f"/rule-tests?{_THIS}&rule=off-today",
+        "/rule-tests?account=london&task=T1&rule=overdue-nudge",
+    ],
+    "/rules": ["/rules"],
+    "/rules/edit": ["/rules/edit"],
+    "/rules/{id:path}": ["/rules/hostile", "/rules/job-done", "/rules/none"],
+    "/silences": ["/silences", "/silences?rule=job-done"],
+    "/start": ["/start"],
+    "/tasks": ["/tasks", "/tasks?q=nobody"],
+    "/tasks/{account}/{id:path}": [
+        "/tasks/london/T%2F4%3F%3Cb%3E",
+        "/tasks/london/T1",
+        "/tasks/london/T3",
+        "/tasks/london/none",
+    ],
+    "/webhooks": ["/webhooks"],
+    "/webhooks/{id}": ["/webhooks/4", "/webhooks/1", "/webhooks/3"],
+}
+# These show nothing that comes from elsewhere.
+OWN_WORDS = frozenset({"/login", "/start"})
+# A stranger sees them: to sign in, and by a link of their own.
+PUBLIC = frozenset({"/login", APPROVAL})
+# The files of the configuration may hold secrets.
+OF_ADMINS = frozenset({"/rules/edit"})
+# What is read by programs: senders of webhooks, scripts, monitors, calendars, our own script.
+_OF_PROGRAMS = ("/api/", "/hooks/", "/healthz", "/readyz", "/metrics", "/live", "/coming.ics")
+# The messages with a screen of their own: one of each kind, and the one with hostile texts.
+_TEXTS = ("the failed one", "the unknown one", "the planned one", "to Smith", "the first that asks")
+
+
+def routes_of(site: Site) -> set[str]:
+    """The paths of all routes that show a page."""
+    shown = [one for one in site.routes if isinstance(one, Route) and "GET" in (one.methods or ())]
+    return {one.path for one in shown if not one.path.startswith(_OF_PROGRAMS)}
+
+
+async def addresses(pool: Pool, left_out: frozenset[str] = frozenset()) -> list[str]:
+    """All addresses, without those of some routes."""
+    found = await hostile_addresses(pool, left_out)
+    found += [one for path, some in PAGES.items() if path not in left_out for one in some]
+    found += [] if MESSAGE in left_out else await _messages(pool)
+    return list(dict.fromkeys(found))
+
+
+async def hostile_addresses(pool: Pool, left_out: frozenset[str] = OWN_WORDS) -> list[str]:
+    """One address of each route that shows texts of foreign systems."""
+    found = {path: some[0] for path, some in PAGES.items()}
+    found[MESSAGE] = (await _messages(pool))[-1]
+    found[APPROVAL] = await approval_link(pool, "the second that asks")
+    return [one for path, one in found.items() if path not in left_out]
+
+
+async def approval_link(pool: Pool, text: str) -> str:
+    """What was sent to whoever is to approve the message that begins like this."""
+    [row] = await pool.fetch("SELECT id, key FROM deliveries WHERE starts_with(text, $1)", text)
+    return DeliveryLinks("", SecretStr(TOKEN)).to(LinkTo.APPROVE, row["id"], str(row["key"]))
+
+
+async def _messages(pool: Pool) -> list[str]:
+    """The screens of messages; the last is the one with hostile texts."""
+    rows = await pool.fetch(
+        "SELECT max(id) AS id FROM deliveries WHERE text = ANY ($1) OR channel = 'email'"
+        " GROUP BY text, channel ORDER BY channel = 'email', id",
+        _TEXTS,
+    )
+    return [f"/messages/{row['id']}" for row in rows]
+
+
+async def try_a_rule(visitor: Visitor) -> None:
+    """Have the backtest worked out whose page shows foreign texts."""
+    await visitor.open("/rules/off-today")
+    await visitor.press(visitor.page.get_by_role("button", name="Try on the last 30 days"))
+    await visitor.sees("It would have acted")
