@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from service.errors import SourceBroken, SourceError
 from service.sources import Source
 from service.store import Pool, canaries
+from service.store.canaries import ALL_MISSING
 from service.store.tasks import PostgresTasks
 
 # A list that lost more than a handful has to show one of the tasks that it had.
@@ -94,8 +95,8 @@ def are_many(count: int, tasks: int) -> bool:
 def doubt(account: str, missing: int) -> SourceBroken:
     """Why a list is not trusted in which all known tasks are missing."""
     return SourceBroken(
-        f"{account}: all {missing} expected tasks are missing from the list, and the system does"
+        f"{account}: all {missing} {ALL_MISSING}, and the system does"
         f" not show the {ENOUGH} that Taskbell asked for by id. Check whether the token has lost"
-        " permissions. Taskbell has deleted nothing. If the tasks really are gone, run:"
-        f" taskbell accounts sync {account} --believe"
+        " permissions. Taskbell has deleted nothing. If the tasks really are gone, confirm that on"
+        f" Connections (developers: taskbell accounts sync {account} --believe)"
     )

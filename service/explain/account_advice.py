@@ -11,10 +11,16 @@ from service.http.upstream import (
     SLOW_DOWN,
 )
 from service.sources import title_of
+from service.store.canaries import ALL_MISSING
 
 _ITSELF = "Taskbell tries again by itself."
 # By the words in the error; the first that is found counts.
 _ADVICE = {
+    ALL_MISSING: (
+        "Usually someone has limited Taskbell's access to {system}. Ask an administrator of"
+        " {system} to give it back: Taskbell then goes on by itself. Only if the tasks really were"
+        ' deleted, choose "The tasks really were deleted" on Connections.'
+    ),
     CREDENTIALS_REFUSED: (
         "The token was refused. Get a new token in {system} and ask your developer to"
         " enter it as the token of {account}. Taskbell then reads the account again by itself."
@@ -41,6 +47,11 @@ _OTHERWISE = (
     f"{_ITSELF} If this stays for more than an hour, show this text to whoever looks after"
     " Taskbell, or to the support of {system}."
 )
+
+
+def may_be_deleted(account: Mapping[str, Any]) -> bool:
+    """Whether so many of an account's tasks are missing that a person has to confirm it."""
+    return bool(account["absent"]) or ALL_MISSING in (account["error"] or "")
 
 
 def what_to_do(account: Mapping[str, Any]) -> str | None:

@@ -10,6 +10,9 @@ from datetime import datetime
 
 from service.store import Connection, Pool
 
+# In the error of an account whose list shows no known task, which only a person can confirm.
+ALL_MISSING = "expected tasks are missing from the list"
+
 
 async def keep(
     connection: Connection, account: str, shown: Sequence[str], *, is_asking: bool

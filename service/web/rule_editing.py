@@ -29,7 +29,10 @@ from service.web.presenters.rule_recipes import Recipe, offered, written
 _MOST_TASKS = 10
 _MOST_PLANNED = 20_000  # tasks, which are read for the effects of some changes
 _ID = re.compile(r"""\bid:\s*["']?([\w.-]+)""")
-_TOO_MANY = "There are too many tasks to show the effects here. `taskbell plan` shows them."
+_TOO_MANY = (
+    "There are too many tasks to show the effects here. Your developer can see them by"
+    " `taskbell plan`."
+)
 _FAULTY = "Correct the errors first."
 _OVERTAKEN = (
     "The file has changed on disk since you opened it. Nothing was saved, and your text is still"

@@ -26,6 +26,7 @@ from service.store import Pool
 from tests.harness.history import know, plan, record
 from tests.harness.site import Site, site
 from tests.harness.tasks import task
+from workers.canaries import doubt
 
 HTML = {"accept": "text/html"}
 HOSTILE = '<script>alert(1)</script>"\u202eevil\u202c'
@@ -229,6 +230,24 @@ async def test_missing_tasks_are_believed_to_be_deleted_by_a_button(
     assert not await pool.fetchval(believed)
     await web.client.post("/connections/field/sync", data={"believe": "yes"})
     assert await pool.fetchval(believed)
+
+
+async def test_a_list_without_any_known_task_is_confirmed_by_a_button(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """On Connections and on Today, after a question; both say what it is about."""
+    await pool.execute(
+        "UPDATE accounts SET failing_since = $1, error = $2 WHERE name = 'field'",
+        clock.now(),
+        str(doubt("field", 12)),
+    )
+    for path in ("/connections", "/"):
+        page = await shown(web, path)
+        assert "Yes, treat them as deleted" in page
+        assert "Usually someone has limited Taskbell's access to Kickserv" in page
+        assert "Taskbell then treats all missing tasks as deleted" in page
+    await web.client.post("/connections/field/sync", data={"believe": "yes"})
+    assert await pool.fetchval("SELECT believed FROM accounts WHERE name = 'field'")
 
 
 async def test_nothing_is_done_for_strangers_or_other_sites(

@@ -384,14 +384,17 @@ async def test_what_waits_for_a_person_may_be_hidden_at_any_time(
 async def test_no_more_silences_are_listed_than_a_page_holds(
     web: Site, pool: Pool, clock: VirtualClock
 ) -> None:
-    """A hundred, and where all of them are."""
+    """A hundred; a link leads to more of them."""
     now = clock.now()
     for number in range(101):
         one = Silence(0, now, now + HOUR, f"reason {number}.", rule="job-done")
         await silences.add(pool, one, Actor("Ann"))
     page = (await web.client.get("/silences")).text
     assert page.count('id="silence-') == 100
-    assert "taskbell silence list --all" in page
+    more = re.findall(r'href="(/silences\?all[^"]*)"', page)
+    page = (await web.client.get(more[0])).text
+    assert page.count('id="silence-') == 101
+    assert "?all" not in page
 
 
 async def test_customer_messages_are_held_from_today(

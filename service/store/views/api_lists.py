@@ -180,7 +180,8 @@ _ACCOUNTS = f"""
                CASE WHEN absent > 0 THEN absent || ' tasks disappeared from ' || system
                    || ' at once. Usually the access token has lost permissions. Taskbell sends'
                    || ' nothing about these tasks for one day. If they really were deleted,'
-                   || ' run: taskbell accounts sync ' || name || ' --believe'
+                   || ' confirm that on Connections (developers: taskbell accounts sync '
+                   || name || ' --believe)'
                END,
                CASE WHEN error IS NULL AND unread > 0
                    THEN unread || CASE unread WHEN 1 THEN ' value' ELSE ' values' END

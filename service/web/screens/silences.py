@@ -29,7 +29,7 @@ from service.web.presenters.silence_form import (
 from service.web.screens import Screen
 
 _LATELY = timedelta(days=30)
-_MOST = 100
+_MOST, _MANY = 100, 1_000
 
 
 class Silences(Screen):
@@ -102,7 +102,8 @@ class Silences(Screen):
     ) -> Response:
         now, zone = self.office.clock.now(), self.office.config.timezone
         shown = week.read_week(query.get("week", ""), zone, now)
-        found = await silences.listed(self.office.pool, min(now - _LATELY, shown.begins), _MOST)
+        most = _MANY if "all" in query else _MOST
+        found = await silences.listed(self.office.pool, min(now - _LATELY, shown.begins), most)
         on_hold = await holds.read(self.office.pool, now)
         status = HTTPStatus.BAD_REQUEST if form.faults else HTTPStatus.OK
         return self.office.render(
@@ -115,8 +116,9 @@ class Silences(Screen):
             form=form,
             holds=on_hold,
             week=shown,
-            most=_MOST,
-            is_all=len(found) < _MOST,
+            most=most,
+            many=_MANY,
+            is_all=len(found) < most,
             rows=self._rows(shown, found, on_hold),
             **_by_time(found, now),
             **await self._names(),
