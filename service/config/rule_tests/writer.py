@@ -14,7 +14,8 @@ from service.config.rule_tests.reader import DELETED
 from service.domain.model import DAYS, Customer, Person, Project
 from service.domain.system_actions import BARE, WRITES
 
-_LINE = 100  # characters
+# Characters; where ruamel breaks a line of a text with control characters, it adds a space.
+_LINE = 1_000_000
 _FLAGS = frozenset(DAYS.values())
 
 
