@@ -40,6 +40,7 @@ SLOW_DOWN = "asked Taskbell to slow down"
 NOT_REACHED = "could not be reached"
 SKIPPED = "was skipped for now"
 CHECK_ADDRESS = "check base_url"
+REJECTED = "was rejected ("
 
 LARGEST_ANSWER = 64 * 1024 * 1024
 LONGEST_EXPLANATION = 4096
@@ -240,7 +241,7 @@ class _Call:
             what = f"answered with a web page instead of data ({status}); {CHECK_ADDRESS}"
             self.fail(SourceBroken, what)
         raise SourceRejected(
-            f"{self.account}: {self.method} {self.path} was rejected ({status}){said}",
+            f"{self.account}: {self.method} {self.path} {REJECTED}{status}){said}",
             status=status,
             answer=said.removeprefix(": "),
         )

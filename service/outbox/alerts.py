@@ -175,8 +175,8 @@ async def alert_missing(
             f" limited Taskbell's access to {system}. Ask an administrator of {system} to give the"
             " access back: then Taskbell sees the tasks again. It sends nothing about these tasks"
             " for one day. After that it treats them as deleted. If they really were deleted,"
-            f" confirm that on {address.screen('Connections', '/connections')} (developers: `taskbell"
-            f" accounts sync {name} --believe`)."
+            f" confirm that on {address.screen('Connections', '/connections')} (developers:"
+            f" `taskbell accounts sync {name} --believe`)."
         )
         await plan(connection, ABSENT, row, text, address, now)
     return len(rows)

@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from urllib.parse import urlencode
@@ -63,12 +63,19 @@ class DeliveryLinks:
 
 
 async def approve(
-    pool: Pool, clock: Clock, delivery: int, *, by: Actor, rewritable: Collection[str] = ()
+    pool: Pool,
+    clock: Clock,
+    delivery: int,
+    *,
+    by: Actor,
+    rewritable: Collection[str] = (),
+    pause: timedelta = timedelta(),
 ) -> Lanes:
     """Let a delivery that waits for approval be sent when it is due; returns lanes to wake up.
 
-    The question says who has decided, if it was sent by one of these `rewritable` channels. Raises
-    NoSuchDelivery, or NotPossible, for instance if it was decided already.
+    It is sent after the `pause` at the earliest. The question says who has decided, if it was sent
+    by one of these `rewritable` channels. Raises NoSuchDelivery, or NotPossible, for instance if it
+    was decided already.
     """
     now = clock.now()
     async with pool.acquire() as connection, connection.transaction():
@@ -81,7 +88,7 @@ async def approve(
             """,
             delivery,
             by.name,
-            now,
+            now + pause,
         )
         await changes.record(connection, by, Action.MESSAGE_APPROVED, delivery, now)
         said = f"(approved by {by})"

@@ -4,7 +4,7 @@ Failed deliveries, and others that were not sent, can be retried or dismissed ma
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import asyncpg
@@ -22,6 +22,7 @@ from service.store.views import message_search
 from service.store.views.message_search import Search
 
 MOST_AT_ONCE = 500
+_AT_ONCE = timedelta()
 
 
 class BulkAction(StrEnum):
@@ -43,12 +44,19 @@ _AS_RECORDED = {
 
 
 async def retry(
-    pool: Pool, clock: Clock, delivery: int, attempts: int | None = None, *, by: Actor
+    pool: Pool,
+    clock: Clock,
+    delivery: int,
+    attempts: int | None = None,
+    *,
+    by: Actor,
+    pause: timedelta = _AT_ONCE,
 ) -> str:
     """Plan another attempt of a delivery that failed, expired, was cancelled or is unknown.
 
-    Returns its lane. `attempts` is the number of attempts that the person saw: if there was another
-    one since, the action was taken already. Raises NoSuchDelivery or NotPossible.
+    Returns its lane. The attempt is made after the `pause`. `attempts` is the number of attempts
+    that the person saw: if there was another one since, the action was taken already. Raises
+    NoSuchDelivery or NotPossible.
     """
     allowed = (State.FAILED, State.UNKNOWN, State.CANCELLED, State.EXPIRED)
     async with pool.acquire() as connection, connection.transaction():
@@ -56,7 +64,7 @@ async def retry(
         await _demand_unchanged(connection, delivery, attempts)
         await changes.record(connection, by, Action.MESSAGE_RETRIED, delivery, clock.now())
         try:
-            [lane] = await _plan_again(connection, [delivery], by, clock.now())
+            [lane] = await _plan_again(connection, [delivery], by, clock.now() + pause)
         except asyncpg.UniqueViolationError:
             raise NotPossible(
                 f"delivery {delivery} was replaced:"
@@ -74,7 +82,7 @@ async def _demand_unchanged(connection: Connection, delivery: int, attempts: int
 
 
 async def _plan_again(
-    connection: Connection, deliveries: Sequence[int], by: Actor, now: datetime
+    connection: Connection, deliveries: Sequence[int], by: Actor, at: datetime
 ) -> list[str]:
     rows = await connection.fetch(
         """
@@ -85,16 +93,19 @@ async def _plan_again(
         WHERE id = ANY ($1) RETURNING lane
         """,
         deliveries,
-        now,
+        at,
         f"{by} asked for another attempt",
         f"{by}, who sent it without approval",
     )
     return [row["lane"] for row in rows]
 
 
-async def send_now(pool: Pool, clock: Clock, delivery: int, *, by: Actor) -> str:
+async def send_now(
+    pool: Pool, clock: Clock, delivery: int, *, by: Actor, pause: timedelta = _AT_ONCE
+) -> str:
     """Have a delivery sent now that waits for its time or for opening hours; returns its lane.
 
+    It is sent after the `pause`, or at its time if that is earlier.
     Everything else that may stop it is checked as usual. Raises NoSuchDelivery or NotPossible.
     """
     now = clock.now()
@@ -103,12 +114,12 @@ async def send_now(pool: Pool, clock: Clock, delivery: int, *, by: Actor) -> str
         await _demand_waiting(connection, delivery, now)
         lane: str = await connection.fetchval(
             """
-            UPDATE deliveries SET state = 'planned', at_once = true, next_attempt_at = $2,
-                reason = $3
+            UPDATE deliveries SET state = 'planned', at_once = true,
+                next_attempt_at = least(next_attempt_at, $2), reason = $3
             WHERE id = $1 RETURNING lane
             """,
             delivery,
-            now,
+            now + pause,
             f"{by} asked to send it now",
         )
         await changes.record(connection, by, Action.MESSAGE_HURRIED, delivery, now)

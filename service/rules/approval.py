@@ -36,7 +36,7 @@ def asked(plan: Plan, approver: Approver, scope: Scope) -> Plan:
         once_key="",  # the delivery that it is about, which has no number yet
         send_at=scope.now,
         state=State.PLANNED,
-        text=_question(plan, scope.event, until),
+        text=_question(plan, scope.event, f"{until} ({scope.zone.key})"),
         subject=f"Approval needed: {_receiver(plan)}",
         expires_at=open_until,
         withdraw_on=plan.withdraw_on,

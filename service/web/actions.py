@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -44,7 +44,7 @@ from service.store.views import messages
 from service.store.views.message_search import Search
 from service.web.auth import Endpoint
 from service.web.parameters import LARGEST_ID, is_text, wrong
-from service.web.presenters.customer_messages import to_customers
+from service.web.presenters.customer_messages import TO_UNDO, to_customers
 from service.web.problems import Problem
 
 DELIVERY_ACTIONS = ("retry", "send-now", "cancel", "resolve", "approve", "decline")
@@ -79,15 +79,26 @@ class OperatorActions:
         self._clock = clock
         self._doorbell = doorbell
 
-    async def act(self, action: str, delivery: int, said: Mapping[str, Any], by: Actor) -> None:
-        """`said` may have `attempts`, as they were shown, for a retry, and `reason` for a cancel.
+    async def act(
+        self,
+        action: str,
+        delivery: int,
+        said: Mapping[str, Any],
+        by: Actor,
+        *,
+        can_be_undone: bool = False,
+    ) -> None:
+        """If it `can_be_undone`, a message to a customer goes out `TO_UNDO` later.
+
+        `said` may have `attempts`, as they were shown, for a retry, and `reason` for a cancel.
 
         For a resolve it must have `arrived`.
         """
         if delivery > LARGEST_ID:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such delivery")
         try:
-            await self._carry_out(action, delivery, said, by)
+            pause = await self._pause(delivery) if can_be_undone else timedelta()
+            await self._carry_out(action, delivery, said, by, pause)
         except NoSuchDelivery as error:
             raise Problem(HTTPStatus.NOT_FOUND, str(error)) from error
         except NotPossible as error:
@@ -216,22 +227,29 @@ class OperatorActions:
         for lane in lanes:
             self._doorbell.ring(DELIVER, lane)
 
+    async def _pause(self, delivery: int) -> timedelta:
+        receivers = await messages.receivers(self._pool, [delivery])
+        tasks = await messages.tasks_of(self._pool, [delivery])
+        return TO_UNDO if to_customers(receivers, tasks) else timedelta()
+
     async def _carry_out(
-        self, action: str, delivery: int, said: Mapping[str, Any], by: Actor
+        self, action: str, delivery: int, said: Mapping[str, Any], by: Actor, pause: timedelta
     ) -> None:
         if action == "retry":
             lane = await operator_actions.retry(
-                self._pool, self._clock, delivery, _attempts(said), by=by
+                self._pool, self._clock, delivery, _attempts(said), by=by, pause=pause
             )
             self._doorbell.ring(DELIVER, lane)
         elif action == "send-now":
-            lane = await operator_actions.send_now(self._pool, self._clock, delivery, by=by)
+            lane = await operator_actions.send_now(
+                self._pool, self._clock, delivery, by=by, pause=pause
+            )
             self._doorbell.ring(DELIVER, lane)
         elif action in _DECISIONS:
-            decide = _DECISIONS[action]
-            for lane in await decide(
-                self._pool, self._clock, delivery, by=by, rewritable=self._rewritable
-            ):
+            decide = partial(_DECISIONS[action], rewritable=self._rewritable)
+            if action == "approve":
+                decide = partial(decide, pause=pause)
+            for lane in await decide(self._pool, self._clock, delivery, by=by):
                 self._doorbell.ring(DELIVER, lane)
         elif action == "cancel":
             await operator_actions.cancel(

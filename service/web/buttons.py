@@ -55,7 +55,8 @@ class Buttons:
 
     async def decide(self, action: str, request: Request) -> Response:
         form = await read_form(request)
-        done = self._actions.act(action, request.path_params["id"], _said(form), actor_of(request))
+        number, by = request.path_params["id"], actor_of(request)
+        done = self._actions.act(action, number, _said(form), by, can_be_undone=True)
         return await self._decided(done, form)
 
     async def decide_on_webhook(self, action: str, request: Request) -> Response:

@@ -134,10 +134,14 @@ MODE_BUTTONS = {"on": "Switch on", "trial": "Switch to trial", "off": "Switch of
 SWITCHED = {"on": "Switched on", "trial": "Switched to trial", "off": "Switched off"}
 
 _STORED_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
+# As the texts of rules have it, in the zone of the account: `Fri 6 Mar 2026, 14:05`.
+_WRITTEN_TIME = re.compile(r"\b[A-Z][a-z]{2} \d{1,2} [A-Z][a-z]{2} \d{4}, \d\d:\d\d\b")
+_NOW = timedelta(seconds=10)  # that far away one says "just now"
 _UNITS = (
     (timedelta(days=1), "day"),
     (timedelta(hours=1), "hour"),
     (timedelta(minutes=1), "minute"),
+    (timedelta(seconds=1), "second"),
 )
 
 
@@ -152,8 +156,8 @@ def day(one: date) -> str:
     return f"{one:%a} {one.day} {one:%b}"
 
 
-def place(zone: ZoneInfo, usual: ZoneInfo) -> str:
-    """The suffix of a time that is not in the usual zone, such as ` (New York)`."""
+def place(zone: ZoneInfo, usual: ZoneInfo | None = None) -> str:
+    """The suffix of a time that is not in the usual zone, if there is one: ` (New York)`."""
     return "" if zone == usual else f" ({zone.key.rpartition('/')[2].replace('_', ' ')})"
 
 
@@ -165,9 +169,11 @@ def teller(zone: ZoneInfo, usual: ZoneInfo) -> Told:
 def in_local_time(reason: str, zone: ZoneInfo, usual: ZoneInfo) -> str:
     """A reason with its times, which are stored as `2026-03-06 14:05 UTC`, as `teller` shows them.
 
-    A text that only looks like a time is not changed.
+    A text that only looks like a time is not changed. Times that rules have written in the zone
+    get its name if it is not the usual one.
     """
     tell = teller(zone, usual)
+    reason = _WRITTEN_TIME.sub(lambda found: f"{found[0]}{place(zone, usual)}", reason)
     return _STORED_TIME.sub(lambda found: _retold(found[0], tell), reason)
 
 
@@ -179,10 +185,10 @@ def _retold(stored: str, tell: Told) -> str:
 
 
 def from_now(moment: datetime, now: datetime) -> str:
-    """Such as `in 2 hours` or `5 minutes ago`."""
+    """Such as `in 2 hours` or `12 seconds ago`; `just now` is less than ten seconds ago."""
     away = abs(moment - now)
     for unit, name in _UNITS:
-        if away >= unit:
+        if away >= max(unit, _NOW):
             count = away // unit
             said = f"{count} {name}{'' if count == 1 else 's'}"
             return f"in {said}" if moment > now else f"{said} ago"

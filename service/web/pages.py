@@ -13,9 +13,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from service.domain.silences import described
 from service.domain.system_actions import UNSEEN_TEXT
 from service.explain import account_advice, account_status
+from service.explain.delivery_advice import cause_of
 from service.sources import title_of
 from service.web import labels
 from service.web.auth import Endpoint
+from service.web.presenters.customer_messages import can_be_stopped
 from service.web.problems import Problem
 from service.web.request_body import read_body
 
@@ -65,6 +67,8 @@ class Pages:
         self._templates.globals["words"] = labels
         self._templates.globals["account_advice"] = account_advice
         self._templates.globals["account_status"] = account_status
+        self._templates.globals["cause_of"] = cause_of
+        self._templates.globals["can_be_stopped"] = can_be_stopped
         self._templates.globals["covered"] = described
         self._templates.globals["title_of"] = title_of
         self._templates.globals["unseen_text"] = UNSEEN_TEXT

@@ -60,6 +60,10 @@ async def test_a_customer_is_written_to_after_a_question(anna: Visitor) -> None:
     await anna.sees("It cannot be taken back")
     await anna.press(anna.page.get_by_role("button", name="Yes, send it to the customer"))
     await _is(anna, "to Smith", "waiting")
+    await anna.sees('"Do not send" stops it.')
+    await anna.check()
+    await anna.press(anna.page.get_by_role("button", name="Do not send"))
+    await _is(anna, "to Smith", "cancelled")
 
 
 async def test_a_message_is_dismissed_with_a_reason(anna: Visitor, pool: Pool) -> None:
@@ -71,10 +75,15 @@ async def test_a_message_is_dismissed_with_a_reason(anna: Visitor, pool: Pool) -
     await anna.sees("told by phone")
 
 
-@pytest.mark.parametrize(("button", "state"), [("Send them", "waiting"), ("Never send them", "")])
+@pytest.mark.parametrize(
+    ("button", "state"), [("Yes, send them", "waiting"), ("Never send them", "")]
+)
 async def test_a_storm_is_ended(anna: Visitor, button: str, state: str) -> None:
-    """What it held is sent, or never is."""
+    """What it held is sent, after a question, or never is."""
     await anna.open("/")
+    if state:
+        await anna.unfold(anna.page.get_by_text("Send them…"))
+        await anna.check()
     await anna.decide("500 messages within 10 minutes", button)
     await expect(anna.card("500 messages within 10 minutes")).to_have_count(0)
     await _is(anna, "one of many", state or "cancelled")
@@ -107,7 +116,8 @@ async def test_a_silence_is_shown_saved_and_ended(anna: Visitor) -> None:
 async def test_customer_messages_are_released_and_held(anna: Visitor) -> None:
     """The hold that is on is released; then all of them are held anew, on the same page."""
     await anna.open("/")
-    await anna.decide("All customer messages", "Release them now")
+    await anna.unfold(anna.page.get_by_text("Release them now…"))
+    await anna.decide("All customer messages", "Yes, release them")
     await anna.unfold(anna.page.get_by_text("Hold all customer messages…"))
     await anna.write("Reason", "ice on the roads")
     await anna.press(anna.page.get_by_role("button", name="Hold all customer messages"))

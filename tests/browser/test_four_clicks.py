@@ -38,7 +38,8 @@ async def test_find_why_a_customer_was_not_told(anna: Visitor) -> None:
 
 async def test_hold_everything_for_the_afternoon(anna: Visitor) -> None:
     """The hold that is on already is released first, so that there is something to hold."""
-    await anna.decide("All customer messages", "Release them now")
+    await anna.unfold(anna.page.get_by_text("Release them now…"))
+    await anna.decide("All customer messages", "Yes, release them")
     anna.clicks = 0
     await anna.unfold(anna.page.get_by_text("Hold all customer messages…"))
     await anna.choose("How long", "until this evening, 18:00")

@@ -355,7 +355,7 @@ async def test_each_state_has_the_buttons_that_fit(
         (State.PLANNED, "", ["cancel"]),
         (State.HELD, "", ["cancel"]),
         (State.HELD, "storm = 1", ["cancel"]),
-        (State.HELD, approver, ["approve", "decline"]),
+        (State.HELD, approver, ["decline", "approve"]),
         (State.UNKNOWN, "", ["resolve", "resolve"]),
         (State.FAILED, "", ["retry", "cancel"]),
         (State.FAILED, "acknowledged_at = now()", ["retry"]),

@@ -4,8 +4,10 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from html import unescape
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -458,6 +460,97 @@ async def test_today_asks_before_it_sends_to_a_customer_again(
         assert ("This sends the message to Ida Smith." in page) == is_asked
         assert ("Yes, send it to the customer" in page) == is_asked
         await pool.execute("DELETE FROM deliveries")
+
+
+@pytest.mark.parametrize(
+    ("action", "state", "columns"),
+    [
+        ("retry", State.FAILED, {}),
+        ("send-now", State.PLANNED, {"next_attempt_at": timedelta(hours=2)}),
+        ("approve", State.HELD, {"approver": "slack:#boss", "approve_by": timedelta(hours=1)}),
+    ],
+)
+async def test_what_goes_to_a_customer_can_be_stopped_for_ten_seconds(
+    web: Site, pool: Pool, clock: VirtualClock, action: str, state: State, columns: dict[str, Any]
+) -> None:
+    """The card says so, asks first, and its button stops it; a colleague gets it at once."""
+    now = clock.now()
+    given = {
+        name: now + one if isinstance(one, timedelta) else one for name, one in columns.items()
+    }
+    due = {}
+    for channel, target in (("customer", "details"), ("slack", "#office")):
+        event = await record(pool, task(customer=Customer(name="Ida")), Kind.COMPLETED, at=now)
+        number = await plan(pool, event, state, channel=channel, target=target)
+        for name, value in given.items():
+            await pool.execute(f"UPDATE deliveries SET {name} = $2 WHERE id = $1", number, value)
+        if channel == "customer":
+            page = (await web.client.get("/messages/" + str(number))).text
+            assert "You have ten seconds to stop it." in page
+        await web.client.post(f"/deliveries/{number}/{action}")
+        due[channel] = await pool.fetchval(
+            "SELECT next_attempt_at FROM deliveries WHERE id = $1", number
+        )
+        stopping = '"Do not send" stops it' in (await web.client.get(f"/messages/{number}")).text
+        assert stopping == (channel == "customer")
+    assert due == {"customer": now + timedelta(seconds=10), "slack": now}
+    number = await pool.fetchval("SELECT id FROM deliveries WHERE channel = 'customer'")
+    assert '"Do not send" stops it' in (await web.client.get("/")).text
+    await web.client.post(f"/deliveries/{number}/cancel")
+    state_now = await pool.fetchval("SELECT state FROM deliveries WHERE id = $1", number)
+    assert state_now == "cancelled"
+
+
+async def test_today_counts_messages_and_each_count_is_a_link(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """What waits, and how those of today ended, by the days of the configuration's zone."""
+    now = clock.now()
+    for state, times in ((State.SENT, 3), (State.FAILED, 1), (State.PLANNED, 2)):
+        for _ in range(times):
+            await plan(pool, await record(pool, task(), Kind.COMPLETED, at=now), state)
+    old = await record(pool, task(), Kind.COMPLETED, at=now - timedelta(days=1))
+    await plan(pool, old, State.SENT)
+    page = (await web.client.get("/")).text
+    found = dict(re.findall(r'<a href="(/messages\?state=[^"]*)"><b>([^<]*)</b>', page))
+    assert {unescape(path): count for path, count in found.items()} == {
+        "/messages?state=waiting": "2",
+        "/messages?state=on_hold": "0",
+        "/messages?state=approval": "0",
+        "/messages?state=sent&day=2026-03-06": "3",
+        "/messages?state=failed&day=2026-03-06": "1",
+        "/messages?state=unknown&day=2026-03-06": "0",
+    }
+    for path, count in found.items():
+        listed = (await web.client.get(unescape(path))).text
+        assert listed.count('<li class="card">') == int(count)
+
+
+async def test_what_failed_is_said_in_plain_words(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """With what to do about it; the error itself is folded away behind them."""
+    error = "london: POST /tasks/1/notify was rejected (422): no such template"
+    for reason, says in (
+        (error, "london did not accept this"),
+        ("it broke", "london could not send this"),
+    ):
+        event = await record(pool, task(), Kind.COMPLETED, at=clock.now())
+        await plan(pool, event, State.FAILED, channel="customer", target="details")
+        await pool.execute("UPDATE deliveries SET reason = $1", reason)
+        page = (await web.client.get("/")).text
+        assert says in page
+        assert re.search(rf"Details</summary><p class=.reason.>{re.escape(reason)}", page)
+        await pool.execute("DELETE FROM deliveries")
+
+
+def test_just_now_is_less_than_ten_seconds_ago(clock: VirtualClock) -> None:
+    """Then the seconds are counted, in both directions."""
+    now = clock.now()
+    said = [labels.from_now(now + timedelta(seconds=one), now) for one in (-9, -10, -59, -60)]
+    assert said == ["just now", "10 seconds ago", "59 seconds ago", "1 minute ago"]
+    said = [labels.from_now(now + timedelta(seconds=one), now) for one in (9, 10, 60)]
+    assert said == ["in a moment", "in 10 seconds", "in 1 minute"]
 
 
 async def test_an_account_says_what_its_webhooks_do(

@@ -49,7 +49,7 @@ STATES: Mapping[str, str] = {
     "expired": "state = 'expired'",
 }
 """Conditions by the state that a person may ask for."""
-_PENDING_STATES = frozenset({"waiting", "on_hold", "approval"})
+PENDING_STATES = frozenset({"waiting", "on_hold", "approval"})
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -168,11 +168,11 @@ def _queries(
     """One for the messages that are pending, one for those that have ended, or both."""
     words = [_has_words(search.words)] if search.words else []
     window = _WINDOW_OF_WORDS if search.words else _WINDOW
-    if search.state in {"", *_PENDING_STATES}:
+    if search.state in {"", *PENDING_STATES}:
         driving = [*_bounds(search, mark, forward=forward), _Condition(_PENDING)]
         others = [*map(_condition, equal.items()), *exact, *words]
         yield _Query(driving, others, limit, forward, window)
-    if search.state not in _PENDING_STATES:
+    if search.state not in PENDING_STATES:
         driver = next(iter(equal.items()), None)
         ended = _UNSENT if driver is not None and driver[0] == "state" else _ENDED
         driving = [*_bounds(search, mark, driver, forward=forward), _Condition(ended)]
@@ -222,7 +222,7 @@ async def _equal(pool: Pool, search: Search) -> dict[str, str]:
     """Values by the columns of indexes, the one with the fewest rows first."""
     asked = {
         _RECEIVER: await _receiver(pool, search.receiver) if search.receiver else "",
-        "state": search.state if search.state not in {*_PENDING_STATES, "sent"} else "",
+        "state": search.state if search.state not in {*PENDING_STATES, "sent"} else "",
         "rule": search.rule,
         "account": search.account,
         "channel": search.channel,

@@ -1,11 +1,22 @@
 """Which messages reach a customer: the page asks before it sends one of them again."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
 
 import asyncpg
 
-from service.domain.model import Task
+from service.domain.model import State, Task
 from service.rules.recipients import reaches_customer
+
+# What a person has sent to a customer waits so long.
+TO_UNDO = timedelta(seconds=10)
+
+
+def can_be_stopped(message: Mapping[str, Any] | asyncpg.Record, now: datetime) -> bool:
+    """Whether a message to a customer goes out within that time."""
+    due = message["next_attempt_at"]
+    return message["state"] == State.PLANNED and due is not None and now < due <= now + TO_UNDO
 
 
 def to_customers(

@@ -1,6 +1,6 @@
 // Brings the page up to date in place when Taskbell says that something has changed, unless somebody
 // is about to press a button.
-const AT_MOST_EVERY = 2000, TRY_AGAIN = 5000, EVERY = 60000;
+const AT_MOST_EVERY = 2000, TRY_AGAIN = 5000, EVERY = 60000, EVERY_FEW = 5000;
 const LIVE = new URL("../live", document.currentScript.src);
 
 let served = new Set(); // what came unfolded
@@ -46,6 +46,17 @@ async function refresh() {
   if (isInUse()) return refreshIn(AT_MOST_EVERY); // since it was asked for
   replace(page.getElementById("overview"));
   refreshSoonIfBusy();
+}
+
+// By the clock of the server, as it was when the page came.
+const AHEAD = Date.parse(document.querySelector("[data-now]").dataset.now) - performance.now();
+
+// "just now" does not stay on a page that stays open.
+function grow() {
+  for (const one of document.querySelectorAll("time[data-ago]")) {
+    const seconds = Math.floor((AHEAD + performance.now() - Date.parse(one.dateTime)) / 1000);
+    if (seconds >= 10 && seconds < 60) one.textContent = `${seconds} seconds ago`;
+  }
 }
 
 // What is being worked out for this page alone is no change that Taskbell tells of.
@@ -96,6 +107,7 @@ if (document.getElementById("overview")) {
   follow();
   refreshSoonIfBusy();
   setInterval(() => refreshIn(0), EVERY);
+  setInterval(grow, EVERY_FEW);
   document.addEventListener("visibilitychange", () => {
     followAnew();
     refreshIn(0);
