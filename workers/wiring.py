@@ -104,6 +104,7 @@ async def open_engine(pool: Pool, config: Config, clock: Clock) -> Engine:
     decider = Decider(config.rules, zones, ways(config.kinds), off)
     names = {name: account.system for name, account in config.accounts.items()}
     await accounts.register(pool, names, clock.now())
+    await accounts.keep_zones(pool, zones)
     await clock_repair.correct(pool, clock.now())
     await _keep_rules(pool, config, clock.now())
     pushed = frozenset(

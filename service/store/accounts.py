@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from service.store import Connection, Pool
 from service.store.outages import LONGEST_WAIT, WAIT_SINCE
@@ -72,6 +73,25 @@ async def register(pool: Pool, systems: Mapping[str, str], now: datetime) -> Non
         list(systems.values()),
         now,
     )
+
+
+async def keep_zones(pool: Pool, zones: Mapping[str, ZoneInfo]) -> None:
+    """Store the time zone of each account, for `zones_of`."""
+    await pool.execute(
+        """
+        UPDATE accounts SET time_zone = new.zone
+        FROM unnest($1::text[], $2::text[]) AS new (name, zone)
+        WHERE accounts.name = new.name AND time_zone IS DISTINCT FROM new.zone
+        """,
+        list(zones),
+        [zone.key for zone in zones.values()],
+    )
+
+
+async def zones_of(pool: Pool) -> dict[str, ZoneInfo]:
+    """The time zone of every account; UTC where no process has stored it yet."""
+    rows = await pool.fetch("SELECT name, coalesce(time_zone, 'UTC') AS zone FROM accounts")
+    return {row["name"]: ZoneInfo(row["zone"]) for row in rows}
 
 
 class PostgresAccounts:

@@ -89,7 +89,7 @@ async def test_the_list_finds_tasks_by_words_and_state(command: Command) -> None
     assert (listed.code, listed.err) == (0, "")
     assert "Clean the gutters" in listed.out
     assert "Bo Reed" in listed.out
-    assert "7 Mar 2026, 08:01" in listed.out
+    assert "7 Mar 2026, 08:01 (New York)" in " ".join(listed.out.split())
     assert (await command("tasks", "list", "no such words")).out == "no task has these words\n"
     assert (await command("tasks", "list", "--state", "open")).out == "no tasks\n"
     [found] = (await command("tasks", "list", "--state", "done", "--json")).json

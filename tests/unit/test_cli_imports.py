@@ -34,6 +34,8 @@ ASKING = [
     ("outbox", "list"),
     ("outbox", "retry"),
     ("silence", "list"),
+    ("tasks", "list"),
+    ("tasks", "show"),
 ]
 READING = [
     ("check",),
@@ -46,8 +48,6 @@ READING = [
     ("rules", "list"),
     ("schema",),
     ("serve",),
-    ("tasks", "list"),
-    ("tasks", "show"),
     ("test",),
     ("user", "list"),
 ]

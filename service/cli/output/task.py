@@ -1,6 +1,6 @@
 """Formats tasks: as rows of a list, and one with all that is known of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,10 +16,9 @@ _LATEST = 20
 _LONGEST = 300  # characters of a value in the timeline, and of a text of a message
 
 
-def row_of(found: FoundTask, zones: Mapping[str, ZoneInfo], usual: ZoneInfo) -> dict[str, Any]:
+def row_of(found: FoundTask, zone: ZoneInfo) -> dict[str, Any]:
     """A row of a list; the due date is in the zone of the task's account, which is named."""
     task = found.task
-    zone = zones.get(task.account, usual)
     due = date_shown(task, "due", zone)
     return {
         "account": task.account,
@@ -28,7 +27,7 @@ def row_of(found: FoundTask, zones: Mapping[str, ZoneInfo], usual: ZoneInfo) -> 
         "state": found.standing,
         "customer": _short((task.customer and task.customer.name) or ""),
         "assigned to": _short((task.assignee and task.assignee.name) or ""),
-        "due": due if not due or task.due_is_day else f"{due}{place(zone, usual)}",
+        "due": due if not due or task.due_is_day else f"{due}{place(zone)}",
     }
 
 

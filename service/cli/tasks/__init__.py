@@ -1,32 +1,28 @@
 """`taskbell tasks`: finds tasks, and shows one with its events and messages."""
 
-import os
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
-from service import config
 from service.cli.database import with_pool
-from service.cli.instance import find
 from service.cli.output import task as output
 from service.cli.output.console import AsJson, print_line, show_json, show_rows
 from service.cli.tasks.naming import Account, Named, one_task
-from service.config import RulesConfig
 from service.diagnostics import did_you_mean
 from service.errors import TaskbellError
 from service.explain import summary
-from service.settings import read_settings
-from service.store import Pool
+from service.store import Pool, accounts
 from service.store.views import api_lists, listing, task_history, task_search
 from service.store.views.listing import Row
 from service.store.views.task_history import TaskHistory
 from service.store.views.task_search import TaskPage, TaskQuery
-from service.web.presenters.found_tasks import summary_of
 
 app = typer.Typer(help="Find tasks, and show one of them.", no_args_is_help=True)
 
 _COLUMNS = ("account", "id", "title", "state", "customer", "assigned to", "due")
 _MESSAGES = 50
+_UTC = ZoneInfo("UTC")
 
 Words = Annotated[
     list[str] | None,
@@ -49,7 +45,7 @@ Limit = Annotated[
 
 
 class NoSuchAccount(TaskbellError):
-    """The configuration has no account of this name."""
+    """Taskbell has no account of this name."""
 
 
 @app.command("list")
@@ -70,16 +66,20 @@ def list_(
     if state is not None and state not in task_search.STANDINGS:
         hint = f"one of {', '.join(task_search.STANDINGS)}"
         raise typer.BadParameter(f"it must be {hint}, not {state}", param_hint="--state")
-    sketch = _sketch()
-    if account is not None and account not in sketch.zones:
-        hint = did_you_mean(account, sketch.zones) or "see `taskbell accounts list`"
-        raise NoSuchAccount(f"there is no account {account}; {hint}")
     query = TaskQuery(" ".join(words or ()), account, state)
-    page: TaskPage = with_pool(lambda pool: task_search.find(pool, query, limit))
+
+    async def read(pool: Pool) -> tuple[TaskPage, dict[str, ZoneInfo]]:
+        zones = await accounts.zones_of(pool)
+        if account is not None and account not in zones:
+            hint = did_you_mean(account, zones) or "see `taskbell accounts list`"
+            raise NoSuchAccount(f"there is no account {account}; {hint}")
+        return await task_search.find(pool, query, limit), zones
+
+    page, zones = with_pool(read)
     if as_json:
-        show_json([summary_of(one) for one in page.tasks])
+        show_json([one.summary for one in page.tasks])
         return
-    rows = [output.row_of(one, sketch.zones, sketch.timezone) for one in page.tasks]
+    rows = [output.row_of(one, zones.get(one.task.account, _UTC)) for one in page.tasks]
     show_rows(rows, _COLUMNS, "no tasks" if not words else "no task has these words", as_json=False)
     if page.next is not None:
         print_line("… and more; --limit shows more of them")
@@ -88,20 +88,19 @@ def list_(
 @app.command()
 def show(task: Named, *, account: Account = None, as_json: AsJson = False) -> None:
     """Show one task: its fields, its link, what happened to it, and the messages about it."""
-    sketch = _sketch()
 
-    async def read(pool: Pool) -> tuple[TaskHistory, list[Row]]:
+    async def read(pool: Pool) -> tuple[TaskHistory, list[Row], ZoneInfo]:
         async with pool.acquire() as connection:
             key = await one_task(connection, "tasks show", task, account)
             papers = await task_history.read(connection, key)
         about = dict(zip(("account", "task"), key, strict=True))
-        return papers, await listing.read_rows(pool, api_lists.DELIVERIES, about, _MESSAGES)
+        messages = await listing.read_rows(pool, api_lists.DELIVERIES, about, _MESSAGES)
+        return papers, messages, (await accounts.zones_of(pool)).get(key[0], _UTC)
 
-    papers, messages = with_pool(read)
+    papers, messages, zone = with_pool(read)
     if as_json:
         show_json({**_as_json(papers), "messages": messages})
         return
-    zone = sketch.zones.get(papers.key[0], sketch.timezone)
     for line in output.lines(papers, messages, zone):
         print_line(line)
 
@@ -111,7 +110,3 @@ def _as_json(papers: TaskHistory) -> dict[str, Any]:
     told = summary.as_json(papers, (), is_loaded=True)
     names = ("task", "deleted_at", "absent_since", "unread", "events")
     return {name: told[name] for name in names}
-
-
-def _sketch() -> RulesConfig:
-    return config.sketch(find(read_settings()).taskbell_config, os.environ)

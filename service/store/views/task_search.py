@@ -44,6 +44,22 @@ class FoundTask:
     standing: str
     seen_at: datetime
 
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The fields by which a person recognises it, and its state."""
+        task = self.task
+        return {
+            "account": task.account,
+            "id": task.id,
+            "title": task.title,
+            "state": self.standing,
+            "customer": task.customer,
+            "assignee": task.assignee,
+            "due": task.due,
+            "url": task.url,
+            "seen_at": self.seen_at,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class TaskQuery:

@@ -34,7 +34,7 @@ from service.web.parameters import (
 )
 from service.web.presenters.coming_up import Mark
 from service.web.presenters.forecast import AHEAD, Forecast
-from service.web.presenters.found_tasks import find_tasks, summary_of
+from service.web.presenters.found_tasks import find_tasks
 from service.web.presenters.task_explainer import TaskExplainer
 from service.web.problems import Problem, come_again
 
@@ -132,7 +132,7 @@ class Computed:
         if "account" in values:
             self._demand_account(values["account"])
         tasks = await find_tasks(self._pool, asked)
-        return page([summary_of(one) for one in tasks.tasks], cursor(tasks.next))
+        return page([one.summary for one in tasks.tasks], cursor(tasks.next))
 
 
 def _length(text: str) -> timedelta:
