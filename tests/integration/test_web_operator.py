@@ -581,7 +581,7 @@ async def test_a_message_to_the_operator_is_about_an_account(
         clock.now(),
     )
     page = (await web.client.get("/")).text
-    assert "About the account field itself" in page
+    assert 'About the account <a href="/connections#account-field">field</a> itself' in page
     delivery = (await web.client.get("/api/v1/deliveries")).json()["data"][0]
     assert (delivery["task"], delivery["event"]) == ("", None)
 

@@ -237,8 +237,8 @@ async def test_a_task_shows_how_it_stands(web: Site, pool: Pool, clock: VirtualC
     assert "<bdi>Smith gutters</bdi></h1>" in page
     assert "Times: America/New_York." in page
     for name, text in {
-        "customer": "Smith",
-        "assigned to": "Bo",
+        "customer": '<a href="/messages?q=Smith">Smith</a>',
+        "assigned to": '<a href="/tasks?q=Bo">Bo</a>',
         "due": "Fri 6 Mar, 07:00 (New York)",
         "starts": "Fri 6 Mar",
         "tags": "roof, urgent",
