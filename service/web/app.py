@@ -84,7 +84,7 @@ def build(
         *live.routes(guard),
         *_pages(office),
     ]
-    app = _application(routes, root, doorbell)
+    app = _application(routes, pages, root, doorbell)
     app.state.slack = config, answering.presses
     return app
 
@@ -109,12 +109,14 @@ def _api(office: Office, root: str) -> list[BaseRoute]:
     ]
 
 
-def _application(routes: Sequence[BaseRoute], root: str, doorbell: Doorbell) -> Starlette:
-    """These routes below the path `root`, with limits and problem documents around them."""
+def _application(
+    routes: Sequence[BaseRoute], pages: Pages, root: str, doorbell: Doorbell
+) -> Starlette:
+    """These routes below the path `root`, with limits and answers to errors around them."""
     behind = [Middleware(PathInFront, root)] if root else []
     app = Starlette(
         routes=routes,
-        exception_handlers=HANDLERS,
+        exception_handlers={kind: pages.told(one) for kind, one in HANDLERS.items()},
         middleware=[
             *behind,
             Middleware(ConcurrencyLimit),

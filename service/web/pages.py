@@ -2,13 +2,16 @@
 
 import re
 from http import HTTPStatus
+from inspect import isawaitable
 from typing import Any
 from urllib.parse import parse_qs
 
+import orjson
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import HTTPExceptionHandler
 
 from service.domain.silences import described
 from service.domain.system_actions import UNSEEN_TEXT
@@ -18,7 +21,7 @@ from service.sources import title_of
 from service.web import labels
 from service.web.auth import Endpoint
 from service.web.presenters.customer_messages import can_be_stopped
-from service.web.problems import Problem
+from service.web.problems import LastResponse, Problem
 from service.web.request_body import read_body
 
 _FORM_BYTES = 16 * 1024  # a reason of 500 letters, each of which may be nine bytes there
@@ -32,6 +35,11 @@ _MET_BY_PEOPLE = frozenset(
         HTTPStatus.NOT_FOUND,
     }
 )
+_PLAINLY = {
+    HTTPStatus.NOT_FOUND: "There is nothing at this address",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This address is for buttons, and not to be opened",
+}
+_KEPT = ("Allow", "Retry-After", "WWW-Authenticate")  # of an error's headers
 _LONGEST = 1_000  # characters of one value on a page
 # Marks that change the direction of what follows, and the marks that end them (Unicode UAX #9).
 _CLOSED_BY = {
@@ -99,6 +107,29 @@ class Pages:
                 return self.render("refused.html", problem.status_code, why=problem.detail)
 
         return answered
+
+    def told(self, handler: HTTPExceptionHandler) -> HTTPExceptionHandler:
+        """The handler of an error; a browser gets a page in place of its problem document."""
+
+        async def answered(request: Request, error: Exception) -> Response:
+            answer = await _answer_of(handler, request, error)
+            if not _wants_page(request) or isinstance(answer, LastResponse):
+                return answer
+            problem = orjson.loads(answer.body)
+            why = problem.get("detail") or _PLAINLY.get(
+                HTTPStatus(answer.status_code), problem["title"]
+            )
+            page = self.render("refused.html", answer.status_code, why=why)
+            kept = {name: answer.headers[name] for name in _KEPT if name in answer.headers}
+            page.headers.update(kept)
+            return page
+
+        return answered
+
+
+async def _answer_of(handler: HTTPExceptionHandler, request: Request, error: Exception) -> Response:
+    answer = handler(request, error)
+    return await answer if isawaitable(answer) else answer
 
 
 def _wants_page(request: Request) -> bool:

@@ -30,7 +30,7 @@ _UNSEEN = """() => {
 _FOREIGN = """() => {
     const made = document.querySelectorAll(
         "img:not([src$='/static/bell.svg']), script:not([src]), iframe, object, embed, style, "
-        + "[onerror], [onfocus], [style], main b b, a[href^='javascript:' i]"
+        + "[onerror], [onfocus], [style]:not(#suggestions), main b b, a[href^='javascript:' i]"
     );
     return [...made].map((one) => one.outerHTML.slice(0, 300));
 }"""

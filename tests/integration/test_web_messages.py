@@ -357,7 +357,7 @@ async def test_each_state_has_the_buttons_that_fit(
         (State.HELD, "storm = 1", ["cancel"]),
         (State.HELD, approver, ["decline", "approve"]),
         (State.UNKNOWN, "", ["resolve", "resolve"]),
-        (State.FAILED, "", ["retry", "cancel"]),
+        (State.FAILED, "", ["cancel", "retry"]),
         (State.FAILED, "acknowledged_at = now()", ["retry"]),
         (State.CANCELLED, "", ["retry"]),
         (State.EXPIRED, "channel = 'customer'", ["retry"]),

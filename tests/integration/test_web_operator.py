@@ -544,6 +544,26 @@ async def test_what_failed_is_said_in_plain_words(
         await pool.execute("DELETE FROM deliveries")
 
 
+async def test_an_error_is_a_page_for_browsers_and_a_document_for_scripts(web: Site) -> None:
+    """An address that is not there, one that is for a button, and one of the API."""
+    for path, status, says in (
+        ("/nothing/here", 404, "There is nothing at this address."),
+        ("/deliveries/1/retry", 405, "This address is for buttons, and not to be opened."),
+        ("/api/v1/tasks?limit=none", 400, "limit: expected a number"),
+    ):
+        page = await web.client.get(path, headers={"accept": "text/html,*/*"})
+        assert (page.status_code, page.headers["content-type"]) == (
+            status,
+            "text/html; charset=utf-8",
+        )
+        assert says in page.text
+        assert 'href="/"' in page.text
+        document = await web.client.get(path)
+        assert document.headers["content-type"] == "application/problem+json"
+        assert document.json()["status"] == status
+        assert document.headers.get("allow") == page.headers.get("allow")
+
+
 def test_just_now_is_less_than_ten_seconds_ago(clock: VirtualClock) -> None:
     """Then the seconds are counted, in both directions."""
     now = clock.now()
