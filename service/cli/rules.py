@@ -147,4 +147,4 @@ def _row(one: RuleMode, matched: datetime | None, message: datetime | None) -> d
 
 
 def _switched(override: Override | None) -> str:
-    return "" if override is None else f"{override.at.astimezone():%d %b %H:%M}, {override.said}"
+    return "" if override is None else f"{override.at.astimezone():%d %b %H:%M %Z}, {override.said}"

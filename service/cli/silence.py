@@ -181,7 +181,7 @@ def _tell(silence: Silence, preview: Preview, number: int | None) -> None:
         f"This suppresses {preview.pending} {waiting}. Over the last {LOOK_BACK.days} days it would"
         f" have suppressed {preview.lately}."
     )
-    until = silence.ends_at.astimezone().strftime("%a %d %b %Y, %H:%M")
+    until = silence.ends_at.astimezone().strftime("%a %d %b %Y, %H:%M %Z")
     if number is None:
         says = (
             f"Dry run, nothing was changed. Without --dry-run the silence would last until {until}"

@@ -17,4 +17,4 @@ def tell_waits(accounts: Iterable[Row]) -> None:
 
 def short_time(moment: datetime) -> str:
     """Such as `29 Nov 09:33`, in this machine's zone."""
-    return f"{moment.astimezone():%d %b %H:%M}"
+    return f"{moment.astimezone():%d %b %H:%M %Z}"

@@ -50,7 +50,7 @@ def _rule(one: RulePlan) -> Iterator[str]:
     yield from map(_difference, one.lines)
     yield from (f"    {line}" for line in (*matching(one), *alarms(one)))
     if one.next_ring is not None:
-        yield f"    next alarm: {one.next_ring.astimezone():%a %-d %b %Y, %H:%M}"
+        yield f"    next alarm: {one.next_ring.astimezone():%a %-d %b %Y, %H:%M %Z}"
     yield from (f"    {line}" for line in pending(one))
 
 

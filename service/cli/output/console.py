@@ -74,7 +74,7 @@ def show_rows(
         is_time = column.endswith("_at")
         table.add_column(column.replace("_", " "), overflow="fold", no_wrap=is_time)
     for row in rows:
-        table.add_row(*(Text(_cell(row[column], "%d %b %H:%M:%S")) for column in columns))
+        table.add_row(*(Text(_cell(row[column], "%d %b %H:%M:%S %Z")) for column in columns))
     out.print(table)
 
 

@@ -10,7 +10,7 @@ def lines_of(
 ) -> Iterator[str]:
     """A line for each override; those of other `rules` have no effect, if these are known."""
     for rule, one in sorted(overrides.items()):
-        line = f"rule {rule} was {one.said}, {one.at.astimezone():%d %b %H:%M}"
+        line = f"rule {rule} was {one.said}, {one.at.astimezone():%d %b %H:%M %Z}"
         if rules is None or rule in rules:
             yield f"{line}; `taskbell rules follow {rule}` undoes that"
         else:
