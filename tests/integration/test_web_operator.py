@@ -487,6 +487,8 @@ async def test_what_goes_to_a_customer_can_be_stopped_for_ten_seconds(
         if channel == "customer":
             page = (await web.client.get("/messages/" + str(number))).text
             assert "You have ten seconds to stop it." in page
+            other = {"retry": "/", "approve": "/coming"}.get(action, f"/messages/{number}")
+            assert "You have ten seconds to stop it." in (await web.client.get(other)).text
         await web.client.post(f"/deliveries/{number}/{action}")
         due[channel] = await pool.fetchval(
             "SELECT next_attempt_at FROM deliveries WHERE id = $1", number

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from itertools import islice
 from typing import Any
 
+import asyncpg
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
@@ -53,6 +54,8 @@ class Coming(Screen):
         now = self.office.clock.now()
         until = now + _SPANS[within]
         messages = await self._messages(found, until, _ON_PAGE + 1, after)
+        persons = await self._for_persons()
+        shown = [*messages[:_ON_PAGE], *persons["asking"]]
         return self.render(
             request,
             "coming.html",
@@ -65,8 +68,8 @@ class Coming(Screen):
             limited=found is not None and found.until < min(until, found.now + AHEAD),
             too_late="too_late" in request.query_params,
             calendar=self._address(request),
-            to_customers=await self._to_customers(messages[:_ON_PAGE]),
-            **await self._for_persons(),
+            to_customers=await self._to_customers(shown),
+            **persons,
         )
 
     async def feed(self, request: Request) -> Response:
@@ -93,9 +96,11 @@ class Coming(Screen):
             messages += islice(found.between(now, until, after), limit)
         return sorted(messages, key=lambda one: one.mark)[:limit]
 
-    async def _to_customers(self, shown: Sequence[Message]) -> frozenset[int]:
+    async def _to_customers(self, shown: Sequence[Message | asyncpg.Record]) -> frozenset[int]:
         """The numbers of those that reach a customer."""
-        pool, numbers = self.office.pool, [one.id for one in shown if one.id is not None]
+        pool = self.office.pool
+        found = (one.id if isinstance(one, Message) else one["id"] for one in shown)
+        numbers = [number for number in found if number is not None]
         rows = await message_views.receivers(pool, numbers)
         return to_customers(rows, await message_views.tasks_of(pool, numbers))
 
