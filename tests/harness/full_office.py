@@ -10,6 +10,7 @@ import orjson
 from service.clock import Clock
 from service.config import Config, load
 from service.domain.actors import Actor
+from service.domain.buttons import Button
 from service.domain.contacts import keys_in
 from service.domain.holds import Hold
 from service.domain.model import Cause, Customer, Event, Kind, Person, Project, State, Task
@@ -210,7 +211,12 @@ async def _hostile(pool: Pool, clock: Clock) -> None:
     await record(pool, about, Kind.CHANGED, at=now - MINUTE, before=before)
     texts = {"text": f"{HOSTILE}{LONG}", "subject": HOSTILE, "target": f'"><b>{"x" * 200}'}
     number = await plan(pool, event, State.FAILED, channel="email", **texts)
-    await pool.execute("UPDATE deliveries SET reason = $1 WHERE event = $2", HOSTILE, event.id)
+    await pool.execute(
+        "UPDATE deliveries SET reason = $1, buttons = $3 WHERE event = $2",
+        HOSTILE,
+        event.id,
+        [Button.ACKNOWLEDGE],
+    )
     await pool.execute(
         "INSERT INTO attempts VALUES ($1, 1, $2, 90, 'failed', 550, $3)", number, now, HOSTILE
     )
