@@ -3,6 +3,7 @@
 from starlette.routing import BaseRoute
 
 from service.outbox.approvals import DeliveryLinks
+from service.rules.contacts.unsubscribe_links import UnsubscribeLinks
 from service.settings import Settings
 from service.web.answering.given import GivenAnswers
 from service.web.answering.page import AnswerPage
@@ -10,6 +11,7 @@ from service.web.answering.slack import SlackPresses
 from service.web.answering.slack_http import SlackEndpoint
 from service.web.approvals import ApprovalPage
 from service.web.office import Office
+from service.web.unsubscribing import UnsubscribePage
 
 
 class Answering:
@@ -17,6 +19,7 @@ class Answering:
 
     def __init__(self, office: Office, settings: Settings) -> None:
         links = DeliveryLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
+        unsubscribing = UnsubscribeLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
         given = GivenAnswers(
             office.pool, office.clock, office.doorbell, office.actions, office.config
         )
@@ -24,6 +27,9 @@ class Answering:
         self._routes = [
             *ApprovalPage(office, links).routes(),
             *AnswerPage(office, links, given).routes(),
+            *UnsubscribePage(
+                office.pool, office.clock, office.guard, unsubscribing, office.pages
+            ).routes(),
             *SlackEndpoint(office.config, office.clock, self.presses).routes(),
         ]
 
