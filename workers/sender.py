@@ -11,8 +11,8 @@ import structlog
 from service.channels import Channel, MessageButton, SentRef
 from service.channels.pace import Pace
 from service.clock import Clock
-from service.domain.buttons import LABELS, Button
 from service.domain.model import State
+from service.domain.operators.buttons import LABELS, Button
 from service.domain.system_actions import CREATE, STILL_COMING
 from service.errors import CallNotStarted, SendError
 from service.outbox import CHECK_ARRIVAL, claiming

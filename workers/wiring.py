@@ -14,7 +14,7 @@ from service.change_plan.new_rules import passed_over
 from service.channels import Channel, ChannelOptions, built_in, kinds, ways
 from service.clock import Clock
 from service.config import Config
-from service.domain.overrides import Override
+from service.domain.operators.overrides import Override
 from service.domain.system_actions import WRITES
 from service.engine import Engine
 from service.engine.decider import Decider

@@ -17,7 +17,7 @@ import structlog
 
 from service import doorbell, metrics
 from service.clock import Clock
-from service.domain.overrides import Override
+from service.domain.operators.overrides import Override
 from service.doorbell import Bell
 from service.maintenance import clock_repair, empty_storms, prune
 from service.outbox import attempts, destinations, removal

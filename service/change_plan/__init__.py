@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from service.domain.overrides import Override
+from service.domain.operators.overrides import Override
 from service.rules.ruleset import Ruleset
 
 

@@ -23,7 +23,7 @@ from service import plugins
 from service.channels.pace import Pace, Rate
 from service.clock import Clock
 from service.diagnostics import Issue
-from service.domain.buttons import Button
+from service.domain.operators.buttons import Button
 from service.errors import SendError
 from service.http.answers import AnswerRefused
 from service.http.connection_check import ConnectionCheck

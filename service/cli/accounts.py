@@ -11,7 +11,7 @@ from service.cli.output.console import AsJson, print_line, say, show_json, show_
 from service.cli.output.overrides import lines_of
 from service.cli.output.sync_progress import follow
 from service.clock import SystemClock
-from service.domain.overrides import Override
+from service.domain.operators.overrides import Override
 from service.explain import account_status
 from service.store import Pool, account_actions, tasks
 from service.store.operators import rule_overrides

@@ -13,7 +13,7 @@ from service.cli.database import overrides_at_work
 from service.cli.output.console import AsJson, print_line, show_json
 from service.cli.output.overrides import lines_of
 from service.diagnostics import Diagnostic, Severity
-from service.domain.overrides import Override
+from service.domain.operators.overrides import Override
 from service.errors import ConfigError, TaskbellError
 from service.settings import Settings, read_settings
 from service.store import DATABASE_ERRORS

@@ -11,7 +11,7 @@ from asyncpg.exceptions import UndefinedTableError
 from service import store
 from service.cli.instance import NoInstance, find
 from service.cli.output.console import AsJson, say
-from service.domain.overrides import Override
+from service.domain.operators.overrides import Override
 from service.processes import embedded
 from service.settings import Settings, read_settings
 from service.store import Pool

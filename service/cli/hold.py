@@ -9,7 +9,7 @@ from service.cli.database import with_pool
 from service.cli.output.console import AsJson, print_line, say, show_json, show_rows, who
 from service.cli.silence import Until, end_of, reason_of
 from service.clock import SystemClock
-from service.domain.holds import Hold
+from service.domain.operators.holds import Hold
 from service.outbox import holds
 from service.store import Pool
 

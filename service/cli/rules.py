@@ -13,7 +13,7 @@ from service.cli.output.console import AsJson, print_line, say, show_json, show_
 from service.cli.output.overrides import lines_of
 from service.clock import SystemClock
 from service.diagnostics import did_you_mean
-from service.domain.overrides import Mode, Override
+from service.domain.operators.overrides import Mode, Override
 from service.errors import ConfigError, TaskbellError
 from service.outbox import rule_switches
 from service.rules.overrides import RuleMode, modes

@@ -13,7 +13,7 @@ from service.cli.instance import find
 from service.cli.output.console import AsJson, out, print_line, say, show_json, show_rows, who
 from service.clock import SystemClock
 from service.domain.durations import parse_length
-from service.domain.silences import LONGEST, Silence, described
+from service.domain.operators.silences import LONGEST, Silence, described
 from service.errors import ConfigError
 from service.outbox import silence_names, silences
 from service.outbox.silences import LOOK_BACK, Preview

@@ -23,7 +23,7 @@ from service.document.messages import must_be
 from service.document.reading import Document
 from service.document.report import faults_of
 from service.domain.directory import NOBODY, Directory
-from service.domain.overrides import Override
+from service.domain.operators.overrides import Override
 from service.errors import ConfigError
 from service.rules.overrides import overrides_in
 from service.rules.rule import Rule

@@ -11,7 +11,7 @@ from service.domain.alarms import OVERDUE, Alarm
 from service.domain.digests import Digest, DigestRebuild, Join
 from service.domain.durations import in_words
 from service.domain.model import Event, Observation
-from service.domain.overrides import NEVER_OFF, OffPeriods
+from service.domain.operators.overrides import NEVER_OFF, OffPeriods
 from service.domain.schedules import LATE, Slot, lateness
 from service.domain.storms import StormScope
 from service.domain.system_actions import BUILT_IN, written_to

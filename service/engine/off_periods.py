@@ -7,7 +7,7 @@ may be on again: it is then only recorded, and sends nothing.
 from datetime import UTC, datetime
 
 from service.domain.model import Event, Kind, Task
-from service.domain.overrides import OffPeriods
+from service.domain.operators.overrides import OffPeriods
 from service.rules.verdict import Verdict
 
 

@@ -10,7 +10,7 @@ import orjson
 
 from service.domain.digests import Joining, Member
 from service.domain.model import Cause, Event
-from service.domain.overrides import Mode
+from service.domain.operators.overrides import Mode
 from service.explain import STANDINGS, Explanation, ExplanationStatus
 from service.explain.digests import in_digest, joined
 from service.explain.last_decision import EvaluatedEvents, last_occasion

@@ -8,8 +8,8 @@ import orjson
 
 from service.channels import Message
 from service.clock import Clock
-from service.domain.buttons import ANSWER_KEY
 from service.domain.model import State
+from service.domain.operators.buttons import ANSWER_KEY
 from service.domain.system_actions import BARE, CREATE, STILL_COMING, WRITES, written_to
 from service.outbox import CHECK_ARRIVAL, LEASE, destinations, fallback
 from service.outbox.claims import AttemptOutcome, AttemptResult, Claim

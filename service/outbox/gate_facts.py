@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from service.domain.contacts import Choices, ContactKey
 from service.domain.model import Task
-from service.domain.overrides import Override
-from service.domain.silences import Silence
+from service.domain.operators.overrides import Override
+from service.domain.operators.silences import Silence
 from service.outbox import contacted, holds, mutes, storms, visits
 from service.outbox.gates import Candidate, GateFacts
 from service.outbox.gates.contacts import reached

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from service.domain.actors import Actor
-from service.domain.holds import Hold
+from service.domain.operators.holds import Hold
 from service.errors import TaskbellError
 from service.outbox import Lanes
 from service.store import Connection, Pool

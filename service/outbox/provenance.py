@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import TypeAlias
 
-from service.domain.buttons import ANSWER_KEY
 from service.domain.model import Observation
+from service.domain.operators.buttons import ANSWER_KEY
 from service.domain.system_actions import CLOCKS_DIFFER
 from service.store import Connection
 from service.store.tasks import Key

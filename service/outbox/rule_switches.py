@@ -4,7 +4,7 @@ What a rule decided in its earlier mode is not sent: not while the rule is off o
 later, when it is on again.
 """
 
-from service.domain.overrides import Mode
+from service.domain.operators.overrides import Mode
 from service.errors import TaskbellError
 from service.rules.verdict import Outcome
 from service.store import Connection, Pool

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 
 import asyncpg
 
-from service.domain.silences import SCOPES, Silence
+from service.domain.operators.silences import SCOPES, Silence
 from service.errors import TaskbellError
 from service.store import Connection, Pool
 

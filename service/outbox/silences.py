@@ -10,7 +10,7 @@ import orjson
 
 from service.domain.actors import Actor
 from service.domain.model import Task
-from service.domain.silences import SCOPES, Silence, covering, described
+from service.domain.operators.silences import SCOPES, Silence, covering, described
 from service.errors import TaskbellError
 from service.outbox import DeliveryRequest
 from service.store import Connection, Pool, read_through

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from service.domain.buttons import ESCALATION
 from service.domain.model import Kind
+from service.domain.operators.buttons import ESCALATION
 from service.outbox import Lanes
 from service.rules.cancellation import EscalationEnd
 from service.store import Connection

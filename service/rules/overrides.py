@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from service.domain.overrides import Mode, Override
+from service.domain.operators.overrides import Mode, Override
 
 if TYPE_CHECKING:  # a rule takes longer to import than a command that asks for its mode
     from service.rules.rule import Rule

@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from service.domain.buttons import ESCALATION, Button
 from service.domain.days import Calendar
 from service.domain.durations import Duration
 from service.domain.model import State, Task
+from service.domain.operators.buttons import ESCALATION, Button
 from service.domain.system_actions import written_to
 from service.rules import recipients
 from service.rules.approval import ANSWER_WITHIN, asked

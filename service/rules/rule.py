@@ -7,7 +7,7 @@ from service.domain.alarms import missed
 from service.domain.digests import Joining
 from service.domain.durations import in_words
 from service.domain.model import Cause, Event, Task
-from service.domain.overrides import Mode, Override
+from service.domain.operators.overrides import Mode, Override
 from service.domain.schedules import lateness
 from service.domain.task_dates import is_day, moment_of
 from service.rules.groups import Grouping, named

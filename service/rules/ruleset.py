@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from service.domain.alarms import Alarm
 from service.domain.digests import Digest, DigestRebuild
 from service.domain.model import Cause, Event, Task
-from service.domain.overrides import Mode, Override
+from service.domain.operators.overrides import Mode, Override
 from service.domain.schedules import Schedule
 from service.domain.storms import StormGuard
 from service.domain.system_actions import WRITES

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from service.domain.buttons import Button
 from service.domain.durations import Duration
+from service.domain.operators.buttons import Button
 from service.rules.language.templates import Template
 
 DATES = ("due", "start", "end")

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from service.domain.buttons import Button
 from service.domain.digests import Joining
 from service.domain.model import Group, State
-from service.domain.overrides import Override
+from service.domain.operators.buttons import Button
+from service.domain.operators.overrides import Override
 from service.rules.visits import Visit
 
 # Placeholder for the reason in the texts of `on_fail`, filled in when a delivery has failed. A

@@ -17,8 +17,8 @@ from service.domain.model import (
     Observation,
     Task,
 )
+from service.domain.operators.silences import Silence
 from service.domain.signals import Signal
-from service.domain.silences import Silence
 from service.engine import Engine
 from service.engine.decider import Decider
 from service.rules.ruleset import Ruleset

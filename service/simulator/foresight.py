@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from service.channels import Channel
 from service.domain.alarm_sets import AlarmSet
 from service.domain.contacts import Choice, Choices, ContactKey
-from service.domain.silences import Silence
+from service.domain.operators.silences import Silence
 from service.outbox import Identity, silences, visits
 from service.rules.ruleset import Ruleset
 from service.rules.visits import VisitAnnouncement

@@ -16,9 +16,9 @@ from service.channels import Channel
 from service.clock import VirtualClock
 from service.domain.diff import SILENT
 from service.domain.model import Cause, Event, Kind, Task
-from service.domain.overrides import NEVER_OFF, OffPeriods
+from service.domain.operators.overrides import NEVER_OFF, OffPeriods
+from service.domain.operators.silences import Silence
 from service.domain.schedules import Schedule, Slot
-from service.domain.silences import Silence
 from service.engine import Engine
 from service.engine.decider import Decider
 from service.engine.new_events import of_slot

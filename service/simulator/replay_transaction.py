@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from service.domain.digests import Join
-from service.domain.silences import Silence
+from service.domain.operators.silences import Silence
 from service.rules.verdict import Outcome
 from service.simulator.batches import Batch
 from service.simulator.memory.digests import MemoryDigests, OpenDigest

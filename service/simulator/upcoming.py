@@ -7,8 +7,8 @@ from datetime import datetime
 from service.change_plan import pending_counts
 from service.domain.contacts import Choices, SentCounts
 from service.domain.digests import Join
-from service.domain.holds import Hold
 from service.domain.model import State
+from service.domain.operators.holds import Hold
 from service.domain.storms import Lately
 from service.outbox import contacted, holds, mutes, snapshot, storms, visits
 from service.outbox.mutes import Mute

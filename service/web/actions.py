@@ -13,9 +13,9 @@ from starlette.routing import Route
 
 from service.clock import Clock
 from service.domain.actors import Actor
-from service.domain.holds import Hold
 from service.domain.model import Person
-from service.domain.overrides import Mode
+from service.domain.operators.holds import Hold
+from service.domain.operators.overrides import Mode
 from service.doorbell import DELIVER, INGEST, Doorbell
 from service.outbox import (
     NoSuchDelivery,

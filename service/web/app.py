@@ -63,10 +63,9 @@ def build(
     guard = guard.for_users(config.users)
     root = settings.root_path
     pages = Pages(root)
-    forecast = Forecast(pool, clock, config)
-    explainer = TaskExplainer(pool, clock, config, settings.taskbell_keep_events)
     office = Office(
-        *(pool, clock, guard, actions, config, doorbell, pages, forecast, explainer),
+        *(pool, clock, guard, actions, config, doorbell, pages, Forecast(pool, clock, config)),
+        TaskExplainer(pool, clock, config, settings.taskbell_keep_events),
         faults=tuple(faults),
         sections=sections(),
         inbox=settings.taskbell_inbox,
@@ -74,11 +73,10 @@ def build(
     )
     answering = Answering(office, settings)
     metrics.expect(config.accounts, ways(config.kinds))
-    health = Health(pool, doorbell, clock, guard, board, keeper, len(faults))
     routes = [
         # Webhooks come first: they come a thousand times as often as anything else.
         *_webhooks(settings, config, keeper, clock),
-        *health.routes(),
+        *Health(pool, doorbell, clock, guard, board, keeper, len(faults)).routes(),
         *_api(office, root),
         *answering.routes(),
         *live.routes(guard),

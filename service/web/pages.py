@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import HTTPExceptionHandler
 
-from service.domain.silences import described
+from service.domain.operators.silences import described
 from service.domain.system_actions import UNSEEN_TEXT
 from service.explain import account_advice, account_status
 from service.explain.delivery_advice import cause_of

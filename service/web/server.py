@@ -15,7 +15,7 @@ from service import store
 from service.clock import SystemClock
 from service.config import Config
 from service.diagnostics import Diagnostic
-from service.domain.overrides import Override
+from service.domain.operators.overrides import Override
 from service.doorbell import INGEST, Doorbell
 from service.metrics import MetricsExporter
 from service.processes import gc_tuning

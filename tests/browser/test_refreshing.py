@@ -13,8 +13,8 @@ from redis.asyncio import Redis
 from service.clock import VirtualClock
 from service.domain.actors import Actor
 from service.domain.model import Kind, State
-from service.domain.overrides import Mode
-from service.domain.silences import Silence
+from service.domain.operators.overrides import Mode
+from service.domain.operators.silences import Silence
 from service.doorbell import CHANGES
 from service.outbox import rule_switches, silences
 from service.processes.embedded import EmbeddedValkey

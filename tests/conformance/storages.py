@@ -8,9 +8,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from service.domain.contacts import Choice, Choices
-from service.domain.holds import Hold
 from service.domain.model import Cause, Event, Kind, State, Task
-from service.domain.silences import Silence
+from service.domain.operators.holds import Hold
+from service.domain.operators.silences import Silence
 from service.engine.postgres import PostgresTransaction
 from service.engine.transaction import Transaction
 from service.outbox import claiming

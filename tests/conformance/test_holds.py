@@ -3,8 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
-from service.domain.holds import Hold
 from service.domain.model import Kind, State
+from service.domain.operators.holds import Hold
 from tests.conformance.requests import request
 from tests.conformance.storages import Storage
 from tests.harness.tasks import SMITH, START, task

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from service.domain.model import Kind, State
-from service.domain.silences import Silence
+from service.domain.operators.silences import Silence
 from tests.conformance.requests import asking, request
 from tests.conformance.storages import PARIS, Storage
 from tests.harness.tasks import START

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from service.domain.buttons import ESCALATION
 from service.domain.model import Event, Kind, State
+from service.domain.operators.buttons import ESCALATION
 from service.rules.cancellation import EscalationEnd
 from service.store.tasks import Key
 from tests.conformance.requests import LANE, request

@@ -8,7 +8,7 @@ import pytest
 
 from service.channels import JSON, Channel, MessageButton
 from service.clock import VirtualClock
-from service.domain.buttons import Button
+from service.domain.operators.buttons import Button
 from service.errors import SendError
 from tests.contract.channel_rigs import MESSAGE, PagerDutyRig, opened
 from tests.harness.receivers import Answer

@@ -8,8 +8,8 @@ from typing import TypeAlias
 import pytest
 
 from service.domain.actors import Actor
-from service.domain.holds import Hold
 from service.domain.model import Kind, State
+from service.domain.operators.holds import Hold
 from service.outbox import holds
 from service.store import Pool
 from tests.harness import history

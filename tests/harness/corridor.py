@@ -18,7 +18,7 @@ import orjson
 from service.clock import VirtualClock
 from service.config import Config, load
 from service.domain.actors import Actor
-from service.domain.overrides import Mode
+from service.domain.operators.overrides import Mode
 from service.http.client import open_client
 from service.outbox import attempts, claiming, destinations, rule_switches
 from service.outbox.approvals import DeliveryLinks

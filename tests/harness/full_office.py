@@ -10,11 +10,11 @@ import orjson
 from service.clock import Clock
 from service.config import Config, load
 from service.domain.actors import Actor
-from service.domain.buttons import Button
 from service.domain.contacts import keys_in
-from service.domain.holds import Hold
 from service.domain.model import Cause, Customer, Event, Kind, Person, Project, State, Task
-from service.domain.silences import Silence
+from service.domain.operators.buttons import Button
+from service.domain.operators.holds import Hold
+from service.domain.operators.silences import Silence
 from service.outbox import holds, silences
 from service.store import Pool, account_actions
 from service.store.operators import contact_choices

@@ -9,7 +9,7 @@ import pytest
 from service.channels import ways
 from service.clock import VirtualClock
 from service.domain.actors import Actor
-from service.domain.holds import Hold
+from service.domain.operators.holds import Hold
 from service.outbox import claiming, holds, operator_actions, storms
 from service.outbox.holds import NoHold
 from service.simulator import Simulator

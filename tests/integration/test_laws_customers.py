@@ -9,7 +9,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.domain.actors import Actor
-from service.domain.silences import Silence
+from service.domain.operators.silences import Silence
 from service.outbox import attempts, claiming, operator_actions, silences
 from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool, accounts

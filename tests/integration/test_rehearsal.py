@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from service.channels import ways
 from service.clock import VirtualClock
 from service.config import Config, RulesConfig, past_rules
-from service.domain.silences import Silence
+from service.domain.operators.silences import Silence
 from service.outbox import silences
 from service.simulator import Simulator
 from service.simulator.backtest import backtest

@@ -8,7 +8,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.domain.actors import Actor
-from service.domain.silences import Silence
+from service.domain.operators.silences import Silence
 from service.outbox import operator_actions, removal, silences
 from service.outbox.storms import NoStorm, open_in
 from service.store import Pool

@@ -12,7 +12,7 @@ from service.channels import ways
 from service.clock import VirtualClock
 from service.config import past_rules
 from service.domain.actors import Actor
-from service.domain.overrides import Mode
+from service.domain.operators.overrides import Mode
 from service.explain import Explanation, ExplanationStatus
 from service.explain.explainer import explain
 from service.explain.rule_versions import RuleVersions

@@ -12,9 +12,9 @@ import pytest
 from service.channels import ways
 from service.clock import VirtualClock
 from service.domain.actors import Actor
-from service.domain.holds import Hold
 from service.domain.model import Customer, Kind, State
-from service.domain.silences import Silence
+from service.domain.operators.holds import Hold
+from service.domain.operators.silences import Silence
 from service.outbox import NoSuchDelivery, NotPossible, holds, operator_actions, silences
 from service.simulator import Simulator
 from service.simulator.upcoming import upcoming

@@ -8,8 +8,8 @@ import pytest
 
 from service.clock import VirtualClock
 from service.domain.actors import Actor
-from service.domain.holds import Hold
-from service.domain.silences import Silence
+from service.domain.operators.holds import Hold
+from service.domain.operators.silences import Silence
 from service.outbox import approvals, holds, operator_actions, silences
 from service.outbox.silences import NoSuchSilence, Preview
 from service.store import Pool

@@ -11,7 +11,7 @@ import pytest
 from service.clock import VirtualClock
 from service.config.operator import Operator
 from service.domain.actors import Actor
-from service.domain.overrides import Mode
+from service.domain.operators.overrides import Mode
 from service.domain.storms import Lately, StormGuard, StormScope, usual, usual_of
 from service.outbox import approvals, gates, operator_actions, storms
 from service.outbox.gates import Candidate

@@ -12,9 +12,9 @@ import pytest
 
 from service.clock import VirtualClock
 from service.domain.actors import Actor
-from service.domain.holds import Hold
 from service.domain.model import Kind, State, Task
-from service.domain.silences import Silence
+from service.domain.operators.holds import Hold
+from service.domain.operators.silences import Silence
 from service.outbox import holds, silences
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool

@@ -11,7 +11,7 @@ import pytest
 from service.clock import VirtualClock
 from service.domain.actors import Actor
 from service.domain.model import Kind, State
-from service.domain.silences import Silence
+from service.domain.operators.silences import Silence
 from service.maintenance.prune import prune
 from service.outbox import silences
 from service.processes.embedded import EmbeddedValkey

@@ -18,7 +18,7 @@ from service.clock import VirtualClock
 from service.diagnostics import Diagnostic
 from service.domain.actors import Actor
 from service.domain.model import Cause, Customer, Event, Kind, State
-from service.domain.silences import Silence
+from service.domain.operators.silences import Silence
 from service.doorbell import QUEUE
 from service.outbox import silences
 from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey

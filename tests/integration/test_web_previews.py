@@ -12,7 +12,7 @@ from service.clock import VirtualClock
 from service.domain.actors import Actor
 from service.domain.contacts import keys_in
 from service.domain.model import Kind
-from service.domain.overrides import Mode
+from service.domain.operators.overrides import Mode
 from service.outbox import rule_switches
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool

@@ -13,7 +13,7 @@ from service.config import Config
 from service.diagnostics import Diagnostic
 from service.domain.actors import Actor
 from service.domain.model import Kind, State
-from service.domain.overrides import Mode
+from service.domain.operators.overrides import Mode
 from service.doorbell import Doorbell
 from service.outbox import rule_switches
 from service.processes.embedded import EmbeddedValkey

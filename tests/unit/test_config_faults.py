@@ -99,7 +99,8 @@ FILES = {
         ' | write when: { schedule: "30 7 * * 1-5" }'
     ),
     rule("if: size(tasks) > 3"): (
-        "15:7: tasks cannot be used here | use it only in for_each: of a rule with a schedule"
+        "15:7: tasks cannot be used here | use it only in for_each: of a rule with a schedule,"
+        " or in its if: without for_each:"
     ),
     rule("if: group.size > 3"): (
         "15:7: group cannot be used here | use it only in the steps of a rule with group:"

@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from service.domain.contacts import Choice, Choices, Receivers, SentCounts, keys_in
-from service.domain.holds import Hold
 from service.domain.model import State
-from service.domain.overrides import Mode, Override
-from service.domain.silences import Silence
+from service.domain.operators.holds import Hold
+from service.domain.operators.overrides import Mode, Override
+from service.domain.operators.silences import Silence
 from service.domain.storms import StormScope
 from service.outbox import gates
 from service.outbox.gates import Candidate, GateFacts

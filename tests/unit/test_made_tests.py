@@ -26,6 +26,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "recipes.md"
 HEAD, *RECIPES = re.findall(
     r"^```yaml\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE
 )
+FILES = dict(
+    re.findall(r"^```csv (\S+)\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+)
 NAMES = [re.findall(r"^  - id: (\S+)", recipe, re.MULTILINE) for recipe in RECIPES]
 
 
@@ -71,6 +74,8 @@ async def test_recipe(recipe: str, tmp_path: Path) -> None:
     """The made test is read again and passes. Of one task and one month, no message is missing."""
     file, made_file = tmp_path / "taskbell.yaml", tmp_path / "made.yaml"
     file.write_text(HEAD + recipe, encoding="utf-8")
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
     found = sketch(file, {})
     stage = RuleTestStage.of(found)
     alone = [replace(one, rules=frozenset({rule})) for one in found.trials for rule in one.rules]

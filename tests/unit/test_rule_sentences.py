@@ -55,6 +55,7 @@ STEP_KEYS: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "text": ({"text": "Hello there"}, "“Hello there”"),
     "template": ({"notify": "slack:#office", "template": "a.liquid"}, "the text in a.liquid"),
     "subject": ({"subject": "News"}, "send “News”: “Hello” to"),
+    "buttons": ({"buttons": ["done", "snooze"]}, "(with buttons: done and snooze)"),
     "attach": ({"attach": "visit"}, "(with the visit for calendars)"),
     "on_undo": ({"on_undo": "thread"}, "(answer it if this is undone)"),
     "repeat": ({"repeat": {"every": "2h", "max": 5}}, "(again every 2 hours, at most 5 times)"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.domain.silences import SCOPES, Silence, covering, described
+from service.domain.operators.silences import SCOPES, Silence, covering, described
 from tests.harness.tasks import ANN, BO, SMITH, START, task
 
 HOUR = timedelta(hours=1)

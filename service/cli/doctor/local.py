@@ -6,7 +6,7 @@ from service import store
 from service.cli.doctor.findings import Finding, fine, note, wrong
 from service.clock import SystemClock
 from service.config import Config
-from service.domain.overrides import Override
+from service.domain.operators.overrides import Override
 from service.doorbell import Doorbell
 from service.processes import embedded
 from service.settings import Settings

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
-from service.domain.overrides import Override
+from service.domain.operators.overrides import Override
 
 
 def lines_of(

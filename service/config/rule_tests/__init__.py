@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from service.domain.silences import Silence
+from service.domain.operators.silences import Silence
 
 Values: TypeAlias = Mapping[str, Any]
 """Fields of a task, with what `service.domain.model.Task` holds in them."""

@@ -14,7 +14,7 @@ from service.config.rule_tests.tasks import GivenShape, TaskShape, local
 from service.diagnostics import Issue, Path, did_you_mean
 from service.document.validation import Shape, salvaged
 from service.domain.days import Calendar
-from service.domain.silences import Silence
+from service.domain.operators.silences import Silence
 from service.domain.system_actions import BUILT_IN
 
 Form = TypeVar("Form", bound=Shape)

@@ -10,7 +10,7 @@ from pydantic import Field
 from service.config.rule_tests.tasks import Id, Moment, local
 from service.diagnostics import Issue, Path
 from service.document.validation import Shape
-from service.domain.silences import SCOPES, Silence
+from service.domain.operators.silences import SCOPES, Silence
 
 _REASON = "the test says so"
 

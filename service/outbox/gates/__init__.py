@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from service.domain.holds import last_of
 from service.domain.model import State
-from service.domain.overrides import Mode
-from service.domain.silences import covering
+from service.domain.operators.holds import last_of
+from service.domain.operators.overrides import Mode
+from service.domain.operators.silences import covering
 from service.domain.storms import StormScope
 from service.outbox.gates import contacts
 from service.outbox.gates.candidate import (

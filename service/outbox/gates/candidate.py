@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from zoneinfo import ZoneInfo
 
 from service.domain.contacts import NOBODY, Choices, Receivers, SentCounts
-from service.domain.holds import Hold
 from service.domain.model import State, Task
-from service.domain.overrides import Override
-from service.domain.silences import Silence
+from service.domain.operators.holds import Hold
+from service.domain.operators.overrides import Override
+from service.domain.operators.silences import Silence
 from service.domain.storms import StormScope
 from service.rules.visits import Visit, VisitAnnouncement
 from service.store.tasks import Key

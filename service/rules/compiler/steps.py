@@ -9,7 +9,7 @@ from service.diagnostics import Issue, Path, Severity, did_you_mean
 from service.document.files import Folder
 from service.document.messages import DASHES, must_be
 from service.document.validation import Shape, salvaged
-from service.domain.buttons import WORDS, Button
+from service.domain.operators.buttons import WORDS, Button
 from service.domain.system_actions import BARE, BUILT_IN, CREATE, NOTIFICATIONS
 from service.rules.capabilities import UNKNOWN_CHANNEL, Capabilities, ChannelCapabilities
 from service.rules.compiler.missing_fields import MissingFields, never_attached

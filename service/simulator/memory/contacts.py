@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from service.domain.contacts import Choices, SentCounts
-from service.domain.holds import Hold
+from service.domain.operators.holds import Hold
 from service.outbox.gates import Candidate
 from service.rules.contacts.policy import ContactsPolicy
 

@@ -8,9 +8,9 @@ from datetime import datetime
 from heapq import heappop, heappush
 from zoneinfo import ZoneInfo
 
-from service.domain.buttons import ESCALATION
 from service.domain.model import Event, Kind, State, Task
-from service.domain.silences import Silence
+from service.domain.operators.buttons import ESCALATION
+from service.domain.operators.silences import Silence
 from service.domain.storms import Lately
 from service.outbox import DeliveryRequest, Identity, Lanes, gates, question, silences
 from service.outbox.gates import GateFacts, Stop

@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 
 from service.domain.digests import DigestRebuild
 from service.domain.model import Event, Kind, Task
+from service.domain.operators.silences import Silence
 from service.domain.recurrence import still_completed
-from service.domain.silences import Silence
 from service.rules.revision import RevisedMessage, revision, superseded
 from service.rules.rewriting import NewText, rewriting
 from service.rules.ruleset import Ruleset

@@ -8,8 +8,8 @@ deliveries of their own.
 from datetime import datetime, timedelta
 
 from service.domain.actors import Actor
-from service.domain.buttons import ANSWER_KEY, ESCALATION
 from service.domain.model import Person, Task
+from service.domain.operators.buttons import ANSWER_KEY, ESCALATION
 from service.domain.signals import Acknowledgement
 from service.errors import TaskbellError
 from service.store import Connection, Pool

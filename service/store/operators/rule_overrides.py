@@ -8,7 +8,7 @@ import asyncpg
 import orjson
 
 from service.domain.actors import Actor
-from service.domain.overrides import Mode, OffPeriods, Override, described
+from service.domain.operators.overrides import Mode, OffPeriods, Override, described
 from service.store import Connection, Pool
 
 # The mode of a switch by which a rule follows the configuration again.

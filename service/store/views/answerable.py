@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.domain.buttons import Button
 from service.domain.model import Task
+from service.domain.operators.buttons import Button
 from service.store import Pool
 from service.store.tasks import Key, read_task
 

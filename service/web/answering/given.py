@@ -5,8 +5,8 @@ from http import HTTPStatus
 from service.clock import Clock
 from service.config import Config
 from service.domain.actors import Actor
-from service.domain.buttons import Button, snoozed_until
 from service.domain.model import Person
+from service.domain.operators.buttons import Button, snoozed_until
 from service.doorbell import DELIVER, Doorbell
 from service.store import Pool
 from service.store.operators import answers

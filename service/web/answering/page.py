@@ -11,8 +11,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.domain.actors import Actor
-from service.domain.buttons import LABELS, Button
 from service.domain.model import Person
+from service.domain.operators.buttons import LABELS, Button
 from service.outbox.approvals import DeliveryLinks, LinkTo
 from service.rules import recipients
 from service.store.views import answerable

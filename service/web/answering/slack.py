@@ -6,8 +6,8 @@ from http import HTTPStatus
 from typing import Any
 
 from service.domain.actors import Actor
-from service.domain.buttons import Button
 from service.domain.model import Person
+from service.domain.operators.buttons import Button
 from service.outbox import approvals
 from service.outbox.approvals import DeliveryLinks, LinkTo
 from service.store.views import answerable

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from service.clock import Clock
 from service.config import Config
 from service.domain.model import Person
-from service.domain.overrides import Mode
+from service.domain.operators.overrides import Mode
 from service.http.json_body import aside
 from service.outbox import silence_names, silences
 from service.outbox.silence_names import NothingKnown

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
-from service.domain.silences import SCOPES
+from service.domain.operators.silences import SCOPES
 from service.outbox.operator_actions import MOST_AT_ONCE, BulkAction
 from service.store.views import api_lists, task_search
 from service.store.views.listing import Listing

@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 
 from service.domain.contacts import KeyKind
 from service.domain.model import DAYS, Cause, Kind, State, Task
-from service.domain.overrides import Mode
-from service.domain.silences import SCOPES
+from service.domain.operators.overrides import Mode
+from service.domain.operators.silences import SCOPES
 from service.explain import ExplanationStatus
 from service.outbox.claims import AttemptOutcome
 from service.store.operators.contact_choices import Through

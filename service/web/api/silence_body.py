@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from service.domain.model import utc
-from service.domain.silences import LONGEST, SCOPES, Silence
+from service.domain.operators.silences import LONGEST, SCOPES, Silence
 from service.web.actions import LONGEST_REASON
 from service.web.parameters import is_text, wrong
 from service.web.problems import Problem

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from service.config import Config
-from service.domain.silences import LONGEST, SCOPES, Silence
+from service.domain.operators.silences import LONGEST, SCOPES, Silence
 from service.outbox.silence_names import UnknownName
 from service.web.actions import LONGEST_REASON
 from service.web.parameters import is_text

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.domain.overrides import Override
+from service.domain.operators.overrides import Override
 from service.rules.overrides import modes
 from service.store.operators import rule_overrides
 from service.store.views import rule_activity

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.config.root_shape import HolidaysShape
-from service.domain.silences import described
+from service.domain.operators.silences import described
 from service.outbox import holds, silence_names, silences
 from service.outbox.silence_names import UnknownName
 from service.rules.compiler.hours import compile_hours

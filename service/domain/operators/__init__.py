@@ -1,0 +1,1 @@
+"""What operators decide: holds, silences, overrides of rules, and answers to messages."""
