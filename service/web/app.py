@@ -58,11 +58,9 @@ def build(
     `faults` are the errors that keep a changed configuration from replacing this one. `environ` has
     the values of references for the rule editor.
     """
-    rewritable = [name for name, way in ways(config.kinds).items() if "update" in way.undoes]
-    actions = OperatorActions(pool, clock, doorbell, rewritable)
+    actions = OperatorActions(pool, clock, doorbell, _rewritable(config))
     guard = guard.for_users(config.users)
-    root = settings.root_path
-    pages = Pages(root)
+    root, pages = settings.root_path, Pages(settings.root_path)
     office = Office(
         *(pool, clock, guard, actions, config, doorbell, pages, Forecast(pool, clock, config)),
         TaskExplainer(pool, clock, config, settings.taskbell_keep_events),
@@ -85,6 +83,11 @@ def build(
     app = _application(routes, pages, root, doorbell)
     app.state.slack = config, answering.presses
     return app
+
+
+def _rewritable(config: Config) -> list[str]:
+    """The channels that can change what they have sent."""
+    return [name for name, way in ways(config.kinds).items() if "update" in way.undoes]
 
 
 def _webhooks(

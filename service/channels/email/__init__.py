@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import EmailPolicy
 from email.utils import format_datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -29,6 +28,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from service.channels import ChannelOptions, ConfiguredChannel, Message, SentRef
 from service.channels.email import html, invitation
 from service.channels.email.addresses import mailbox, needs_utf8, recipients
+from service.channels.email.policy import POLICY, UNSUBSCRIBE
 from service.channels.email.server import (
     MailServer,
     Tls,
@@ -54,22 +54,6 @@ FINAL, TOO_LARGE = 500, 552
 # Greylisting: the server wants to see whether the sender comes again, mostly after five minutes.
 GREYLISTED = frozenset({450, 451})
 GREYLIST_PAUSE = timedelta(minutes=10)
-UNSUBSCRIBE = "List-Unsubscribe"
-
-
-class MailPolicy(EmailPolicy):
-    """Writes the link to unsubscribe as it is.
-
-    The library encodes a word that is longer than a line, and mail programs do not decode this one.
-    """
-
-    def fold_binary(self, name: str, value: str) -> bytes:
-        if name == UNSUBSCRIBE:
-            return f"{name}: {value}{self.linesep}".encode()
-        return super().fold_binary(name, value)
-
-
-POLICY = MailPolicy(linesep="\r\n", cte_type="7bit")
 
 
 class EmailOptions(ChannelOptions):

@@ -1,6 +1,5 @@
 """Builds the steps of a rule from their shapes, or reports their problems."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,6 +11,7 @@ from service.document.validation import Shape, salvaged
 from service.domain.operators.buttons import WORDS, Button
 from service.domain.system_actions import BARE, BUILT_IN, CREATE, NOTIFICATIONS
 from service.rules.capabilities import UNKNOWN_CHANNEL, Capabilities, ChannelCapabilities
+from service.rules.compiler.channel_limits import too_long, undo
 from service.rules.compiler.missing_fields import MissingFields, never_attached
 from service.rules.compiler.shapes import (
     STEPS,
@@ -33,10 +33,6 @@ from service.rules.compiler.texts import TextReader
 from service.rules.compiler.unwritable import unwritable
 from service.rules.language.templates import Template
 from service.rules.steps import Action, Approver, Pause, Repeat, Step
-
-# What stands for something else, or for nothing, in a text.
-_FILLED = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
-_UNDOING = {"update": "rewrite", "thread": "answer", "retract": "remove"}
 
 # What has the keys that a step may lack.
 _KEYS: Mapping[str, type[Shape]] = {**STEPS, "the rule": RuleShape}
@@ -210,8 +206,8 @@ class StepReader:
         way = self._way(channel, target, at) if shape.notify else UNKNOWN_CHANNEL
         text = self._texts.text(shape, path)
         self._check_words(way, written, path)
-        self._check_length(channel, way, text, (*path, "template" if shape.template else "text"))
-        self._check_undo(shape, channel, way, path)
+        at_text = (*path, "template" if shape.template else "text")
+        self.problems += [*too_long(channel, way, text, at_text), *undo(channel, way, shape, path)]
         self._check_links(text, path)
         self._check_attached(shape, channel, way, (*path, "attach"))
         if shape.even_if_told and channel != "customer" and shape.notify:
@@ -333,31 +329,10 @@ class StepReader:
         else:
             self.problems += never_attached(self.gaps, shape.attach, path)
 
-    def _check_length(
-        self, channel: str, way: ChannelCapabilities | None, text: Template | None, path: Path
-    ) -> None:
-        if way is None or way.longest is None or text is None:
-            return
-        if len(_FILLED.sub("", text.text)) > way.longest:
-            message = f"{channel} takes texts of up to {way.longest} characters"
-            hint = "of a longer text the middle is left out"
-            issue = Issue(path, message, hint, severity=Severity.WARNING)
-            self.problems.append(issue)
-
     def _judge(self, path: Path, message: str) -> None:
         """An error; only a warning about rules of the past, which were good enough then."""
         severity = Severity.ERROR if self.gaps.is_known else Severity.WARNING
         self.problems.append(Issue(path, message, severity=severity))
-
-    def _check_undo(
-        self, shape: NotifyShape, channel: str, way: ChannelCapabilities | None, path: Path
-    ) -> None:
-        undoes = frozenset[str]() if way is None else way.undoes
-        if shape.on_undo == "nothing" or shape.on_undo in undoes:
-            return
-        hint = f"write on_undo: {' or '.join(sorted(undoes))}" if undoes else None
-        message = f"{channel} cannot {_UNDOING[shape.on_undo]} what it sent"
-        self._fault((*path, "on_undo"), message, hint)
 
     def _fault(self, path: Path, message: str, hint: str | None = None) -> None:
         self.problems.append(Issue(path, message, hint))
