@@ -4,7 +4,6 @@ The few methods of the Web API are called directly: slack-sdk opens sockets of i
 guard of `service.http` would not see.
 """
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from service.channels import (
     http_call,
 )
 from service.channels.pace import Rate
+from service.channels.slack_text import mrkdwn, sections
 from service.clock import Clock
 from service.errors import SendError
 from service.http import retry_after
@@ -31,10 +31,8 @@ from service.sources.values import identifier
 
 Json: TypeAlias = dict[str, Any]
 
-SECTION, SECTIONS = 3000, 49  # of 50 blocks, one is for buttons
 PAGE, PAGES = "200", 25
 CLOCK_SKEW, A_DAY = timedelta(minutes=5), timedelta(days=1)
-CUT_ENTITY = re.compile(r"&[a-z]*$")
 TOO_MANY, SERVER_ERROR = 429, 500
 
 _GONE = "message_not_found"
@@ -139,7 +137,7 @@ class SlackChannel(ConfiguredChannel):
 
     def _content(self, message: Message) -> Json:
         """The text, and the buttons below it."""
-        content = _content(message.text)
+        content = _content(mrkdwn(message.text, message.markup))
         if not message.buttons:
             return content
         if not self._options.is_answered_there:
@@ -289,26 +287,13 @@ def _button(label: str, action: str, **what: str) -> Json:
 
 
 def _content(text: str) -> Json:
-    sections = _sections(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+    parts = sections(text)
     return {
-        "text": sections[0] if sections else "",
+        "text": parts[0] if parts else "",
         "blocks": [
-            {"type": "section", "text": {"type": "mrkdwn", "text": section}} for section in sections
+            {"type": "section", "text": {"type": "mrkdwn", "text": section}} for section in parts
         ],
     }
-
-
-def _sections(text: str) -> list[str]:
-    """The text in as few pieces as Slack accepts, split at line ends if there are any."""
-    parts: list[str] = []
-    while text.strip() and len(parts) < SECTIONS:
-        head = text[:SECTION]
-        if len(text) > SECTION:
-            line_end = head.rfind("\n") + 1
-            head = head[:line_end] if line_end else CUT_ENTITY.sub("", head)
-        parts.append(head)
-        text = text[len(head) :]
-    return parts
 
 
 def _refusal(code: str, status: int) -> SendError:

@@ -66,10 +66,12 @@ async def close_escalated(
     rows = await connection.fetch(
         """
         INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target, lane,
-            at_most_once, text, subject, updates, on_undo, state, created_at, next_attempt_at)
+            at_most_once, text, markup, subject, updates, on_undo, state, created_at,
+            next_attempt_at)
         SELECT sent.account, sent.task, news.id, sent.rule, 'ended:' || sent.id, sent.step,
             sent.channel, sent.target, sent.lane, sent.at_most_once,
-            sent.text || E'\\n' || news.line, sent.subject, sent.id, 'update', 'planned', $1, $1
+            sent.text || E'\\n' || news.line, sent.markup, sent.subject, sent.id, 'update',
+            'planned', $1, $1
         FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[])
                AS news (account, task, id, line)
         JOIN deliveries AS sent ON sent.account = news.account AND sent.task = news.task
@@ -94,9 +96,10 @@ async def close_questions(
     rows = await connection.fetch(
         """
         INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target, lane,
-            at_most_once, text, subject, updates, on_undo, state, created_at, next_attempt_at)
+            at_most_once, text, markup, subject, updates, on_undo, state, created_at,
+            next_attempt_at)
         SELECT account, task, event, rule, 'ended:' || id, step, channel, target, lane,
-            at_most_once, text || E'\\n' || $2, subject, id, 'update', 'planned', $3, $3
+            at_most_once, text || E'\\n' || $2, markup, subject, id, 'update', 'planned', $3, $3
         FROM deliveries
         WHERE approves = $1 AND state = 'sent' AND channel = ANY ($4) AND receipt <> '{}'
         ON CONFLICT DO NOTHING

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from service.channels import Channel
+from service.channels import Channel, Message
 from service.channels.slack import SlackOptions
 from service.clock import VirtualClock
 from service.errors import SendError
@@ -297,3 +297,53 @@ async def test_a_user_is_looked_up_once_a_day_and_after_a_failure(
         await channel.send(replace(DIRECT, key="k11"))
     await channel.send(replace(DIRECT, key="k12"))
     assert _lookups(rig.receiver) == 3
+
+
+def _with_markup(*parts: str) -> Message:
+    """A message of parts, of which the first, the third and so on are what the rule has written."""
+    ends = [len("".join(parts[: number + 1])) for number in range(len(parts))]
+    spans = [(end - len(part), end) for end, part in zip(ends, parts, strict=True)]
+    markup = tuple(place for span in spans[::2] for place in span)
+    return replace(MESSAGE, text="".join(parts), markup=markup)
+
+
+async def _shown(channel: Channel, slack: SlackReceiver, message: Message) -> str:
+    await channel.send(message)
+    return "".join(_texts(list(slack.posted.values())[-1]))
+
+
+async def test_a_rule_writes_links_with_labels_and_mentions(
+    slack: SlackReceiver, channel: Channel
+) -> None:
+    """The address and the label may be a task's; whoever is mentioned is the rule's alone."""
+    said = _with_markup("@here [", "Smith & <Sons>", "](", "https://t.test/?a=1&b=2|x", ") now")
+    assert await _shown(channel, slack, said) == (
+        "<!here> <https://t.test/?a=1&amp;b=2%7Cx|Smith &amp; &lt;Sons&gt;> now"
+    )
+    group = _with_markup("<!subteam^S012AB> see [the plan](https://t.test/?a=1&b=2)")
+    assert await _shown(channel, slack, group) == (
+        "<!subteam^S012AB> see <https://t.test/?a=1&amp;b=2|the plan>"
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["@here", "<!channel>", "[x](https://evil.test)", "](https://evil.test) @everyone", "<@U1>"],
+)
+async def test_a_value_of_a_task_is_no_markup(
+    slack: SlackReceiver, channel: Channel, value: str
+) -> None:
+    """Nobody is called and nothing is linked by what stands in a task."""
+    shown = await _shown(channel, slack, _with_markup("New: [", value, "] @ 9"))
+    assert "<" not in shown
+    assert "<" not in await _shown(channel, slack, replace(MESSAGE, text=f"@here {value}"))
+
+
+@pytest.mark.parametrize("address", ["javascript:alert(1)", "", "file:///etc/passwd", "x y"])
+async def test_a_link_that_leads_nowhere_is_text(
+    slack: SlackReceiver, channel: Channel, address: str
+) -> None:
+    """What is no web, mail or phone address is shown beside its label."""
+    shown = await _shown(channel, slack, _with_markup("[open](", address, ")"))
+    assert "<" not in shown
+    assert "open" in shown

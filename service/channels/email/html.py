@@ -4,24 +4,18 @@ The values of a task are no part of what is read as markup: each is one letter w
 and is put in its place afterwards. So nothing in them can be markup, also within a link or a code.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
-from itertools import pairwise
 from typing import TypeAlias
 
 from markdown_it import MarkdownIt
 from markdown_it.common.normalize_url import normalizeLink
 from markdown_it.token import Token
 
-from service.channels.markup import ADDRESS
+from service.channels.markup import ADDRESS, LINKED, StandIns
 
 Fill: TypeAlias = Callable[[str], str]
 
-# Private letters of Unicode stand for the values.
-_FIRST, _LAST = 0xF0000, 0xFFFFD
-_STAND_IN = re.compile(f"[{chr(_FIRST)}-{chr(_LAST)}]")
-_LINKED = re.compile(r"(?:https?|mailto|tel):", re.IGNORECASE)
 _STYLE = """
 body { margin: 0; padding: 24px 16px; font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto,
   "Helvetica Neue", Arial, sans-serif; color: #1f2328; background: #ffffff; }
@@ -103,34 +97,14 @@ def _words(token: Token) -> str:
 
 def _read(text: str, markup: Sequence[int]) -> list[Token]:
     """The text as Markdown, with the values in their places."""
-    source, values = _with_stand_ins(text, markup)
-    tokens = _MARKDOWN.parse(source)
-
-    def fill(part: str) -> str:
-        return _STAND_IN.sub(lambda found: values[ord(found[0]) - _FIRST], part)
-
+    # A line that was added below the text is a paragraph of its own.
+    values = StandIns(text, markup, before_added="\n\n")
+    tokens, fill = _MARKDOWN.parse(values.source), values.fill
     for token in tokens:
         token.content, token.info = fill(token.content), ""
         if token.children is not None:
             token.children = list(_filled(token.children, fill))
     return tokens
-
-
-def _with_stand_ins(text: str, markup: Sequence[int]) -> tuple[str, list[str]]:
-    """The text with a private letter in place of each value, and the values."""
-    parts, values = list[str](), list[str]()
-    for number, (start, end) in enumerate(pairwise((0, *markup, len(text)))):
-        if number % 2:
-            parts.append(_STAND_IN.sub("", text[start:end]))
-        elif start < end:
-            value = text[start:end]
-            if end == len(text) and value.startswith("\n"):
-                # A line that was added below the text, such as a link to answer, is in no list.
-                parts.append("\n\n")
-                value = value.lstrip("\n")
-            parts.append(chr(_FIRST + len(values)))
-            values.append(value)
-    return "".join(parts), values
 
 
 def _filled(tokens: Sequence[Token], fill: Fill) -> Iterator[Token]:
@@ -153,7 +127,7 @@ def _filled(tokens: Sequence[Token], fill: Fill) -> Iterator[Token]:
 def _link(address: str) -> Token | None:
     """The beginning of a link; None for an address that a mail should not lead to."""
     href = normalizeLink(address.strip())
-    return Token("link_open", "a", 1, attrs={"href": href}) if _LINKED.match(href) else None
+    return Token("link_open", "a", 1, attrs={"href": href}) if LINKED.match(href) else None
 
 
 def _lines(text: str, *, is_linked: bool) -> Iterator[Token]:
