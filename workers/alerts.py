@@ -32,5 +32,6 @@ class Alerts:
             told += await alerts.alert_appeared(connection, self._names, self._address, now)
             told += await failure_alerts.alert_unsent(connection, self._names, self._address, now)
             told += await failure_alerts.alert_channels(connection, self._address, now)
+            told += await failure_alerts.alert_working_channels(connection, self._address, now)
             told += await alerts.alert_outages(connection, self._address, now)
         return frozenset({self._address.channel} if told else ())

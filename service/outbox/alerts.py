@@ -21,7 +21,8 @@ from service.store.outages import LONGEST_WAIT
 # The names of the rules, and types of the messages, that are Taskbell's own.
 FAILING, WORKING = "account.failing", "account.working"
 STORM = "customers.held"
-UNSENT, CHANNEL = "messages.failed", "channel.failing"
+UNSENT = "messages.failed"
+CHANNEL, CHANNEL_WORKING = "channel.failing", "channel.working"
 AWAY = "taskbell.away"
 ABSENT, APPEARED = "tasks.held", "tasks.appeared"
 # How long an account has to fail before the operator is alerted: short failures are usual.

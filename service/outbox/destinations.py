@@ -129,7 +129,15 @@ async def take_probe(pool: Pool, lane: str, now: datetime, next_at: datetime) ->
 async def end_outage(pool: Pool, lane: str, now: datetime) -> None:
     """Store that the lane works again; what waits to be tried again is due at once."""
     async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("DELETE FROM lane_outages WHERE lane = $1", lane)
+        await connection.execute(
+            """
+            WITH ended AS (DELETE FROM lane_outages WHERE lane = $1 RETURNING *)
+            INSERT INTO lane_recoveries (lane, since, ended)
+            SELECT lane, since, $2 FROM ended WHERE told_at IS NOT NULL ON CONFLICT DO NOTHING
+            """,
+            lane,
+            now,
+        )
         await connection.execute(
             """
             UPDATE deliveries SET next_attempt_at = $2

@@ -5,7 +5,15 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
-from service.outbox.alerts import CHANNEL, HICCUP, UNSENT, OperatorAddress, local_time, plan
+from service.outbox.alerts import (
+    CHANNEL,
+    CHANNEL_WORKING,
+    HICCUP,
+    UNSENT,
+    OperatorAddress,
+    local_time,
+    plan,
+)
 from service.store import Connection
 
 # The operator hears of messages that failed no more often than this, of all at once.
@@ -70,6 +78,27 @@ async def alert_channels(connection: Connection, address: OperatorAddress, now: 
             f" {address.screen('Connections', '/connections')} (developers: `taskbell doctor`)."
         )
         await plan(connection, CHANNEL, row, text, address, now)
+    return len(rows)
+
+
+async def alert_working_channels(
+    connection: Connection, address: OperatorAddress, now: datetime
+) -> int:
+    """Tell that channels work again whose failure the operator was told of; returns how many."""
+    rows = await connection.fetch(
+        """
+        DELETE FROM lane_recoveries WHERE (lane, since) IN (
+            SELECT lane, since FROM lane_recoveries FOR UPDATE SKIP LOCKED)
+        RETURNING lane AS name, since, ended
+        """
+    )
+    for row in rows:
+        text = (
+            f"Taskbell can send through {row['name']} again. It could not from"
+            f" {local_time(row['since'], address)} to {local_time(row['ended'], address)}.\n"
+            "The messages that waited are being sent."
+        )
+        await plan(connection, CHANNEL_WORKING, row, text, address, now)
     return len(rows)
 
 

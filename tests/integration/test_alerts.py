@@ -11,8 +11,9 @@ import pytest
 from service.clock import VirtualClock
 from service.config.operator import Operator
 from service.domain.actors import Actor
-from service.outbox import operator_actions
+from service.outbox import destinations, operator_actions
 from service.outbox.alerts import HICCUP
+from service.outbox.destinations import LaneOutage
 from service.sandbox.faults import Fault, FaultKind
 from service.settings import read_settings
 from service.store import Pool, accounts
@@ -326,3 +327,24 @@ async def test_a_channel_that_fails_as_a_whole_is_reported_once(taskbell: Corrid
     [post] = taskbell.posts
     assert post.startswith("Taskbell has been unable to send through accounting since")
     assert "The messages wait, and are sent as soon as it works" in post
+
+
+async def test_a_channel_that_works_again_is_reported_once(taskbell: Corridor) -> None:
+    """Only if its failure was: a short one is no news, and neither is its end."""
+    alerts = worker(taskbell)
+    await taskbell.accounting.stop()
+    await taskbell.webhook(taskbell.visit())
+    await taskbell.deliver("accounting")
+    await destinations.end_outage(taskbell.pool, "accounting", taskbell.clock.now())
+    await alerts.batch()
+    assert await taskbell.states("channel.working") == []
+    begun = LaneOutage(taskbell.clock.now(), "it is away", taskbell.clock.now(), 0)
+    await destinations.begin_outage(taskbell.pool, "accounting", begun)
+    await taskbell.tick(minutes=6)
+    await alerts.batch()
+    await destinations.end_outage(taskbell.pool, "accounting", taskbell.clock.now())
+    for _ in range(2):
+        await alerts.batch()
+    await taskbell.deliver("slack")
+    assert await taskbell.states("channel.working") == ["sent"]
+    assert taskbell.posts[-1].startswith("Taskbell can send through accounting again.")
