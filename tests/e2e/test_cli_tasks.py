@@ -229,3 +229,15 @@ async def test_hostile_text_cannot_act(command: Command, pool: Pool) -> None:
             assert result.code == 0, result.err
             assert not {"\x1b", "\x9b", "\u202e", "\r"} & set(result.out)
     assert "\n#99" not in (await command("tasks", "show", "T7")).out
+
+
+async def test_a_task_is_acknowledged_once(
+    running: Corridor, command: Command, clock: VirtualClock
+) -> None:
+    """It says so, and the second time that somebody was faster."""
+    await know(running.pool, task("T9", title="Leak"), at=clock.now())
+    done = await command("tasks", "acknowledge", "T9")
+    assert (done.code, done.out) == (0, "task T9 in london is acknowledged\n")
+    again = await command("tasks", "acknowledge", "T9")
+    assert again.code == 1
+    assert "somebody has acknowledged the task a moment ago" in again.err

@@ -7,12 +7,23 @@ import typer
 
 from service.cli.database import with_pool
 from service.cli.output import task as output
-from service.cli.output.console import AsJson, print_line, show_json, show_rows
+from service.cli.output.console import (
+    AsJson,
+    print_line,
+    say,
+    show_json,
+    show_rows,
+    who,
+)
 from service.cli.tasks.naming import Account, Named, one_task
+from service.clock import SystemClock
 from service.diagnostics import did_you_mean
+from service.domain.model import Person
 from service.errors import TaskbellError
 from service.explain import summary
 from service.store import Pool, accounts
+from service.store.operators import answers
+from service.store.tasks import Key
 from service.store.views import api_lists, listing, task_history, task_search
 from service.store.views.listing import Row
 from service.store.views.task_history import TaskHistory
@@ -103,6 +114,23 @@ def show(task: Named, *, account: Account = None, as_json: AsJson = False) -> No
         return
     for line in output.lines(papers, messages, zone):
         print_line(line)
+
+
+@app.command()
+def acknowledge(task: Named, *, account: Account = None, as_json: AsJson = False) -> None:
+    """Say that you take care of a task. Escalations about it stop."""
+    by = who()
+
+    async def answer(pool: Pool) -> Key:
+        async with pool.acquire() as connection:
+            key = await one_task(connection, "tasks acknowledge", task, account)
+        now = SystemClock().now()
+        await answers.acknowledge(pool, key, Person(name=by.name), now, by=by)
+        return key
+
+    key = with_pool(answer)
+    said = f"task {key[1]} in {key[0]} is acknowledged"
+    say(said, {"account": key[0], "id": key[1]}, as_json=as_json)
 
 
 def _as_json(papers: TaskHistory) -> dict[str, Any]:
