@@ -194,7 +194,9 @@ async def _lock_due(connection: Connection, due: _Due) -> list[asyncpg.Record]:
                due.unread_since, due.flood, due.step, due.tells_of, due.send_at, due.at_once,
                asked.key::text AS approves_key, {silences.IN_FORCE},
                {rule_overrides.OF_RULE},
-               original.receipt, coalesce(due.on_undo, original.on_undo) AS undo,
+               original.receipt,
+               CASE WHEN due.updates IS NOT NULL
+                 THEN coalesce(due.on_undo, original.on_undo) END AS undo,
                due.buttons,
                original.state AS original,
                events.kind, events.at, events.cause, events.before, events.after,

@@ -81,7 +81,7 @@ async def test_the_list_says_below_why_an_account_fails(
     *table, reason, waits = (await command("accounts", "list", COLUMNS="80")).out.splitlines()
     assert len(table) == 4
     assert any(re.match(r"field +kickserv +failing +0 +0 +\d+", line) for line in table)
-    assert re.match(r"field, failing since \d\d \w{3} \d\d:\d\d: GET ", reason)
+    assert re.match(r"field, failing since \d\d \w{3} \d\d:\d\d UTC: GET ", reason)
     assert reason.endswith("refused the account's credentials (401): Unauthenticated.")
     assert re.match(
         r"field: The account has failed for too long, so time-based and combined ", waits

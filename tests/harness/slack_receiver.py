@@ -57,6 +57,8 @@ class SlackReceiver(HttpReceiver):
         return {"url": "wss://slack.test/socket"}
 
     def _post(self, request: Request) -> dict[str, Any]:
+        if request.json["channel"].removeprefix("U-") in self.strangers:
+            return {"ok": False, "error": "channel_not_found"}
         return self.take(request.json)
 
     def _user(self, request: Request) -> dict[str, Any]:

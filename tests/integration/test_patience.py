@@ -260,4 +260,4 @@ async def test_a_person_who_left_slack_is_told_nothing_more(taskbell: Corridor) 
     assert taskbell.posts == ["First"]
     rows = await taskbell.deliveries("person")
     assert [row["state"] for row in rows] == ["sent", "failed", "sent"]
-    assert "no one in the workspace has that email address" in rows[1]["reason"]
+    assert "there is no such channel" in rows[1]["reason"]

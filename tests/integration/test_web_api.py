@@ -376,7 +376,7 @@ async def test_the_description_is_true(web: Site, pool: Pool, clock: VirtualCloc
         for path, item in described["paths"].items()
         if "{" not in path and "get" in item and path != "/api/v1/explain"
     }
-    assert len(pages) == 13
+    assert len(pages) == 14
     for path, page in pages.items():
         operation = described["paths"][path]["get"]
         noun = page["properties"]["data"]["items"]["$ref"].rpartition("/")[2]
