@@ -5,12 +5,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from service.domain.actors import Actor
+from service.domain.contacts import ContactKey, KeyKind
 from service.domain.model import Cause, Event, Kind, State, Task
 from service.outbox import DeliveryRequest
 from service.outbox.repository import PostgresOutbox
 from service.rules.verdict import Plan
 from service.store import Pool
 from service.store.events import PostgresEvents
+from service.store.operators import contact_choices
+from service.store.operators.contact_choices import Through
 from service.store.tasks import Key, PostgresTasks, TaskState, TaskUpdate
 
 
@@ -72,3 +76,10 @@ async def plan(pool: Pool, event: Event, state: State = State.PLANNED, **changed
         "UPDATE deliveries SET state = $2 WHERE event = $1 RETURNING id", event.id, state
     )
     return number
+
+
+async def opted_out(pool: Pool, at: datetime) -> None:
+    """A customer wants no more messages."""
+    key = ContactKey(KeyKind.EMAIL, "ida@smith.test")
+    ann, page = Actor("Ann"), Through.PAGE
+    await contact_choices.choose(pool, [key], wants=False, by=ann, through=page, now=at)

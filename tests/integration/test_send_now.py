@@ -174,7 +174,7 @@ async def test_both_screens_offer_it_and_ask_for_a_customer(
     await waiting(pool, clock, channel="customer", target="details")
     page = (await web.client.get(path)).text
     said = re.sub(r"<[^>]+>", "", page)
-    assert "This sends the message to Ida Smith. It cannot be taken back." in said
+    assert "This sends the message to Ida Smith. You have ten seconds to stop it." in said
     assert "/deliveries/1/send-now" in page
     await pool.execute("UPDATE deliveries SET channel = 'slack', target = '#office'")
     page = (await web.client.get(path)).text

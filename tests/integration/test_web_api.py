@@ -21,7 +21,7 @@ from service.store import Pool
 from service.store.decisions import keep_rules
 from service.store.views import api_lists, listing
 from service.web.api import LARGEST_PAGE
-from tests.harness.history import know, know_of_none, plan, record
+from tests.harness.history import know, know_of_none, opted_out, plan, record
 from tests.harness.site import Answer, Site, site
 from tests.harness.tasks import task
 
@@ -369,6 +369,7 @@ async def test_the_description_is_true(web: Site, pool: Pool, clock: VirtualCloc
         "INSERT INTO storms (account, reason, began_at) VALUES ('open', 'many', now())"
     )
     await holds.begin(pool, Hold(0, now, now, "moving", "Ann"), by=Actor("Ann"))
+    await opted_out(pool, now)
     described = await get(web, "/openapi.json")
     schemas = described["components"]["schemas"]
     pages = {
