@@ -113,7 +113,7 @@ class _Table:
 
 def _column(table: _Table, number: int) -> Column:
     values = (row[number].strip().casefold() for row in table.rows)
-    return Column(frozenset(value for value in values if value))
+    return Column.of(frozenset(value for value in values if value))
 
 
 def _offset(text: str, line: int) -> int:

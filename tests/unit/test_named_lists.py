@@ -1,5 +1,6 @@
 """`lists`: values from CSV files beside the configuration, in conditions."""
 
+import gc
 from pathlib import Path
 
 import orjson
@@ -130,9 +131,19 @@ def test_a_file_that_is_no_list(tmp_path: Path, text: str, said: str) -> None:
 
 def test_columns_are_freed_with_their_rules() -> None:
     """A list that was replaced stays in memory no longer than the rules that read it."""
-    column = Column(frozenset({"a"}))
+    column = Column.of(frozenset({"a"}))
     key = column.key
     assert named_lists.is_listed(" A", key)
     del column
     with pytest.raises(KeyError):
         named_lists.is_listed("a", key)
+
+
+def test_a_list_outlives_another_with_the_same_values() -> None:
+    """A configuration is read again, and the copy is thrown away: the rules that run go on."""
+    kept = Column.of(frozenset({"a", "b"}))
+    again = Column.of(frozenset({"b", "a"}))
+    assert again is kept
+    del again
+    gc.collect()
+    assert named_lists.is_listed("A ", kept.key)

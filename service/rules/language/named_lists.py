@@ -26,12 +26,23 @@ _USE = re.compile(
 
 
 class Column:
-    """The values of a column, in small letters and without spaces around; never empty."""
+    """The values of a column, in small letters and without spaces around; never empty.
 
-    def __init__(self, values: frozenset[str]) -> None:
+    Those with the same values are one object (`of`), which is there as long as one of the
+    expressions that read it.
+    """
+
+    def __init__(self, values: frozenset[str], key: str) -> None:
         self.values = values
-        self.key = blake2b("\n".join(sorted(values)).encode(), digest_size=16).hexdigest()
-        _COLUMNS[self.key] = self
+        self.key = key
+
+    @classmethod
+    def of(cls, values: frozenset[str]) -> "Column":
+        key = blake2b("\n".join(sorted(values)).encode(), digest_size=16).hexdigest()
+        known = _COLUMNS.get(key)
+        if known is None:
+            known = _COLUMNS[key] = cls(values, key)
+        return known
 
 
 _COLUMNS: WeakValueDictionary[str, Column] = WeakValueDictionary()
