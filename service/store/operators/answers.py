@@ -62,7 +62,7 @@ async def complete(pool: Pool, message: int, now: datetime, *, by: Actor) -> str
             """
             INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target,
                 lane, at_most_once, text, asked_for, state, reason, created_at, next_attempt_at)
-            SELECT account, task, event, rule, $2 || task, step, 'complete_task', '',
+            SELECT account, task, event, rule, $2 || id, step, 'complete_task', '',
                 'writes:' || account, false, '', true, 'planned', 'asked for by ' || $3, $4, $4
             FROM deliveries WHERE id = $1
             ON CONFLICT DO NOTHING RETURNING lane
