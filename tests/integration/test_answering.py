@@ -381,3 +381,29 @@ async def test_a_completion_seen_before_its_answer_is_the_persons_too(
     clock.advance(timedelta(seconds=1))
     await deciding.poll(full=True)
     assert await deciding.events(visit["id"]) == ["created by webhook", "completed by poll"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("done", "The task is being completed."),
+        ("snooze_hour", "This message comes again in an hour."),
+        ("snooze_day", "This message comes again tomorrow at eight."),
+    ],
+)
+async def test_the_page_says_what_was_done(
+    deciding: Corridor, web: Site, answer: str, said: str
+) -> None:
+    """And offers no button any more, though the system has yet to hear of it."""
+    deciding.head["slack_options"] = ""
+    await deciding.restart(DECIDING)
+    await deciding.webhook(deciding.visit(name="Leak"))
+    await deciding.deliver()
+    link = button_of(deciding, "answer")["url"].removeprefix("https://tasks.test")
+    before = (await web.client.get(link)).text
+    assert "the task is completed in its system." in before
+    after = (await web.client.post(link, data={"answer": answer})).text
+    assert said in after
+    assert "<button" not in after
+    again = (await web.client.post(link, data={"answer": answer})).text
+    assert "Nothing was changed" in again

@@ -39,6 +39,20 @@ LABELS: Mapping[Button, str] = {
     Button.APPROVE: "Approve",
     Button.DECLINE: "Decline",
 }
+MEANINGS: Mapping[Button, str] = {
+    Button.ACKNOWLEDGE: "you take care of it. Nobody else is asked; the task stays open.",
+    Button.DONE: "the task is completed in its system.",
+    Button.SNOOZE_HOUR: "this message comes again in an hour, unless the task has changed.",
+    Button.SNOOZE_DAY: "this message comes again tomorrow at eight, unless the task has changed.",
+}
+"""What a button does, for whoever is about to press it."""
+DONE: Mapping[Button, str] = {
+    Button.ACKNOWLEDGE: "It was acknowledged just now.",
+    Button.DONE: "The task is being completed.",
+    Button.SNOOZE_HOUR: "This message comes again in an hour.",
+    Button.SNOOZE_DAY: "This message comes again tomorrow at eight.",
+}
+"""What was done by it, for whoever has pressed it."""
 WORDS: Mapping[str, tuple[Button, ...]] = {
     "acknowledge": (Button.ACKNOWLEDGE,),
     "done": (Button.DONE,),

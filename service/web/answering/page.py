@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from service.domain.actors import Actor
 from service.domain.model import Person
-from service.domain.operators.buttons import LABELS, Button
+from service.domain.operators.buttons import DONE, LABELS, MEANINGS, Button
 from service.outbox.approvals import DeliveryLinks, LinkTo
 from service.rules import recipients
 from service.store.views import answerable
@@ -43,7 +43,7 @@ class AnswerPage:
         ]
 
     async def show(self, request: Request) -> Response:
-        return self._page(await self._admitted(request), too_late=None)
+        return self._page(await self._admitted(request))
 
     async def answer(self, request: Request) -> Response:
         """The button; the page is shown again, with the result."""
@@ -51,13 +51,14 @@ class AnswerPage:
         given = (await read_form(request)).get("answer", "")
         if given not in message.buttons:
             raise wrong("answer", " or ".join(message.buttons))
-        person, too_late = receiver(message), None
+        person, button, too_late = receiver(message), Button(given), ""
         by = Actor(person.name or "", address=address_of(request))
         try:
-            await self._given.give(message, Button(given), person, by)
+            await self._given.give(message, button, person, by)
         except Problem as problem:
-            too_late = problem.detail
-        return self._page(await self._admitted(request), too_late=too_late)
+            too_late = problem.detail or "it came too late"
+        done = "" if too_late else DONE[button]
+        return self._page(await self._admitted(request), too_late=too_late, done=done)
 
     async def _admitted(self, request: Request) -> AnswerableMessage:
         """The message of the link; raises Problem if the link is not valid."""
@@ -68,9 +69,15 @@ class AnswerPage:
             raise Problem(HTTPStatus.NOT_FOUND, _NOT_VALID)
         return found
 
-    def _page(self, message: AnswerableMessage, *, too_late: str | None) -> Response:
+    def _page(self, message: AnswerableMessage, *, too_late: str = "", done: str = "") -> Response:
         return self._office.pages.render(
-            "answer.html", one=message, labels=LABELS, too_late=too_late, zone=self._zone(message)
+            "answer.html",
+            one=message,
+            labels=LABELS,
+            meanings=MEANINGS,
+            too_late=too_late,
+            done=done,
+            zone=self._zone(message),
         )
 
     def _zone(self, message: AnswerableMessage) -> object:
