@@ -392,6 +392,7 @@ async def hours_pass(taskbell: Installation) -> None:
         "UPDATE deliveries SET next_attempt_at = now() WHERE next_attempt_at > now()",
         "UPDATE lookups SET next_attempt_at = now() WHERE next_attempt_at > now()",
         "UPDATE rate_limits SET refused_until = now() WHERE refused_until > now()",
+        "UPDATE target_turns SET turn = now() WHERE turn > now()",
         "UPDATE accounts SET next_poll_at = now() WHERE failures > 0",
         "UPDATE deliveries SET lease_until = now() WHERE lease_until < now() + interval '10s'",
         "UPDATE accounts SET lease_until = now() WHERE lease_until < now() + interval '22s'",
