@@ -24,9 +24,17 @@ _KEPT_BURST = 4  # calls: a message is two
 
 
 async def lift(connection: Connection | Pool, account: str, now: datetime) -> None:
-    """Allow the account's next call, because a person asks for it."""
+    """Allow the account's next call, because a person asks for it; its messages go on as well."""
     await connection.execute(
         "UPDATE rate_limits SET refused_until = $2 WHERE account = $1 AND refused_until > $2",
+        account,
+        now,
+    )
+    await connection.execute(
+        """
+        UPDATE target_turns SET turn = $2
+        WHERE lane IN ('account:' || $1, 'writes:' || $1) AND turn > $2
+        """,
         account,
         now,
     )

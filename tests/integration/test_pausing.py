@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
+from service.domain.actors import Actor
 from service.sandbox.faults import Fault, FaultKind
 from service.settings import read_settings
-from service.store import Pool, accounts
+from service.store import Pool, account_actions, accounts
 from service.store.views import api_lists
 from tests.harness.corridor import Corridor, corridor, firm
 from tests.harness.waiting import eventually
@@ -131,3 +132,16 @@ async def test_a_poll_that_is_going_on_is_broken_off(
             await eventually(lambda: not running._polling, within=5)
     [account] = await api_lists.read_accounts(pool, clock.now(), ["field"])
     assert (account["state"], account["error"]) == ("paused", None)
+
+
+async def test_reading_an_account_now_ends_the_pause_of_its_messages(taskbell: Corridor) -> None:
+    """The system asked for an hour; a person who knows better has the tasks read at once."""
+    throttled = Fault(FaultKind.THROTTLED, method="POST", seconds=3600)
+    taskbell.sandbox.kickserv.faults.set(throttled)
+    await taskbell.webhook(taskbell.visit())
+    await taskbell.deliver()
+    assert throttled.times == 0
+    waiting = "SELECT count(*) FROM target_turns WHERE lane = 'account:field' AND turn > $1"
+    assert await taskbell.pool.fetchval(waiting, taskbell.clock.now()) == 1
+    await account_actions.sync(taskbell.pool, "field", taskbell.clock.now(), by=Actor("Ann"))
+    assert await taskbell.pool.fetchval(waiting, taskbell.clock.now()) == 0
