@@ -231,7 +231,7 @@ async def visiting(
         is_mobile=look.is_phone,
     )
     visitor = Visitor(await context.new_page(), look, f"http://127.0.0.1:{site.port}")
-    visitor.page.set_default_timeout(10_000)
+    visitor.page.set_default_timeout(45_000)
     visitor.page.on("console", visitor.hear)
     visitor.page.on("pageerror", lambda error: visitor.faults.append(str(error)))
     context.on("request", visitor.notice)
