@@ -145,7 +145,7 @@ def pressed(button: dict[str, str]) -> dict[str, Any]:
     """What Slack says when Ann presses a button."""
     return {
         "type": "block_actions",
-        "user": {"id": "U1", "username": "ann", "name": "Ann  Lee"},
+        "user": {"id": "U1", "username": "ann", "name": button.get("who", "Ann  Lee")},
         "actions": [{"action_id": button["action_id"], "value": button["value"]}],
     }
 
@@ -180,6 +180,20 @@ async def test_a_button_in_slack(taskbell: Corridor, web: Site, clock: VirtualCl
     assert (await taskbell.events(task)).count("acknowledged by person") == 1
 
 
+async def test_a_name_of_any_letters_is_taken(
+    taskbell: Corridor, web: Site, clock: VirtualClock
+) -> None:
+    """What a database or a terminal cannot take is shown as a sign, and nothing is lost."""
+    task, _ = await told(taskbell)
+    button = button_of(taskbell) | {"who": "Ann\x00\x1b[2J" + "x" * 500}
+    assert (await press(web, clock, button)).status_code == 200
+    name = await is_acknowledged(taskbell, task)
+    assert name is not None
+    assert name.startswith("Ann")
+    assert name.isprintable()
+    assert len(name) <= 80
+
+
 async def test_a_forged_button_does_nothing(
     taskbell: Corridor, web: Site, clock: VirtualClock
 ) -> None:
@@ -194,7 +208,14 @@ async def test_a_forged_button_does_nothing(
     assert await is_acknowledged(taskbell, task) is None
 
 
-@pytest.mark.parametrize("body", [b"", b"payload=", b"payload={}", b"payload=[1]", b"\xff"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"payload=", b"payload={}", b"payload=[1]", b"\xff"),
+        b'payload={"actions":[{"value":"1:a","action_id":"x"}],"user":["U1"]}',
+        b'payload={"actions":[1],"user":{"id":"U1"}}',
+    ],
+)
 async def test_what_is_no_button_is_refused(web: Site, clock: VirtualClock, body: bytes) -> None:
     """Signed, and yet nothing that Slack sends: a clear error, and nothing breaks."""
     at = str(int(clock.now().timestamp()))

@@ -12,6 +12,7 @@ from service.outbox import approvals
 from service.outbox.approvals import DeliveryLinks, LinkTo
 from service.store.views import answerable
 from service.store.views.answerable import AnswerableMessage
+from service.telemetry.visible import visible
 from service.web.answering.given import GivenAnswers
 from service.web.office import Office
 from service.web.parameters import LARGEST_ID
@@ -85,12 +86,12 @@ class SlackPresses:
 def _press(payload: Any) -> _Press:
     try:
         return _read(payload)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         raise Problem(HTTPStatus.BAD_REQUEST, _UNREADABLE) from error
 
 
 def _read(payload: Mapping[str, Any]) -> _Press:
     action, user = payload["actions"][0], payload["user"]
     number, _, proof = str(action["value"]).partition(":")
-    name = " ".join(str(user.get("name") or user.get("username") or user["id"]).split())
+    name = visible(" ".join(str(user.get("name") or user.get("username") or user["id"]).split()))
     return _Press(int(number), proof, str(action["action_id"]), name[:_LONGEST_NAME])
