@@ -30,3 +30,8 @@ class Actor:
 
     def __str__(self) -> str:
         return self.name
+
+
+def with_reason(said: str, reason: str | None) -> str:
+    """What somebody did, and the reason that they gave, if they gave one."""
+    return f"{said}: {reason}" if reason else said

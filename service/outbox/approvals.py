@@ -11,7 +11,7 @@ import asyncpg
 from pydantic import SecretStr
 
 from service.clock import Clock
-from service.domain.actors import Actor
+from service.domain.actors import Actor, with_reason
 from service.domain.model import State
 from service.outbox import Lanes, NoSuchDelivery, NotPossible, undoing
 from service.outbox.repository import PostgresOutbox
@@ -98,16 +98,21 @@ async def approve(
 
 
 async def decline(
-    pool: Pool, clock: Clock, delivery: int, *, by: Actor, rewritable: Collection[str] = ()
+    pool: Pool,
+    clock: Clock,
+    delivery: int,
+    *,
+    by: Actor,
+    rewritable: Collection[str] = (),
+    reason: str | None = None,
 ) -> Lanes:
     """Cancel a delivery that waits for approval; the rest as `approve`."""
-    now = clock.now()
+    now, declined = clock.now(), with_reason(f"declined by {by}", reason)
     async with pool.acquire() as connection, connection.transaction():
         await _demand_open(connection, delivery, now)
-        await PostgresOutbox(connection).cancel([delivery], f"declined by {by}", now)
-        await changes.record(connection, by, Action.MESSAGE_DECLINED, delivery, now)
-        said = f"(declined by {by})"
-        return await undoing.close_questions(connection, delivery, said, rewritable, now)
+        await PostgresOutbox(connection).cancel([delivery], declined, now)
+        await changes.record(connection, by, Action.MESSAGE_DECLINED, delivery, now, reason or "")
+        return await undoing.close_questions(connection, delivery, f"({declined})", rewritable, now)
 
 
 async def read(pool: Pool, delivery: int) -> asyncpg.Record | None:

@@ -10,7 +10,7 @@ from enum import StrEnum
 import asyncpg
 
 from service.clock import Clock
-from service.domain.actors import Actor
+from service.domain.actors import Actor, with_reason
 from service.domain.model import State
 from service.outbox import Lanes, NoSuchDelivery, NotPossible, fallback
 from service.outbox.repository import PostgresOutbox
@@ -156,11 +156,11 @@ async def cancel(
     allowed, now, said = (State.PLANNED, State.HELD, State.FAILED), clock.now(), reason or ""
     async with pool.acquire() as connection, connection.transaction():
         if await _demand(connection, delivery, allowed, "cancelled") is State.FAILED:
-            dismissed = f"dismissed by {by}: {reason}" if reason else f"dismissed by {by}"
+            dismissed = with_reason(f"dismissed by {by}", reason)
             await _dismiss(connection, [delivery], dismissed, now)
             await changes.record(connection, by, Action.MESSAGE_DISMISSED, delivery, now, said)
             return State.FAILED
-        cancelled = f"cancelled by {by}: {reason}" if reason else f"cancelled by {by}"
+        cancelled = with_reason(f"cancelled by {by}", reason)
         await PostgresOutbox(connection).cancel([delivery], cancelled, now)
         await changes.record(connection, by, Action.MESSAGE_CANCELLED, delivery, now, said)
         return State.CANCELLED
@@ -180,12 +180,15 @@ async def _dismiss(
     )
 
 
-async def resolve(pool: Pool, clock: Clock, delivery: int, *, by: Actor, arrived: bool) -> None:
+async def resolve(
+    pool: Pool, clock: Clock, delivery: int, *, by: Actor, arrived: bool, reason: str | None = None
+) -> None:
     """Record the outcome of an `unknown` delivery: `sent` if it arrived, `failed` if it did not.
 
     Raises as `cancel`.
     """
-    now, found = clock.now(), "it arrived" if arrived else "it did not arrive"
+    found = with_reason("it arrived" if arrived else "it did not arrive", reason)
+    now = clock.now()
     async with pool.acquire() as connection, connection.transaction():
         await _demand(connection, delivery, (State.UNKNOWN,), "resolved")
         await connection.execute(

@@ -18,6 +18,7 @@ from service.domain.operators.holds import Hold
 from service.domain.operators.overrides import Mode
 from service.doorbell import DELIVER, INGEST, Doorbell
 from service.outbox import (
+    Lanes,
     NoSuchDelivery,
     NotPossible,
     approvals,
@@ -53,7 +54,6 @@ STORM_ACTIONS = ("release", "drop")
 ACCOUNT_ACTIONS = ("pause", "resume", "sync")
 RULE_ACTIONS = {**{str(mode): str(mode) for mode in Mode}, "follow": AS_IN_FILE}
 LONGEST_REASON = 500
-_DECISIONS = {"approve": approvals.approve, "decline": approvals.decline}
 _NO_RULE = "The configuration has no rule with this id"
 
 
@@ -90,9 +90,8 @@ class OperatorActions:
     ) -> None:
         """If it `can_be_undone`, a message to a customer goes out `TO_UNDO` later.
 
-        `said` may have `attempts`, as they were shown, for a retry, and `reason` for a cancel.
-
-        For a resolve it must have `arrived`.
+        `said` may have `attempts`, as they were shown, for a retry, and `reason` for a cancel, a
+        decline or a resolve. For a resolve it must have `arrived`.
         """
         if delivery > LARGEST_ID:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such delivery")
@@ -235,30 +234,37 @@ class OperatorActions:
     async def _carry_out(
         self, action: str, delivery: int, said: Mapping[str, Any], by: Actor, pause: timedelta
     ) -> None:
+        for lane in await self._done(action, delivery, said, by, pause):
+            self._doorbell.ring(DELIVER, lane)
+
+    async def _done(
+        self, action: str, number: int, said: Mapping[str, Any], by: Actor, pause: timedelta
+    ) -> Lanes:
+        """Carry out an action; returns the lanes to wake up."""
+        pool, clock, reason, shown = self._pool, self._clock, _reason(said), self._rewritable
         if action == "retry":
-            lane = await operator_actions.retry(
-                self._pool, self._clock, delivery, _attempts(said), by=by, pause=pause
+            tries = _attempts(said)
+            again = operator_actions.retry(pool, clock, number, tries, by=by, pause=pause)
+            return frozenset({await again})
+        if action == "send-now":
+            hurry = operator_actions.send_now(pool, clock, number, by=by, pause=pause)
+            return frozenset({await hurry})
+        if action == "approve":
+            return await approvals.approve(
+                pool, clock, number, by=by, rewritable=shown, pause=pause
             )
-            self._doorbell.ring(DELIVER, lane)
-        elif action == "send-now":
-            lane = await operator_actions.send_now(
-                self._pool, self._clock, delivery, by=by, pause=pause
+        if action == "decline":
+            return await approvals.decline(
+                pool, clock, number, by=by, rewritable=shown, reason=reason
             )
-            self._doorbell.ring(DELIVER, lane)
-        elif action in _DECISIONS:
-            decide = partial(_DECISIONS[action], rewritable=self._rewritable)
-            if action == "approve":
-                decide = partial(decide, pause=pause)
-            for lane in await decide(self._pool, self._clock, delivery, by=by):
-                self._doorbell.ring(DELIVER, lane)
-        elif action == "cancel":
-            await operator_actions.cancel(
-                self._pool, self._clock, delivery, by=by, reason=_reason(said)
-            )
+        if action == "cancel":
+            await operator_actions.cancel(pool, clock, number, by=by, reason=reason)
         else:
+            arrived = _arrived(said)
             await operator_actions.resolve(
-                self._pool, self._clock, delivery, by=by, arrived=_arrived(said)
+                pool, clock, number, by=by, arrived=arrived, reason=reason
             )
+        return frozenset()
 
 
 def action_routes(

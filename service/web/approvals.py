@@ -47,14 +47,15 @@ class ApprovalPage:
     async def answer(self, request: Request) -> Response:
         """One of the buttons; the page is shown again, with the result."""
         row = await self._admitted(request)
-        action = (await read_form(request)).get("answer", "")
+        form = await read_form(request)
+        action, said = form.get("answer", ""), {"reason": form.get("reason") or None}
         if action not in _ANSWERS:
             raise wrong("answer", " or ".join(_ANSWERS))
         name = f"the person who opened the link sent to {row['approver']}"
         by = Actor(name, address=address_of(request))
         too_late = None
         try:
-            await self._office.actions.act(action, row["id"], {}, by)
+            await self._office.actions.act(action, row["id"], said, by)
         except Problem as problem:
             if problem.status_code != HTTPStatus.CONFLICT:
                 raise

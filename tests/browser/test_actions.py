@@ -75,6 +75,15 @@ async def test_a_message_is_dismissed_with_a_reason(anna: Visitor, pool: Pool) -
     await anna.sees("told by phone")
 
 
+async def test_what_was_found_out_is_noted_with_the_answer(anna: Visitor) -> None:
+    """Of a message that may have arrived; both buttons take the reason."""
+    await anna.open("/")
+    unknown = anna.card("the unknown one")
+    await unknown.get_by_label("Reason (optional)").fill("she called")
+    await anna.press(unknown.get_by_role("button", name="It arrived"))
+    await expect(unknown.first).to_contain_text("anna found that it arrived: she called")
+
+
 @pytest.mark.parametrize(
     ("button", "state"), [("Yes, send them", "waiting"), ("Never send them", "")]
 )

@@ -9,7 +9,7 @@ is left: of the systems themselves, of those who were told, and of Taskbell's ow
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -133,6 +133,13 @@ class Scene:
             "SELECT * FROM events WHERE cause NOT IN ('clock', 'signal') ORDER BY account, task, id"
         )
 
+    async def story(self, account: str, task: str) -> str:
+        """Every event of one task, a line each, to read when a law is broken."""
+        rows = await self.taskbell.query(
+            "SELECT * FROM events WHERE (account, task) = ($1, $2) ORDER BY id", account, task
+        )
+        return "\n".join(str(dict(row)) for row in rows)
+
     async def deliveries(self, *rules: str) -> list[asyncpg.Record]:
         return await self.taskbell.query(
             "SELECT * FROM deliveries WHERE rule = ANY ($1) ORDER BY id", rules
@@ -243,10 +250,11 @@ async def who_listened_knows_what_is_done(one: Scene) -> None:
         heard[task["account"], task["id"]] = body["type"], task["done"]
     for (name, task_id), (kind, done) in heard.items():
         task = one.chronicles[name].now(task_id)
+        story = await one.story(name, task_id)
         if task is None:
-            assert kind == "task.deleted"
+            assert kind == "task.deleted", story
         else:
-            assert (kind == "task.deleted", done) == (False, task["done"])
+            assert (kind == "task.deleted", done) == (False, task["done"]), story
 
 
 def _number(body: Any) -> int:
@@ -321,10 +329,27 @@ async def nothing_was_made_twice(one: Scene) -> None:
     history = one.chronicles["rolodex"].history.values()
     made = Counter(states[0]["title"] for states in history)
     invoices = {title: times for title, times in made.items() if title.startswith("Invoice")}
-    assert set(invoices.values()) <= {1}
+    assert set(invoices.values()) <= {1}, await _of_invoices(one, invoices)
     rows = await one.deliveries("invoice")
     sent = {f"Invoice for {row['task']}" for row in rows if row["state"] == "sent"}
     assert sent == invoices.keys()
+
+
+async def _of_invoices(one: Scene, invoices: Mapping[str, int]) -> str:
+    """Every attempt to make what was made twice, and what became of it, to read."""
+    chronicle = one.chronicles["rolodex"]
+    twice = {title for title, times in invoices.items() if times > 1}
+    made = [
+        f"{task_id} {chronicle.since[task_id][0]:%T.%f} {states}"
+        for task_id, states in chronicle.history.items()
+        if states[0]["title"] in twice
+    ]
+    tried = await one.taskbell.query(
+        "SELECT deliveries.*, attempts.* FROM deliveries LEFT JOIN attempts ON delivery = id"
+        " WHERE rule = 'invoice' AND task = ANY ($1) ORDER BY id, number",
+        [title.removeprefix("Invoice for ") for title in twice],
+    )
+    return "\n".join([*made, *(str(dict(row)) for row in tried)])
 
 
 async def whatever_was_not_sent_says_why(one: Scene) -> None:

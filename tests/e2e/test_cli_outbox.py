@@ -203,13 +203,14 @@ async def test_a_person_decides(command: Command, pool: Pool) -> None:
     retried = await command("outbox", "retry", str(failed))
     assert (retried.code, retried.out) == (0, f"delivery {failed} will be sent again\n")
     await command("outbox", "cancel", str(held), "--reason", "a mistake")
-    await command("outbox", "resolve", str(unknown), "--arrived")
+    await command("outbox", "resolve", str(unknown), "--arrived", "--reason", "she called")
     settled = await command("outbox", "resolve", str(lost), "--not-arrived", "--json")
     assert settled.json == {"id": lost, "state": "failed"}
     rows = await pool.fetch("SELECT state, reason FROM deliveries ORDER BY id")
     assert [row["state"] for row in rows] == ["planned", "cancelled", "sent", "failed"]
     assert rows[1]["reason"].startswith("cancelled by ")
     assert rows[1]["reason"].endswith(" at the command line: a mistake")
+    assert rows[2]["reason"].endswith(" found that it arrived: she called")
 
 
 async def test_what_a_person_does_is_in_the_history(command: Command, pool: Pool) -> None:

@@ -213,7 +213,7 @@ async def test_a_link_shows_the_message_and_a_press_decides(
         assert await taskbell.states() == ["held", "sent"]
         pressed = await web.client.post(link(taskbell), data={"answer": "approve"})
         assert "Approved by the person who opened the link sent to slack:#dispatch" in pressed.text
-        again = await web.client.post(link(taskbell), data={"answer": "decline"})
+        again = await web.client.post(link(taskbell), data={"answer": "decline", "reason": "?"})
         assert "Nothing was changed: message 1 was already approved" in again.text
     [told] = await taskbell.pool.fetch("SELECT by, from_address, action FROM changes")
     assert tuple(told) == (
@@ -223,6 +223,20 @@ async def test_a_link_shows_the_message_and_a_press_decides(
     )
     await taskbell.deliver()
     assert taskbell.told == ["details"]
+
+
+async def test_who_declines_by_a_link_may_say_why(
+    taskbell: Corridor, valkey: EmbeddedValkey
+) -> None:
+    """The reason is on the page, with the message, and in the history of changes."""
+    signed_with(taskbell, "s3cret-of-the-page")
+    await move(taskbell)
+    async with page(taskbell, valkey.url, token="s3cret-of-the-page") as web:
+        answer = {"answer": "decline", "reason": "They are away"}
+        declined = await web.client.post(link(taskbell), data=answer)
+        says = "declined by the person who opened the link sent to slack:#dispatch: They are away"
+        assert says in declined.text
+    assert await taskbell.pool.fetchval("SELECT detail FROM changes") == "They are away"
 
 
 async def test_a_link_is_for_one_delivery_and_our_own_page(
@@ -273,8 +287,9 @@ async def test_the_operator_page_and_the_api_decide_too(
         shown = (await web.client.get("/")).text
         assert shown.count("<summary>Approve…</summary>") == 3
         await web.client.post("/deliveries/1/approve")
-        declined = await web.client.post("/api/v1/deliveries/3/decline")
-        assert declined.json()["reason"] == "declined by someone on this machine"
+        why = {"reason": "not today"}
+        declined = await web.client.post("/api/v1/deliveries/3/decline", json=why)
+        assert declined.json()["reason"] == "declined by someone on this machine: not today"
         late = await web.client.post("/api/v1/deliveries/3/approve")
         assert late.status_code == 409
         assert "can no longer be approved or declined" in late.json()["detail"]

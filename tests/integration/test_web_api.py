@@ -344,8 +344,10 @@ async def test_a_person_decides(web: Site, pool: Pool, clock: VirtualClock) -> N
     retried = await post(f"/api/v1/deliveries/{waiting}/retry")
     assert retried.json()["state"] == "planned"
     assert problem(await post(f"/api/v1/deliveries/{lost}/resolve"), 400)["parameter"] == "arrived"
-    resolved = await post(f"/api/v1/deliveries/{lost}/resolve", json={"arrived": True})
-    assert resolved.json()["state"] == "sent"
+    found = {"arrived": True, "reason": "she called"}
+    resolved = (await post(f"/api/v1/deliveries/{lost}/resolve", json=found)).json()
+    says = "someone on this machine found that it arrived: she called"
+    assert (resolved["state"], resolved["reason"]) == ("sent", says)
     problem(await post("/api/v1/deliveries/999/retry"), 404)
     problem(await post(f"/api/v1/deliveries/{lost}/retry", content=b"[1]"), 400)
     problem(await post(f"/api/v1/deliveries/{lost}/retry", content=b" " * 20_000), 413)

@@ -46,6 +46,7 @@ Number = Annotated[
     int,
     typer.Argument(metavar="NUMBER", help="The delivery's number, as `outbox list` shows it."),
 ]
+Reason = Annotated[str | None, typer.Option(help="The reason, stored with the delivery.")]
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's name.")]
 IsWebhook = Annotated[
     bool,
@@ -221,9 +222,7 @@ def cancel(
     rule: OfRule = None,
     account: OfAccount = None,
     since: Since = _ALWAYS,
-    reason: Annotated[
-        str | None, typer.Option(help="The reason, stored with the delivery NUMBER.")
-    ] = None,
+    reason: Reason = None,
     *,
     yes: Yes = False,
     webhook: IsWebhook = False,
@@ -266,9 +265,10 @@ def approve(number: Number, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def decline(number: Number, *, as_json: AsJson = False) -> None:
+def decline(number: Number, reason: Reason = None, *, as_json: AsJson = False) -> None:
     """Cancel a delivery that waits for approval."""
-    with_pool(lambda pool: approvals.decline(pool, SystemClock(), number, by=who()))
+    clock, by = SystemClock(), who()
+    with_pool(lambda pool: approvals.decline(pool, clock, number, by=by, reason=reason))
     _say("delivery", number, State.CANCELLED, "is declined", as_json=as_json)
 
 
@@ -299,6 +299,7 @@ def resolve(
             help="Whether the message arrived.",
         ),
     ] = None,
+    reason: Reason = None,
     as_json: AsJson = False,
 ) -> None:
     """Record whether a delivery with an unknown outcome arrived. Nothing is sent."""
@@ -308,7 +309,7 @@ def resolve(
         )
     with_pool(
         lambda pool: operator_actions.resolve(
-            pool, SystemClock(), number, by=who(), arrived=arrived
+            pool, SystemClock(), number, by=who(), arrived=arrived, reason=reason
         )
     )
     state = State.SENT if arrived else State.FAILED

@@ -174,7 +174,8 @@ _BELIEVE = {**TRUTH, "description": "missing tasks are deleted; else nobody know
 _SAID: Mapping[tuple[str, str], Schema] = {
     ("delivery", "retry"): {"attempts": _ATTEMPTS},
     ("delivery", "cancel"): {"reason": _REASON},
-    ("delivery", "resolve"): {"arrived": TRUTH},
+    ("delivery", "decline"): {"reason": _REASON},
+    ("delivery", "resolve"): {"arrived": TRUTH, "reason": _REASON},
     ("account", "sync"): {"believe": _BELIEVE},
     **{("rule", action): {"reason": _REASON} for action in RULE_ACTIONS},
 }
