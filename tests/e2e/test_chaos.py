@@ -409,9 +409,9 @@ async def still_open(taskbell: Installation, since: datetime) -> object:
 
 
 async def hours_pass(taskbell: Installation) -> None:
-    """Nobody wants to wait: what failed is due again, and whoever gave no sign of life is dead.
+    """Nobody wants to wait: what failed is due again, and a poll that gave no sign of life is dead.
 
-    Those who live renew a lease of 20 s every seven seconds, and one of 30 s every two.
+    One that lives renews its lease of 30 s every two seconds. Other leases are short.
     """
     for statement in (
         "UPDATE deliveries SET next_attempt_at = now() WHERE next_attempt_at > now()",
@@ -419,7 +419,6 @@ async def hours_pass(taskbell: Installation) -> None:
         "UPDATE rate_limits SET refused_until = now() WHERE refused_until > now()",
         "UPDATE target_turns SET turn = now() WHERE turn > now()",
         "UPDATE accounts SET next_poll_at = now() WHERE failures > 0",
-        "UPDATE deliveries SET lease_until = now() WHERE lease_until < now() + interval '10s'",
         "UPDATE accounts SET lease_until = now() WHERE lease_until < now() + interval '22s'",
     ):
         await taskbell.query(statement)
