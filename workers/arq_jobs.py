@@ -4,19 +4,32 @@ arq ignores unknown settings, so they are passed as arguments here, in a single 
 """
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from arq.connections import ArqRedis
 from arq.worker import Worker as ArqWorker
 from redis.exceptions import RedisError
 
-from service.doorbell import QUEUE, RedisProblemLog, listening
+from service.doorbell import QUEUE, RUNG, RedisProblemLog, listening
 from service.settings import Settings
 from workers.worker import Worker
 
 _BEFORE_LISTENING_AGAIN = 1.0  # seconds
+_LONGEST_WAIT = 0.5  # seconds; an entry can be lost with the worker that took it
+
+
+class WokenWorker(ArqWorker):
+    """An arq worker that is woken up when there is a job, and does not ask many times a second."""
+
+    async def heart_beat(self) -> None:
+        """Called after each look into the queue: wait until the next one is worth it."""
+        await super().heart_beat()
+        answers_within = self.pool.connection_pool.connection_kwargs["socket_timeout"]
+        rung = self.pool.blpop([RUNG], timeout=min(_LONGEST_WAIT, answers_within / 2))
+        await cast("Awaitable[object]", rung)  # redis-py types it for its other client as well
 
 
 async def ingest(ctx: dict[str, Any], account: str) -> None:
@@ -39,7 +52,7 @@ async def listen(worker: Worker, settings: Settings) -> None:
     redis, away = listening(settings.redis), RedisProblemLog("doorbell.away")
     try:
         while True:
-            answering = build(worker, settings, redis)
+            answering = build(worker, redis)
             try:
                 await answering.async_run()
             except (RedisError, OSError) as error:
@@ -53,16 +66,14 @@ async def listen(worker: Worker, settings: Settings) -> None:
         await redis.aclose(close_connection_pool=True)
 
 
-def build(worker: Worker, settings: Settings, redis: ArqRedis) -> ArqWorker:
+def build(worker: Worker, redis: ArqRedis) -> ArqWorker:
     """The arq worker that runs the jobs for this worker."""
-    return ArqWorker(
+    return WokenWorker(
         functions=[ingest, lookup, deliver],
         queue_name=QUEUE,
         redis_pool=redis,
         ctx={"worker": worker},
-        # An idle worker costs what it asks Redis. It is enough that one asks often: the others
-        # are there for high load, when every query finds a job.
-        poll_delay=0.02 if settings.listens_closely else 0.2,
+        poll_delay=0,
         max_jobs=50,
         queue_read_limit=1000,
         job_timeout=30,

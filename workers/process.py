@@ -52,7 +52,7 @@ async def _follow(handover: Handover, settings: Settings, line: ParentPipe | Non
     async for reading in readings:
         if reading.config is None:
             continue
-        if line is None and settings.listens_closely:
+        if line is None and settings.is_first_worker:
             await report(settings.database, reading.word, SystemClock(), os.environ)
         await _hand_over(handover, reading.config)
 

@@ -137,7 +137,7 @@ class Settings(BaseModel):
         return url
 
     @property
-    def listens_closely(self) -> bool:
+    def is_first_worker(self) -> bool:
         """Whether this worker is the first of several, or the only one."""
         return self.ps.rpartition(".")[2] in {"1", "worker"}
 

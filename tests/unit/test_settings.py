@@ -64,9 +64,9 @@ def test_on_another_address_than_loopback_a_token_is_needed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "closely"),
+    ("name", "first"),
     [("worker.1", True), ("worker", True), ("worker.2", False), ("w.11", False)],
 )
-def test_one_worker_of_several_listens_closely(name: str, *, closely: bool) -> None:
-    """Its name says which: an idle worker costs what it asks Redis."""
-    assert read_settings({"PS": name}).listens_closely is closely
+def test_one_worker_of_several_is_the_first(name: str, *, first: bool) -> None:
+    """Its name says which."""
+    assert read_settings({"PS": name}).is_first_worker is first
