@@ -25,6 +25,8 @@ _TOGETHER = timedelta(seconds=10)
 _PATIENCE = timedelta(seconds=20)
 # How long after the report of a completion it may become visible, or be dated by another clock.
 _SOON = timedelta(minutes=1)
+# A system may show the same time in a webhook with more digits than when it is read.
+_ROUNDED = timedelta(seconds=1)
 # The fields of a task that belong to one completion, and differ in the next.
 _OF_COMPLETIONS = ("completed_at", *DAYS.values(), "due", "start", "end")
 # How many completions of a task are remembered, to know one that is announced again.
@@ -35,11 +37,13 @@ _REMEMBERED = 20
 class ReportedCompletion:
     """A reported completion: the dates `to` which it moved the task, and when it became known.
 
-    It is known once it was both observed and announced.
+    It is known once it was both observed and announced. `done_at` is the time of the completion by
+    the system's own clock, if the announcement showed it.
     """
 
     at: datetime
     to: Dates
+    done_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ def confirm_completions(
                 over.add(one.receipt)
             continue
         done.append(replace(move.before, done=True, completed_at=min(one.at, move.at)))
-        now_reported.append(ReportedCompletion(max(one.at, move.at), to))
+        now_reported.append(ReportedCompletion(max(one.at, move.at), to, _done_at(one.task)))
         over.add(one.receipt)
     return ConfirmedCompletions(done, now_reported[-_REMEMBERED:], frozenset(over))
 
@@ -154,9 +158,11 @@ def is_same_completion(
     last = reported[-1] if reported else None
     if last is None or last.to != _dates(before):
         return False
-    done_at = after.completed_at
-    if done_at is None or after.completed_at_is_day:
+    done_at = _done_at(after)
+    if done_at is None:
         return not is_announced and seen_at <= last.at + _SOON
+    if last.done_at is not None:
+        return done_at <= last.done_at + _ROUNDED
     return done_at <= (last.at if is_announced else last.at + _SOON)
 
 
@@ -211,6 +217,13 @@ def _is_between(dates: Dates, move: Move) -> bool:
 def _is_reported(move: Move, to: Dates, reported: Sequence[ReportedCompletion]) -> bool:
     """Whether that completion was reported; if the task was observed as done, it was."""
     return move.before.done or any(one.to == to and one.at >= move.at for one in reported)
+
+
+def _done_at(task: Task | None) -> datetime | None:
+    """The moment at which a task was completed, if the system says it."""
+    if task is None or not task.done or task.completed_at_is_day:
+        return None
+    return task.completed_at
 
 
 def _dates(task: Task) -> Dates:

@@ -1,7 +1,7 @@
 """The last known state of each task, and the lock under which it changes."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
@@ -90,7 +90,7 @@ class PostgresTasks:
         rows = await self._connection.fetch(
             """
             SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung,
-                   watch, unread, told
+                   watch, unread, told, told_done_at
             FROM tasks
             JOIN unnest($1::text[], $2::text[]) AS wanted (account, id) USING (account, id)
             ORDER BY account, id FOR UPDATE OF tasks
@@ -106,7 +106,7 @@ class PostgresTasks:
             """
             SELECT ringing.* FROM unnest($2::text[], $3::text[]) AS mine (account, watch), LATERAL (
                 SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung,
-                       watch, unread, told, next_alarm
+                       watch, unread, told, told_done_at, next_alarm
                 FROM tasks
                 WHERE account = mine.account AND watch = mine.watch AND next_alarm <= $1
                   AND NOT EXISTS (
@@ -128,7 +128,7 @@ class PostgresTasks:
         rows = await self._connection.fetch(
             """
             SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung,
-                   watch, unread, told
+                   watch, unread, told, told_done_at
             FROM tasks WHERE account = $1 AND watch = $2 LIMIT $3 FOR UPDATE SKIP LOCKED
             """,
             account,
@@ -171,12 +171,13 @@ class PostgresTasks:
             UPDATE tasks SET snapshot = new.snapshot, deleted_at = new.deleted_at,
                 version = new.version, observed_at = new.observed_at,
                 fingerprint = new.fingerprint, rung = new.rung, next_alarm = new.next_alarm,
-                watch = new.watch, unread = new.unread, told = new.told
+                watch = new.watch, unread = new.unread, told = new.told,
+                told_done_at = new.told_done_at
             FROM unnest($1::text[], $2::text[], $3::json[], $4::timestamptz[], $5::timestamptz[],
                         $6::timestamptz[], $7::bytea[], $8::jsonb[], $9::timestamptz[], $10::text[],
-                        $11::jsonb[], $12::jsonb[])
+                        $11::jsonb[], $12::jsonb[], $13::timestamptz[])
               AS new (account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung,
-                      next_alarm, watch, unread, told)
+                      next_alarm, watch, unread, told, told_done_at)
             WHERE tasks.account = new.account AND tasks.id = new.id
             """,
             [one.key[0] for one in updates],
@@ -191,6 +192,7 @@ class PostgresTasks:
             column([one.alarm_set for one in updates]),
             column([_json(one.known.unread) if one.known.unread else None for one in updates]),
             column([_reported_json(one.known.told) for one in updates]),
+            column([one.known.told[-1].done_at if one.known.told else None for one in updates]),
         )
         texts = dict(self._new_texts(updates))
         if texts:
@@ -237,7 +239,8 @@ async def read_state(connection: Connection, key: Key) -> TaskState:
     """The stored state of a task at this moment, without a lock."""
     row = await connection.fetchrow(
         """
-        SELECT snapshot, deleted_at, version, observed_at, fingerprint, rung, watch, unread, told
+        SELECT snapshot, deleted_at, version, observed_at, fingerprint, rung, watch, unread, told,
+               told_done_at
         FROM tasks WHERE account = $1 AND id = $2
         """,
         *key,
@@ -307,11 +310,13 @@ def _reported_json(told: Sequence[ReportedCompletion]) -> str | None:
     return _json([(one.at, *one.to) for one in told])
 
 
-def _read_reported(text: str | None) -> Sequence[ReportedCompletion]:
+def _read_reported(text: str | None, done_at: datetime | None) -> Sequence[ReportedCompletion]:
+    """Of the last one it is known when it was done; the others are compared by their dates only."""
     if text is None:
         return ()
     rows = [[at and datetime.fromisoformat(at) for at in row] for row in orjson.loads(text)]
-    return tuple(ReportedCompletion(at, (due, start)) for at, due, start in rows)
+    *past, last = [ReportedCompletion(at, (due, start)) for at, due, start in rows]
+    return (*past, replace(last, done_at=done_at))
 
 
 def _partly(row: asyncpg.Record, fields: Collection[str]) -> Task:
@@ -337,5 +342,5 @@ def known_from(row: asyncpg.Record) -> TaskState:
         announced_until=announced_until,
         alarm_set=row["watch"],
         unread=orjson.loads(row["unread"]) if row["unread"] else {},
-        told=_read_reported(row["told"]),
+        told=_read_reported(row["told"], row["told_done_at"]),
     )

@@ -41,7 +41,10 @@ async def test_what_is_saved_is_known(storage: Storage) -> None:
         fingerprint=b"0123456789abcdef",
         announced_until={"due": START + HOUR},
         unread={"due_date": "soon"},
-        told=(ReportedCompletion(START, (START + HOUR, None)),),
+        told=(
+            ReportedCompletion(START - HOUR, (START, None)),
+            ReportedCompletion(START, (START + HOUR, None), START - HOUR),
+        ),
     )
     key = (LONDON, "T1")
     await storage.tx.tasks.lock([key])

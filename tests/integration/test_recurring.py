@@ -351,6 +351,29 @@ async def test_a_backtest_tells_of_it_as_well(week: Week) -> None:
     assert not task.done
 
 
+@pytest.mark.parametrize("seconds", [5, 30, 50])
+async def test_a_second_completion_soon_after_the_first_is_told(
+    taskbell: Corridor, seconds: int
+) -> None:
+    """The webhook of the first came late and has its time: the second cannot be taken for it."""
+    week = Week(taskbell)
+    await week.begin()
+    week.system.finish(week.task_id)
+    first = copy(week.system.whole(week.task_id))
+    taskbell.clock.advance(timedelta(seconds=4))
+    week.system.reopen(week.task_id)
+    week.move_on()
+    await week.come("poll")
+    await taskbell.receive({"event": "task.completed", "data": first}, week.account)
+    await taskbell.ingest()
+    await week.look_up()
+    assert await week.told("completed") == 1
+    taskbell.clock.advance(timedelta(seconds=seconds))
+    week.system.finish(week.task_id)
+    await week.come("poll")
+    assert await week.told("completed") == 2
+
+
 THANKS = """
 - { id: thanks, when: task.completed, accounts: [field], if: task.done,
     then: [{ wait: 1h }, { notify: customer:details }] }

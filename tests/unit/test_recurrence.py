@@ -22,7 +22,7 @@ from service.domain.recurrence import (
 )
 from tests.harness.tasks import START, task
 
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 NOW = START + timedelta(minutes=30)
 
 
@@ -163,6 +163,25 @@ def test_a_task_that_is_done_where_it_was_moved_to(
     for seen in (undated, dated):
         assert is_same_completion(due(2), seen, reported, at, is_announced=is_announced) is same
     assert not is_same_completion(due(3), undated, reported, START, is_announced=False)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "same"), [(-1, True), (0, True), (0.9, True), (2, False), (30, False)]
+)
+@pytest.mark.parametrize("is_announced", [True, False])
+def test_the_system_says_when_the_task_was_done(
+    seconds: float, *, same: bool, is_announced: bool
+) -> None:
+    """A second completion is told from the first by its time, however soon after it is seen."""
+    first = replace(due(1, done=True), completed_at=START - HOUR)
+    confirmed = confirm_completions(
+        [AnnouncedCompletion(START, first)], [move(1, 2)], (), due(2), NOW
+    )
+    assert weeks(confirmed) == [1]
+    shown_at = START - HOUR + timedelta(seconds=seconds)
+    again = replace(due(2, done=True), completed_at=shown_at)
+    found = is_same_completion(due(2), again, confirmed.reported, START, is_announced=is_announced)
+    assert found is same
 
 
 def test_what_was_told_answers_an_announcement_for_an_hour() -> None:
