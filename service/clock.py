@@ -18,6 +18,20 @@ class SystemClock:
         return datetime.now(UTC)
 
 
+class SharedClock:
+    """The clock of a host, set to one that all processes share.
+
+    `ahead` is by how much the host's clock is ahead of it.
+    """
+
+    def __init__(self, of_host: Clock) -> None:
+        self.of_host = of_host
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return self.of_host.now() - self.ahead
+
+
 class VirtualClock:
     """A clock that is set by hand; for tests and simulations."""
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 import structlog
 import uvloop
 
-from service.clock import SystemClock
+from service.clock import SharedClock, SystemClock
 from service.config import Config
 from service.errors import TaskbellError
 from service.processes import gc_tuning, parent_pipe
@@ -32,7 +32,7 @@ async def work(settings: Settings, line: ParentPipe | None) -> None:
 
     The configuration comes by `line`; without one, from its files.
     """
-    handover = Handover(settings, SystemClock())
+    handover = Handover(settings, SharedClock(SystemClock()))
     working = asyncio.create_task(_follow(handover, settings, line))
     told = asyncio.create_task(_told_to_stop())
     try:

@@ -21,7 +21,7 @@ from service.engine.decider import Decider
 from service.http.client import open_client
 from service.http.connection_check import ConnectionCheck, check_connection
 from service.http.throttle import Budget, Throttle
-from service.maintenance import clock_repair
+from service.maintenance import clock_repair, clock_sync
 from service.outbox import account_lane, removal, writes_lane
 from service.outbox.alerts import OperatorAddress
 from service.outbox.approvals import DeliveryLinks
@@ -51,6 +51,7 @@ async def open_worker(settings: Settings, config: Config, clock: Clock) -> Async
     """The running parts of a worker; their resources are closed at the end."""
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(await store.connect(settings.database))
+        await clock_sync.correct(pool, clock)
         client = await stack.enter_async_context(open_client(config.allow))
         links = DeliveryLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
         presence = Heartbeat(pool, clock, config.accounts)

@@ -19,7 +19,7 @@ from service import doorbell, metrics
 from service.clock import Clock
 from service.domain.operators.overrides import Override
 from service.doorbell import Bell
-from service.maintenance import clock_repair, empty_storms, prune
+from service.maintenance import clock_repair, clock_sync, empty_storms, prune
 from service.outbox import attempts, destinations, removal
 from service.settings import Settings
 from service.store import DATABASE_GONE, Pool, accounts, lookups
@@ -159,7 +159,8 @@ class Worker:
         self._wake_lanes(await self._alerts.batch())
 
     async def renew(self) -> None:
-        """Every few seconds: send the heartbeats of this worker and its configuration."""
+        """Every few seconds: correct the clock, and send the heartbeats of worker and rules."""
+        await clock_sync.correct(self._pool, self._clock)
         await self._presence.note()
         await self._clock_round.renew()
         lanes = [lane.name for lane in self._lanes]

@@ -14,7 +14,7 @@ from service.store import Pool
 
 log = structlog.get_logger()
 
-# By so much the clocks of two hosts may differ; no lease is longer.
+# By so much the clock of the database may be set back; no lease is longer.
 TOLERANCE = timedelta(minutes=1)
 _LEASE = timedelta(seconds=8)  # of a delivery; the outbox has it, and stands above the tables
 _LONGEST_PAUSE = timedelta(days=2)  # between two tries of anything

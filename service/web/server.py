@@ -12,11 +12,12 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import store
-from service.clock import SystemClock
+from service.clock import SharedClock, SystemClock
 from service.config import Config
 from service.diagnostics import Diagnostic
 from service.domain.operators.overrides import Override
 from service.doorbell import INGEST, Doorbell
+from service.maintenance import clock_sync
 from service.metrics import MetricsExporter
 from service.processes import gc_tuning
 from service.processes.parent_pipe import ParentPipe
@@ -104,7 +105,8 @@ async def serve(settings: Settings, line: ParentPipe | None) -> None:
         await store.connect(settings.database, size=_OF_THE_DOOR) as own,
     ):
         keeper, board = ReceiptKeeper(own, partial(doorbell.ring, INGEST)), MetricsExporter(pool)
-        clock, live = SystemClock(), LiveUpdates(doorbell)
+        clock, live = SharedClock(SystemClock()), LiveUpdates(doorbell)
+        await clock_sync.correct(pool, clock)
         await board.look(clock.now())
         made = partial(
             build,
@@ -123,6 +125,7 @@ async def serve(settings: Settings, line: ParentPipe | None) -> None:
         following = [
             asyncio.create_task(front.follow_files(readings)),
             asyncio.create_task(front.follow_overrides(pool)),
+            asyncio.create_task(clock_sync.follow(pool, clock)),
             asyncio.create_task(SlackSockets(lambda: front.app.state.slack).follow()),
         ]
         await serving(tracing.around(front), live, settings.host, settings.port).serve()

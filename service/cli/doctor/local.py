@@ -1,6 +1,7 @@
 """The doctor's checks of Taskbell itself: the database, Redis, the worker."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
 
 from service import store
 from service.cli.doctor.findings import Finding, fine, note, wrong
@@ -8,6 +9,7 @@ from service.clock import SystemClock
 from service.config import Config
 from service.domain.operators.overrides import Override
 from service.doorbell import Doorbell
+from service.maintenance import clock_sync
 from service.processes import embedded
 from service.settings import Settings
 from service.settings.database_address import read_address
@@ -29,11 +31,13 @@ async def examine_database(url: str, configuration: Config | None) -> list[Findi
                 if not missing:
                     await store.try_write(connection)
             if not missing:
+                ahead = await clock_sync.ahead_of(pool, SystemClock())
                 found = await api_lists.read_accounts(pool, SystemClock().now())
                 says = "it accepts writes and its tables are up to date"
                 sound = fine("database", says)
                 switched = _switched(await rule_overrides.read(pool), configuration)
-                return [sound, *_ignored(url), *_unread(found), *_moved(found), *switched]
+                seen = [*_ignored(url), *_clock(ahead), *_unread(found), *_moved(found)]
+                return [sound, *seen, *switched]
     except store.DatabaseUnreachable as error:
         return [wrong("database", str(error), "start PostgreSQL, or correct DATABASE_URL")]
     except store.DATABASE_ERRORS as error:
@@ -52,6 +56,18 @@ def _ignored(url: str) -> Iterator[Finding]:
     if ignored := read_address(url).ignored:
         says = f"DATABASE_URL has parameters that do nothing here: {', '.join(ignored)}"
         yield note("database", says, "remove them, or do not rely on them")
+
+
+def _clock(ahead: timedelta | None) -> Iterator[Finding]:
+    """A clock of this machine that differs from the database's."""
+    if ahead:
+        side = "behind" if ahead < timedelta() else "ahead of"
+        yield note(
+            "clock",
+            f"this machine's clock is {abs(ahead.total_seconds()):.1f} seconds {side} the"
+            " database's. Taskbell uses the database's time",
+            "set the clocks of both machines automatically (NTP)",
+        )
 
 
 def _unread(accounts: Iterable[Row]) -> Iterator[Finding]:
