@@ -30,9 +30,16 @@ else:
 # After so many statements, or seconds without one, a connection is replaced.
 _MOST_QUERIES, _LONGEST_IDLE = 50_000, 300.0
 _LONGEST_STATEMENT = 30.0  # seconds
-# How long a transaction may wait for the process that began it. One on a host that has vanished
-# would else keep its locks for the two hours after which TCP gives up.
-_LONGEST_SILENCE = "60s"
+# What PostgreSQL allows a session. A host that has vanished, or is cut off, would else keep its
+# locks for the two hours after which TCP gives up. How long it may be silent in a transaction,
+# leave an answer unacknowledged, and be away altogether; the last two have no effect on a socket.
+_LIMITS = {
+    "idle_in_transaction_session_timeout": "60s",
+    "tcp_user_timeout": "5s",
+    "tcp_keepalives_idle": "5s",
+    "tcp_keepalives_interval": "2s",
+    "tcp_keepalives_count": "3",
+}
 _FIRST_OWN_TYPE = 16384  # those before it are PostgreSQL's, and the same in every database
 _types: dict[frozenset[int], Any] = {}
 # How a server says, at any time, that a session only reads.
@@ -113,15 +120,15 @@ class Opening:
 
 
 async def _is_servers_own(session: _Session) -> bool:
-    """Whether there is no pooler; then limit how long the session may be idle in a transaction.
+    """Whether there is no pooler; then set the limits of the session.
 
     The process id that a pooler reports is not one of the server's. This is one plain statement, as
     others may not be supported, and not a setting in the startup message, as PgBouncer rejects
     those.
     """
+    limits = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _LIMITS.items())
     done = await session.execute(
-        f"SELECT set_config('idle_in_transaction_session_timeout', '{_LONGEST_SILENCE}', false)"
-        f" WHERE pg_backend_pid() = {session.get_server_pid():d}"
+        f"SELECT {limits} WHERE pg_backend_pid() = {session.get_server_pid():d}"
     )
     return done == "SELECT 1"
 

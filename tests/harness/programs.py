@@ -18,6 +18,8 @@ _PACKAGES = {
     "redis-server": "redis-server",
     "redis-cli": "redis-tools",
     "nginx": "nginx-light",
+    "ip": "iproute2",
+    "faketime": "faketime",
 }
 _PLACES = ("/usr/sbin", "/usr/bin", "/usr/local/bin")
 
@@ -41,6 +43,13 @@ def find(name: str) -> str | None:
     """The path of a program, if it is on this machine."""
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     return shutil.which(name, path=os.pathsep.join([*map(str, versions), *_PLACES]))
+
+
+def faketime(by: str) -> dict[str, str]:
+    """The environment of a process whose clock differs by so much, such as `-120s`."""
+    folder = Path(program("faketime")).parents[1] / "lib"
+    library = next(folder.glob("**/libfaketime.so.1"))
+    return {"LD_PRELOAD": str(library), "FAKETIME": by, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
 def _install(package: str) -> None:

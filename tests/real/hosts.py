@@ -1,4 +1,4 @@
-"""Hosts that run Taskbell: a web process and a worker each, on a loopback address of its own."""
+"""Hosts that run Taskbell: a web process and workers each, on an address of its own."""
 
 import asyncio
 import sys
@@ -12,16 +12,27 @@ from tests.harness.commands import clean_environment
 from tests.harness.waiting import eventually
 
 PORT = 8088
-_COMMANDS = {"web": ("service", "web"), "worker": ("workers",)}
+_WEB, _WORKER = ("service", "web"), ("workers",)
+_COMMANDS = {"web": _WEB, "worker": _WORKER}
 _BEFORE_STARTING_AGAIN = 0.5  # seconds
 _PATIENCE = 120.0  # seconds; a process starts slowly beside others that do
 
 
 class Host:
-    """One host: what dies on it is started again, as systemd does."""
+    """One host: what dies on it is started again, as systemd does.
 
-    def __init__(self, address: str, folder: Path, environ: Mapping[str, str]) -> None:
+    `inside` is put before each command, such as to run it in a network namespace.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        folder: Path,
+        environ: Mapping[str, str],
+        inside: Sequence[str] = (),
+    ) -> None:
         self.address = address
+        self._inside = inside
         self._log = folder / f"{address}.log"
         self._environ = clean_environment(**environ, HOST=address, PORT=str(PORT))
         self._processes: dict[str, asyncio.subprocess.Process] = {}
@@ -56,23 +67,22 @@ class Host:
         while True:
             with self._log.open("ab") as log:
                 self._processes[name] = process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", *_COMMANDS[name]), env=self._environ, stderr=log
+                    *(*self._inside, sys.executable, "-m", *_COMMANDS[name]),
+                    env=self._environ,
+                    stderr=log,
                 )
             await process.wait()
             await asyncio.sleep(_BEFORE_STARTING_AGAIN)
 
 
 @asynccontextmanager
-async def running(
-    addresses: Sequence[str], folder: Path, environ: Mapping[str, str]
-) -> AsyncIterator[list[Host]]:
+async def running(hosts: Sequence[Host]) -> AsyncIterator[None]:
     """These hosts, once they are ready."""
-    hosts = [Host(address, folder, environ) for address in addresses]
     for host in hosts:
         host.start()
     try:
         for host in hosts:
             await eventually(host.is_ready, _PATIENCE)
-        yield hosts
+        yield
     finally:
         await asyncio.gather(*(host.stop() for host in hosts))

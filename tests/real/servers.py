@@ -30,9 +30,10 @@ class Server:
     owner: str | None = None
     ending = signal.SIGTERM
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
+    def __init__(self, folder: Path, port: int | None = None, *, address: str = LOOPBACK) -> None:
         self.folder = folder
         self.port = port or free_port()
+        self.address = address
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         self._give(folder)
@@ -61,7 +62,7 @@ class Server:
 
     def answers(self) -> bool:
         with socket.socket() as probe:
-            return probe.connect_ex((LOOPBACK, self.port)) == 0
+            return probe.connect_ex((self.address, self.port)) == 0
 
     def kill(self) -> None:
         """Kill -9, with all its children: nothing is written any more."""
@@ -121,26 +122,33 @@ class Postgres(Server):
 
     @property
     def url(self) -> str:
-        return f"postgresql://{USER}@{LOOPBACK}:{self.port}/postgres"
+        return f"postgresql://{USER}@{self.address}:{self.port}/postgres"
 
     @property
     def command(self) -> Sequence[str | Path]:
-        settings = ("-h", LOOPBACK, "-p", str(self.port), "-k", "", "-c", "max_connections=200")
+        settings = ("-h", self.address, "-p", str(self.port), "-k", "", "-c", "max_connections=200")
         return [program("postgres"), "-D", self.data, *settings]
 
     def answers(self) -> bool:
-        asked = [program("pg_isready"), "-q", "-h", LOOPBACK, "-p", str(self.port)]
+        asked = [program("pg_isready"), "-q", "-h", self.address, "-p", str(self.port)]
         return subprocess.run(asked, check=False).returncode == 0
 
     def make(self) -> Self:
         """Make an empty cluster, whose only user is the owner of everything."""
         words = ("--auth=trust", f"--username={USER}", "--encoding=UTF8", "--locale=C.UTF-8")
         self.run(program("initdb"), "-D", self.data, *words)
+        for who in ("all", "replication"):
+            self._admit(who)
         return self
+
+    def _admit(self, who: str) -> None:
+        """Connections from the hosts of a network, besides those from here."""
+        with (self.data / "pg_hba.conf").open("a") as rules:
+            rules.write(f"host {who} all samenet trust\n")
 
     def copy(self, primary: Self) -> Self:
         """Become a standby of this one, which is running."""
-        there = ("-h", LOOPBACK, "-p", str(primary.port), "-U", USER)
+        there = ("-h", primary.address, "-p", str(primary.port), "-U", USER)
         self.run(program("pg_basebackup"), "-D", self.data, "-R", "--checkpoint=fast", *there)
         return self
 
@@ -200,15 +208,16 @@ class Redis(Server):
 
     @property
     def url(self) -> str:
-        return f"redis://{LOOPBACK}:{self.port}"
+        return f"redis://{self.address}:{self.port}"
 
     @property
     def command(self) -> Sequence[str | Path]:
-        place = ("--bind", LOOPBACK, "--port", str(self.port), "--dir", self.folder)
-        return [program("redis-server"), *place, "--save", "", "--appendonly", "no"]
+        place = ("--bind", self.address, "--port", str(self.port), "--dir", self.folder)
+        nothing_kept = ("--save", "", "--appendonly", "no", "--protected-mode", "no")
+        return [program("redis-server"), *place, *nothing_kept]
 
     def ask(self, *words: str) -> str:
-        return self.run(program("redis-cli"), "-h", LOOPBACK, "-p", str(self.port), *words)
+        return self.run(program("redis-cli"), "-h", self.address, "-p", str(self.port), *words)
 
 
 class Nginx(Server):
