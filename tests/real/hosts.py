@@ -12,6 +12,7 @@ from tests.harness.commands import clean_environment
 from tests.harness.waiting import eventually
 
 PORT = 8088
+_THIS_VERSION = Path(__file__).parents[2]
 _WEB, _WORKER = ("service", "web"), ("workers",)
 _COMMANDS = {"web": _WEB, "worker": _WORKER}
 _BEFORE_STARTING_AGAIN = 0.5  # seconds
@@ -34,7 +35,8 @@ class Host:
         self.address = address
         self._inside = inside
         self._log = folder / f"{address}.log"
-        self._environ = clean_environment(**environ, HOST=address, PORT=str(PORT))
+        here = {"PYTHONPATH": str(_THIS_VERSION), "HOST": address, "PORT": str(PORT)}
+        self._environ = clean_environment(**here | dict(environ))
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._keeping: list[asyncio.Task[None]] = []
 
@@ -45,6 +47,13 @@ class Host:
         """Kill -9 of these processes, or of all."""
         for name in names or _COMMANDS:
             self._processes[name].kill()
+
+    async def upgrade(self) -> None:
+        """End what runs, and start this version; returns when it is ready."""
+        await self.stop()
+        self._environ["PYTHONPATH"] = str(_THIS_VERSION)
+        self.start()
+        await eventually(self.is_ready, _PATIENCE)
 
     async def stop(self) -> None:
         for task in self._keeping:
@@ -69,6 +78,7 @@ class Host:
                 self._processes[name] = process = await asyncio.create_subprocess_exec(
                     *(*self._inside, sys.executable, "-m", *_COMMANDS[name]),
                     env=self._environ,
+                    cwd="/",  # not the checkout: its code would come before PYTHONPATH's
                     stderr=log,
                 )
             await process.wait()

@@ -49,6 +49,7 @@ async def test_with_a_network_that_fails(place: Path, capsys: pytest.CaptureFixt
     """One host is two minutes behind, the other two ahead; each is cut off, and comes back."""
     async with begun(place) as day:
         await live(day, TROUBLES, capsys)
+        assert day.standby is not None
         await nothing_is_doubled(day, day.standby)
 
 
@@ -85,7 +86,7 @@ async def begun(place: Path) -> AsyncIterator[Day]:
         stack.callback(standby.stop)
         redis = stack.enter_context(Redis(place / "redis", address=REDIS))
         nginx = stack.enter_context(Nginx(place / "nginx", [f"{one}:{PORT}" for one in addresses]))
-        environ = environment(place, primary, standby, redis)
+        environ = environment(place, redis, primary, standby)
         hosts = [
             Host(address, place, environ | faketime(by), network.inside(address))
             for address, by in zip(addresses, CLOCKS, strict=True)

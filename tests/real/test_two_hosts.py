@@ -39,6 +39,7 @@ async def test_with_a_standby(place: Path, capsys: pytest.CaptureFixture[str]) -
     troubles = (*ANYWAY, postgres_only_reads, the_standby_takes_over)
     async with begun(place, is_pooled=False) as day:
         await live(day, troubles, capsys)
+        assert day.standby is not None
         await nothing_is_doubled(day, day.standby)
 
 
@@ -64,7 +65,7 @@ async def begun(place: Path, *, is_pooled: bool) -> AsyncIterator[Day]:
         nginx = stack.enter_context(Nginx(place / "nginx", [f"{one}:{PORT}" for one in ADDRESSES]))
         pooler = stack.enter_context(PgBouncer(place / "pooler", primary)) if is_pooled else None
         configuration(place, address, accounting.url)
-        environ = environment(place, primary, standby, redis)
+        environ = environment(place, redis, primary, standby)
         if pooler is not None:
             environ["DATABASE_URL"] = pooler.url.replace("/postgres", "/taskbell")
         hosts = [Host(address, place, environ) for address in ADDRESSES]

@@ -65,6 +65,7 @@ async def the_pooler_is_killed(day: Day) -> None:
 
 async def the_standby_takes_over(day: Day) -> None:
     """The primary is gone in the middle of the work, and stays away."""
+    assert day.standby is not None
     day.primary.kill()
     await asyncio.sleep(2)
     await asyncio.to_thread(day.standby.promote)
