@@ -17,6 +17,7 @@ from tests.bench import (
     figures,
     growth,
     history,
+    hosts,
     neighbours,
     nodered,
     rules,
@@ -42,6 +43,7 @@ MEASUREMENTS = {
     "starting": starting.starting,
     "streams": streams.streams,
     "growth": growth.growth,
+    "hosts": hosts.hosts,
     "nodered": nodered.throughput,
 }
 # Measured only by their names: most of an hour.
