@@ -27,7 +27,7 @@ from service.errors import SendError
 from service.http import retry_after
 from service.http.connection_check import ConnectionCheck
 from service.http.json_body import aside, salvaged
-from service.sources.values import identifier
+from service.sources.values import identifier, mapping, text
 
 Json: TypeAlias = dict[str, Any]
 
@@ -54,6 +54,7 @@ EXPLANATIONS = {
     "not_in_channel": "the app is not in the channel; invite it",
     "token_expired": "the token has expired; make a new one",
     "token_revoked": "the token was revoked; make a new one",
+    "user_not_found": "the workspace has no such member",
     "users_not_found": "no one in the workspace has that email address",
 }
 RATE_LIMITED = frozenset({"ratelimited", "rate_limited"})
@@ -98,6 +99,7 @@ class SlackChannel(ConfiguredChannel):
     finds: ClassVar[bool] = True
     undoes: ClassVar[frozenset[str]] = frozenset({"update", "thread", "retract"})
     shows_buttons: ClassVar[bool] = True
+    tells_who_by: ClassVar[frozenset[str]] = frozenset({"signing_secret", "app_token"})
 
     def __init__(self, options: SlackOptions, client: httpx.AsyncClient, clock: Clock) -> None:
         self._options = options
@@ -152,6 +154,11 @@ class SlackChannel(ConfiguredChannel):
         """Remove a post; a post that no longer exists counts as removed."""
         with suppress(_MessageGone):
             await self._call("chat.delete", json=posted)
+
+    async def email_of(self, user: str) -> str | None:
+        """The mail address of a member of the workspace, by their id; None if Slack shows none."""
+        answer = await self._call("users.info", params={"user": user})
+        return text(mapping(mapping(answer.get("user")).get("profile")).get("email"))
 
     async def find(self, message: Message) -> SentRef | None:
         """Look for the message's key in the history since `message.at`, or among the replies.
