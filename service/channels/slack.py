@@ -21,7 +21,7 @@ from service.channels import (
     http_call,
 )
 from service.channels.pace import Rate
-from service.channels.slack_text import mrkdwn, sections
+from service.channels.slack_text import LONGEST, mrkdwn, sections
 from service.clock import Clock
 from service.errors import SendError
 from service.http import retry_after
@@ -45,8 +45,10 @@ EXPLANATIONS = {
     "channel_not_found": "there is no such channel, or the app is not in it; invite the app",
     "edit_window_closed": "the workspace does not allow a message this old to be rewritten",
     "invalid_auth": "the token is not valid; copy it again from the app's page",
+    "invalid_blocks": "its text or its buttons are not as Slack takes them",
     "is_archived": "the channel is archived; choose another",
     _GONE: "the message to change was deleted",
+    "msg_blocks_too_long": "the text is too long",
     "missing_scope": "the app lacks a permission; add it on the app's page and install it again",
     "no_service": "the incoming webhook was removed; make a new one",
     "no_text": "the text is empty",
@@ -99,6 +101,7 @@ class SlackChannel(ConfiguredChannel):
     finds: ClassVar[bool] = True
     undoes: ClassVar[frozenset[str]] = frozenset({"update", "thread", "retract"})
     shows_buttons: ClassVar[bool] = True
+    longest: ClassVar[int | None] = LONGEST
     tells_who_by: ClassVar[frozenset[str]] = frozenset({"signing_secret", "app_token"})
 
     def __init__(self, options: SlackOptions, client: httpx.AsyncClient, clock: Clock) -> None:

@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any
 
 from tests.harness.receivers import Answer, Fault, HttpReceiver, Request
+from tests.harness.slack_schema import problems
 
 
 class SlackReceiver(HttpReceiver):
@@ -61,6 +62,8 @@ class SlackReceiver(HttpReceiver):
         return {"url": "wss://slack.test/socket"}
 
     def _post(self, request: Request) -> dict[str, Any]:
+        if wrong := problems(request.json):
+            return {"ok": False, "error": "invalid_blocks", "errors": wrong}
         if request.json["channel"].removeprefix("U-") in self.strangers:
             return {"ok": False, "error": "channel_not_found"}
         return self.take(request.json)
@@ -83,6 +86,8 @@ class SlackReceiver(HttpReceiver):
         return {}
 
     def _update(self, request: Request) -> dict[str, Any]:
+        if wrong := problems(request.json):
+            return {"ok": False, "error": "invalid_blocks", "errors": wrong}
         place = {"channel": request.json["channel"], "ts": request.json["ts"]}
         self.posted[place["channel"], place["ts"]] |= request.json
         return place

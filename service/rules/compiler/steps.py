@@ -110,7 +110,7 @@ class StepReader:
         if "take" in shape.buttons and channel not in NOTIFICATIONS:
             way = self.reach.way(channel)
             self.problems += taking(self.reach, self.gaps, self.accounts, way, target, at)
-        return tuple(one for word in shape.buttons for one in WORDS[word])
+        return tuple(one for word in dict.fromkeys(shape.buttons) for one in WORDS[word])
 
     def _step(self, raw: Any, number: int, path: Path) -> Step | None:
         match self._shape(raw, path):
