@@ -26,8 +26,12 @@ from tests.harness.waiting import eventually
 PATIENT, HURRIED = "30s", "3s"
 IDA = {"id": 7, "name": "Ida", "phone": "+1 415 555 0123"}
 TAKEN = Answer(201, {"sid": "SM1", "status": "queued"})
+VONAGE = Answer(200, {"value": 1, "messages": [{"status": "0", "message-id": "0C01"}]})
 POSTED = Answer(200, {"ok": True, "result": {"message_id": 4, "chat": {"id": -1001}}})
-CHAT = 'chat: {{ kind: telegram, token: "1:A", api_url: "{url}", timeout: {timeout} }}'
+MORE = """\
+chat: {{ kind: telegram, token: "1:A", api_url: "{url}", timeout: {timeout} }}
+  texts: {{ kind: vonage, api_key: abcd1234, secret: hidden, from: ACME, api_url: "{url}",
+           timeout: {timeout} }}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,10 @@ def _texted(taskbell: Corridor) -> list[str]:
     return [parse_qs(one.body.decode())["To"][0] for one in _posted(taskbell)]
 
 
+def _vonage(taskbell: Corridor) -> list[str]:
+    return [parse_qs(one.body.decode())["to"][0] for one in _posted(taskbell)]
+
+
 def _chatted(taskbell: Corridor) -> list[str]:
     return [one.json["text"] for one in _posted(taskbell) if one.body]
 
@@ -76,6 +84,11 @@ KINDS = {
     "sms": Kind(
         '"sms:{{ task.customer.phone }}", text: New',
         *("sms", "/Messages.json", _texted, TAKEN),
+        is_guarded=True,
+    ),
+    "vonage": Kind(
+        '"texts:{{ task.customer.phone }}", text: New',
+        *("texts", "/sms/json", _vonage, VONAGE),
         is_guarded=True,
     ),
     "telegram": Kind('"chat:-1001", text: New', "chat", "/sendMessage", _chatted),
@@ -104,7 +117,7 @@ class Lines:
         head["accounts"] = firm(urls.get("system", self.system.url), within).rstrip()
         head["slack_options"] = f", timeout: {within}"
         head["accounting_options"] = f"timeout: {within}"
-        head["more_channels"] = CHAT.format(url=head["accounting"], timeout=within)
+        head["more_channels"] = MORE.format(url=head["accounting"], timeout=within)
         await self.taskbell.restart(rules)
 
 
