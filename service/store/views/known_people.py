@@ -3,7 +3,7 @@
 from service.domain.model import Person
 from service.store import Connection
 
-_LATEST = 5_000  # open tasks, and as many that are done
+_LATEST = 2_000  # open tasks, and as many that are done
 
 
 async def read(connection: Connection, account: str) -> list[Person]:
