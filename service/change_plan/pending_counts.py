@@ -94,7 +94,7 @@ async def tasks(connection: Connection) -> AsyncIterator[tuple[str, TaskState]]:
     """Every task that is not deleted, with its account; a transaction has to be open."""
     query = """
         SELECT account, snapshot, deleted_at, version, observed_at, fingerprint, rung, watch,
-               unread, told
+               unread, told, told_done_at
         FROM tasks WHERE snapshot IS NOT NULL AND deleted_at IS NULL
     """
     async for rows in read_through(connection, query, at_once=_AT_ONCE):

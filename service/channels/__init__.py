@@ -202,9 +202,13 @@ class Channel(ABC):
 
 
 class ConfiguredChannel(Channel):
-    """A channel of a kind that people configure: named, with options of its own."""
+    """A channel of a kind that people configure: named, with options of its own.
+
+    With one of the options `tells_who_by` it tells who has pressed a button in it.
+    """
 
     options: ClassVar[type[ChannelOptions]]
+    tells_who_by: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def __init__(self, options: Any, client: httpx.AsyncClient, clock: Clock) -> None:

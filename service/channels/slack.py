@@ -21,13 +21,13 @@ from service.channels import (
     http_call,
 )
 from service.channels.pace import Rate
-from service.channels.slack_text import mrkdwn, sections
+from service.channels.slack_text import LONGEST, mrkdwn, sections
 from service.clock import Clock
 from service.errors import SendError
 from service.http import retry_after
 from service.http.connection_check import ConnectionCheck
 from service.http.json_body import aside, salvaged
-from service.sources.values import identifier
+from service.sources.values import identifier, mapping, text
 
 Json: TypeAlias = dict[str, Any]
 
@@ -45,8 +45,10 @@ EXPLANATIONS = {
     "channel_not_found": "there is no such channel, or the app is not in it; invite the app",
     "edit_window_closed": "the workspace does not allow a message this old to be rewritten",
     "invalid_auth": "the token is not valid; copy it again from the app's page",
+    "invalid_blocks": "its text or its buttons are not as Slack takes them",
     "is_archived": "the channel is archived; choose another",
     _GONE: "the message to change was deleted",
+    "msg_blocks_too_long": "the text is too long",
     "missing_scope": "the app lacks a permission; add it on the app's page and install it again",
     "no_service": "the incoming webhook was removed; make a new one",
     "no_text": "the text is empty",
@@ -54,6 +56,7 @@ EXPLANATIONS = {
     "not_in_channel": "the app is not in the channel; invite it",
     "token_expired": "the token has expired; make a new one",
     "token_revoked": "the token was revoked; make a new one",
+    "user_not_found": "the workspace has no such member",
     "users_not_found": "no one in the workspace has that email address",
 }
 RATE_LIMITED = frozenset({"ratelimited", "rate_limited"})
@@ -98,6 +101,8 @@ class SlackChannel(ConfiguredChannel):
     finds: ClassVar[bool] = True
     undoes: ClassVar[frozenset[str]] = frozenset({"update", "thread", "retract"})
     shows_buttons: ClassVar[bool] = True
+    longest: ClassVar[int | None] = LONGEST
+    tells_who_by: ClassVar[frozenset[str]] = frozenset({"signing_secret", "app_token"})
 
     def __init__(self, options: SlackOptions, client: httpx.AsyncClient, clock: Clock) -> None:
         self._options = options
@@ -152,6 +157,11 @@ class SlackChannel(ConfiguredChannel):
         """Remove a post; a post that no longer exists counts as removed."""
         with suppress(_MessageGone):
             await self._call("chat.delete", json=posted)
+
+    async def email_of(self, user: str) -> str | None:
+        """The mail address of a member of the workspace, by their id; None if Slack shows none."""
+        answer = await self._call("users.info", params={"user": user})
+        return text(mapping(mapping(answer.get("user")).get("profile")).get("email"))
 
     async def find(self, message: Message) -> SentRef | None:
         """Look for the message's key in the history since `message.at`, or among the replies.

@@ -9,7 +9,7 @@ may have been accepted is not sent again automatically. An answer of 429 means t
 
 import re
 from base64 import b64encode
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias
 from xml.sax.saxutils import escape
 
 import httpx
@@ -18,6 +18,15 @@ from pydantic import Field, SecretStr, field_validator
 from service.channels import ApiAddress, ChannelOptions, Message, SentRef
 from service.channels.http_api import ApiAnswer, ApiChannel, demand_text
 from service.channels.markup import escaped
+from service.channels.phone_numbers import (
+    WRONG_NUMBER,
+    CountryCode,
+    NumberText,
+    compact,
+    international,
+    is_whole,
+    may_be_number,
+)
 from service.channels.text_fitting import fitted, utf16_units
 from service.clock import Clock
 from service.errors import SendError
@@ -29,7 +38,6 @@ Form: TypeAlias = dict[str, str]
 LONGEST, LONGEST_CALL = 1600, 4000
 SMS, WHATSAPP, VOICE = WAYS = ("sms", "whatsapp", "voice")
 WRONG_WAY = "the target must be a number, or whatsapp: or voice: and a number"
-WRONG_NUMBER = "the target is no phone number with its country code, such as +14155550100"
 FAILED = frozenset({"failed", "undelivered", "canceled"})
 _LOGIN = "account_sid or token is not valid; copy both again from Twilio's console"
 _NUMBER = "the number cannot be reached; check it, with its country code"
@@ -59,17 +67,9 @@ EXPLANATIONS = {
 }
 BY_STATUS = {401: _LOGIN, 404: _LOGIN}
 
-# Signs by which people group digits, and invisible ones that are copied with a number.
-_SEPARATORS = re.compile(
-    r"[\s().\-\xa0\u2010-\u2015\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+"
-)
-_DIGITS = re.compile(r"\+?\d{6,}", re.ASCII)
-_TRUNK = re.compile(r"\(0\)")
-_E164 = re.compile(r"\+(?:1\d{10}|[2-9]\d{6,14})", re.ASCII)
 _NOT_XML = re.compile(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # WhatsApp has no way to escape its marks; these look alike.
 _MARKS = str.maketrans({"*": "\uff0a", "_": "\uff3f", "~": "\uff5e", "`": "\uff40"})
-_WITH_ZERO = "+39"  # where numbers keep it
 
 
 class TwilioOptions(ChannelOptions):
@@ -85,32 +85,18 @@ class TwilioOptions(ChannelOptions):
     account_sid: HeaderText = Field(pattern="^[A-Za-z0-9]+$")
     token: SecretStr
     key_sid: HeaderText | None = None
-    sender: str = Field(alias="from", examples=["+14155550100"])
-    whatsapp_from: str | None = None
-    country_code: str | None = None
+    sender: NumberText = Field(alias="from", examples=["+14155550100"])
+    whatsapp_from: NumberText | None = None
+    country_code: CountryCode | None = None
     language: str = Field("en-US", pattern=r"^[A-Za-z-]{2,20}$")
     api_url: ApiAddress = "https://api.twilio.com"
-
-    @field_validator("sender", "whatsapp_from", "country_code", mode="before")
-    @classmethod
-    def _as_text(cls, number: Any) -> Any:
-        """As a text, what YAML takes for a number: +1 without quotes is 1."""
-        is_number = isinstance(number, int) and not isinstance(number, bool)
-        return f"+{number}" if is_number else number
 
     @field_validator("whatsapp_from")
     @classmethod
     def _is_number(cls, number: str | None) -> str | None:
-        if number is not None and not _E164.fullmatch(_compact(number)):
+        if number is not None and not is_whole(compact(number)):
             raise ValueError("must be a number with its country code, such as +14155550100")
         return number
-
-    @field_validator("country_code")
-    @classmethod
-    def _is_code(cls, code: str | None) -> str | None:
-        if code is not None and not re.fullmatch(r"\+[1-9]\d{0,2}", code):
-            raise ValueError("must be a country code, such as +1 or +49")
-        return code
 
 
 class TwilioChannel(ApiChannel):
@@ -136,7 +122,7 @@ class TwilioChannel(ApiChannel):
         way, number = _split(target)
         if way not in WAYS:
             return WRONG_WAY
-        return None if _DIGITS.fullmatch(_compact(number)) else WRONG_NUMBER
+        return None if may_be_number(number) else WRONG_NUMBER
 
     @property
     def address(self) -> httpx.URL:
@@ -196,11 +182,7 @@ class TwilioChannel(ApiChannel):
 def _destination(target: str, country_code: str | None) -> tuple[str, str]:
     """How to reach whom: sms, whatsapp or voice, and a number in the form of E.164."""
     way, written = _split(target)
-    number = _international(_compact(written), country_code)
-    if not _E164.fullmatch(number):
-        hint = "" if country_code else "; `country_code` completes numbers without one"
-        raise SendError(f"{WRONG_NUMBER}{hint}", permanent=True)
-    return way, number
+    return way, international(written, country_code)
 
 
 def _split(target: str) -> tuple[str, str]:
@@ -210,26 +192,10 @@ def _split(target: str) -> tuple[str, str]:
 
 def _own_number(sender: str, option: str) -> str:
     """The number that calls or writes: by a name or a service, only text messages are sent."""
-    number = _compact(sender)
-    if not _E164.fullmatch(number):
+    number = compact(sender)
+    if not is_whole(number):
         raise SendError(f"this needs a number of yours in `{option}`", permanent=True)
     return number
-
-
-def _international(number: str, country_code: str | None) -> str:
-    if number.startswith("00"):
-        return f"+{number[2:]}"
-    if number.startswith("+") or not number.isdigit() or country_code is None:
-        return number
-    if country_code == "+1":
-        return f"+1{number.removeprefix('1')}"
-    return f"{country_code}{number if country_code == _WITH_ZERO else number.removeprefix('0')}"
-
-
-def _compact(number: str) -> str:
-    """A number without the signs by which people group it, and without (0) behind a code."""
-    is_international = "+" in number or number.strip().startswith("00")
-    return _SEPARATORS.sub("", _TRUNK.sub("", number) if is_international else number)
 
 
 def _fitted(text: str) -> str:

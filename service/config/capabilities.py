@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from service.channels import kinds
-from service.domain.directory import GIVES, PEOPLE
+from service.domain.directory import GIVES, PEOPLE, SLACK_ID
 from service.rules.capabilities import (
     UNKNOWN_CHANNEL,
     Capabilities,
@@ -29,11 +29,11 @@ def reach(
     `unread` are the parts that could not be read at all, `given` the fields of people in the
     directory.
     """
-    given = frozenset(GIVES) if "people" in unread else given
-    ways = {name: _way(_word(raw, "kind")) for name, raw in channels.items()}
+    given = frozenset({*GIVES, SLACK_ID}) if "people" in unread else given
+    ways = {name: _way(raw) for name, raw in channels.items()}
     abilities = {name: _abilities(raw, given) for name, raw in accounts.items()}
     told = (source.facts.fills for source in systems().values())
-    return Capabilities(ways, abilities, unread, frozenset[str]().union(*told))
+    return Capabilities(ways, abilities, unread, frozenset[str]().union(*told), given)
 
 
 def _abilities(raw: Any, given: frozenset[str]) -> SystemCapabilities | None:
@@ -56,8 +56,8 @@ def _completed(facts: Facts, given: frozenset[str]) -> Facts:
     return replace(facts.and_fills(*filled), remedies={**remedies, **facts.remedies})
 
 
-def _way(kind: str) -> ChannelCapabilities:
-    channel = kinds().get(kind)
+def _way(raw: Any) -> ChannelCapabilities:
+    channel = kinds().get(_word(raw, "kind"))
     if channel is None:
         return UNKNOWN_CHANNEL
     return ChannelCapabilities(
@@ -67,6 +67,7 @@ def _way(kind: str) -> ChannelCapabilities:
         channel.longest,
         channel.target_problem,
         channel.attaches,
+        tells_who=not channel.tells_who_by.isdisjoint(raw),
     )
 
 

@@ -10,12 +10,13 @@ from service.channels.email.addresses import as_spoken
 from service.config.rule_tests.tasks import Id
 from service.diagnostics import Issue, Path, refused
 from service.document.validation import Shape, salvaged
-from service.domain.directory import GIVES, Directory, folded
+from service.domain.directory import GIVES, SLACK_ID, Directory, folded
 from service.domain.model import Person
 from service.sources.values import identifier
 
 _PART = "people"
-_HINT = "add name:, email:, number: or phone:"
+_HINT = "add name:, email:, number:, phone: or slack:"
+_SLACK_ID = r"[UW][A-Z0-9]+"  # docs.slack.dev/reference/objects/user-object
 _PHONE = re.compile(r"\+?[\d\s().-]{6,}")
 
 
@@ -37,6 +38,13 @@ def _phone(written: Any) -> Any:
     return written
 
 
+def _slack_id(written: Any) -> Any:
+    if isinstance(written, str) and "${" not in written and not re.fullmatch(_SLACK_ID, written):
+        hint = 'write for example U012AB3CD: "Copy member ID" in the menu of their profile in Slack'
+        raise refused(f'"{written}" is not the id of a person in Slack', hint)
+    return written
+
+
 class PersonEntryShape(Shape):
     """Details of a person that their system does not provide."""
 
@@ -44,11 +52,13 @@ class PersonEntryShape(Shape):
     email: Annotated[str, AfterValidator(_address)] | None = None
     number: Id | None = None
     phone: Annotated[str, BeforeValidator(_phone)] | None = None
+    slack: Annotated[str, BeforeValidator(_slack_id)] | None = None
 
 
 def read_people(raws: Mapping[str, Any]) -> tuple[Directory, list[Issue]]:
     """The directory, and its problems."""
     entries: dict[str, Person] = {}
+    slack: dict[str, str] = {}
     problems: list[Issue] = []
     first: dict[str, str] = {}
     for key, raw in raws.items():
@@ -59,14 +69,24 @@ def read_people(raws: Mapping[str, Any]) -> tuple[Directory, list[Issue]]:
         if raw == {}:
             problems.append(Issue(path, f"{key} has no details", _HINT))
         if shape is not None:
-            entries[identifier(key) or key] = Person(**shape.model_dump())
-    return Directory(entries), problems
+            known = identifier(key) or key
+            entries[known] = Person(**shape.model_dump(exclude={"slack"}))
+            if shape.slack is not None:
+                problems += _second(slack.setdefault(shape.slack, known), known, path)
+    return Directory(entries, slack), problems
+
+
+def _second(first: str, key: str, path: Path) -> list[Issue]:
+    if first == key:
+        return []
+    message = f"{key} is the same person in Slack as {first}, who is already listed"
+    return [Issue((*path, "slack"), message, "give each person their own id")]
 
 
 def given_by(raws: Mapping[str, Any]) -> frozenset[str]:
     """The fields that the directory has for any person, even if their values are invalid."""
     written = {word for raw in raws.values() if isinstance(raw, dict) for word in raw}
-    return frozenset(GIVES) & written
+    return frozenset({*GIVES, SLACK_ID}) & written
 
 
 def _key_problems(key: str, first: str, path: Path) -> list[Issue]:

@@ -84,9 +84,19 @@ def still_acknowledged(before: Task, after: Task) -> Task:
     """`after`, acknowledged as `before` was, unless the task has changed too much for that."""
     if not before.acknowledged or after.acknowledged:
         return after
-    if any(one.kind in _ENDS_ACKNOWLEDGEMENT for one in diff(before, after)):
+    if any(
+        one.kind in _ENDS_ACKNOWLEDGEMENT and not _is_taken(one, before, after)
+        for one in diff(before, after)
+    ):
         return after
     return replace(after, acknowledged=True, acknowledged_by=before.acknowledged_by)
+
+
+def _is_taken(one: Transition, before: Task, after: Task) -> bool:
+    """Whether a task was assigned to just that person who has acknowledged it."""
+    person = before.acknowledged_by
+    is_known = person is not None and person.id is not None
+    return one.kind is Kind.REASSIGNED and is_known and is_same(person, after.assignee)
 
 
 def _appearance(before: Task | None, after: Task | None, lost: Task | None) -> list[Transition]:

@@ -13,17 +13,23 @@ from typing import Any
 
 import orjson
 
+from service.domain.addresses import is_same_number, numbers
 from service.domain.model import NOUNS, Person, Task
 
 GIVES = ("name", "email", "number", "phone")
+SLACK_ID = "slack"  # no field of a task's people: only an answer in Slack is from somebody with one
 PEOPLE = tuple(name for name, noun in NOUNS.items() if noun is Person)
 
 
 @dataclass(frozen=True)
 class Directory:
-    """People by their ids or names, as their systems have them."""
+    """People by their ids or names, as their systems have them.
+
+    `slack` has the keys of entries by the ids of the people in Slack.
+    """
 
     entries: Mapping[str, Person] = field(default_factory=dict)
+    slack: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> bytes:
@@ -32,6 +38,18 @@ class Directory:
             return b""
         written = orjson.dumps(self.entries, option=orjson.OPT_SORT_KEYS)
         return blake2b(written, digest_size=8).digest()
+
+    def names_of(self, who: Person, slack_id: str = "") -> list[str]:
+        """The ids, addresses and names of somebody who is known by an address or a number.
+
+        Those that were given, and those of the entries with the same address, phone number or id in
+        Slack, each with its key.
+        """
+        found = [key for key, one in self.entries.items() if _is_reached(one, who)]
+        if slack_id in self.slack:
+            found.append(self.slack[slack_id])
+        known = [(key, self.entries[key].email, self.entries[key].name) for key in found]
+        return [word for words in [(who.email,), *known] for word in words if word]
 
     def filled(self, task: Task) -> Task:
         """The task with the directory's details of its people that their system did not report."""
@@ -93,6 +111,14 @@ def _people(task: Task) -> Iterator[Person]:
 def folded(text: str) -> str:
     """A name in a form that does not depend on its spelling."""
     return text.strip().casefold()
+
+
+def _is_reached(entry: Person, who: Person) -> bool:
+    """Whether somebody is reached by the address or the number of this entry."""
+    if entry.email and who.email and folded(entry.email) == folded(who.email):
+        return True
+    theirs = list(numbers(who.phone or ""))
+    return any(is_same_number(one, other) for one in numbers(entry.phone or "") for other in theirs)
 
 
 def _none_or_reported(person: Person | None) -> Person | None:

@@ -3,7 +3,7 @@
 Another spelling of a name, a new address, a new phone number or another order is not a change.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -34,6 +34,19 @@ def are_same(some: Iterable[_Worker], others: Iterable[_Worker]) -> bool:
     if all(person.id is not None for person in (*some, *others)):
         return {person.id for person in some} == {person.id for person in others}
     return _covers(some, others) and _covers(others, some)
+
+
+def picked(people: Sequence[Person], words: Collection[str]) -> Person | None:
+    """The one who has one of these words as id, or else as address, or else as name.
+
+    None if there is nobody, or if it is not clear who is meant.
+    """
+    wanted = {folded(word) for word in words}
+    by_id = [one for one in people if one.id in words]
+    by_email = [one for one in people if one.email and folded(one.email) in wanted]
+    by_name = [one for one in people if one.name and folded(one.name) in wanted]
+    found = by_id or by_email or by_name
+    return found[0] if len({one.id for one in found}) == 1 else None
 
 
 def recognised(before: Task, after: Task, others: Sequence[Customer], *, is_part: bool) -> Task:

@@ -20,6 +20,7 @@ class ChannelCapabilities:
     - `longest`: how many characters of a text fit
     - `attaches`: what can go with a message
     - `target_problem`: why nothing can be sent to a target, or None
+    - `tells_who`: the channel tells who has pressed a button in it
     """
 
     needs_target: bool = True
@@ -28,6 +29,7 @@ class ChannelCapabilities:
     longest: int | None = None
     target_problem: Callable[[str], str | None] = _no_problem
     attaches: frozenset[str] = frozenset()
+    tells_who: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ UNKNOWN_CHANNEL = ChannelCapabilities(
     needs_text=False,
     undoes=frozenset({"update", "thread", "retract"}),
     attaches=frozenset({"visit"}),
+    tells_who=True,
 )
 
 
@@ -68,6 +71,7 @@ class Capabilities:
     - `unread`: the parts of the file (`accounts`, `channels`, `hours`) that could not be read;
       every name in them is assumed to exist
     - `told`: the task fields that at least one system provides
+    - `given`: what the directory of people has of any person, such as `email`
     - `has_page`: whether TASKBELL_URL is known, so that messages can link to Taskbell's page
     - `has_contact_hours`: whether customers get messages at certain hours only, by any rule
     """
@@ -76,6 +80,7 @@ class Capabilities:
     accounts: Mapping[str, SystemCapabilities | None] = field(default_factory=dict)
     unread: frozenset[str] = frozenset()
     told: frozenset[str] = frozenset()
+    given: frozenset[str] = frozenset()
     has_page: bool = True
     has_contact_hours: bool = False
 

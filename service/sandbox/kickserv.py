@@ -141,6 +141,7 @@ class Kickserv(TaskSystem):
     async def _update(self, request: Request) -> Response:
         self.check(request)
         fields = await self._fields(request)
+        fields.pop("employee_ids", None)
         return JSONResponse(self._shown(self.change(request.path_params["id"], **fields)))
 
     async def _delete(self, request: Request) -> Response:
@@ -166,7 +167,15 @@ class Kickserv(TaskSystem):
         if not isinstance(body, dict) or not isinstance(body.get("task"), dict):
             raise HTTPException(422, "param is missing or the value is empty: task")
         known = {shown: name for name, shown in self.quirks.names.items()}
-        return {known.get(name, name): value for name, value in body["task"].items()}
+        fields = {known.get(name, name): value for name, value in body["task"].items()}
+        if (ids := fields.get("employee_ids")) is not None:
+            fields["employees"] = [self._employee(one) for one in ids]
+        return fields
+
+    def _employee(self, number: Any) -> Raw:
+        """An employee of the firm, as far as a task has told of them."""
+        found = (one for task in self.tasks.values() for one in task["employees"])
+        return next((one for one in found if str(one["id"]) == str(number)), {"id": number})
 
     def _task(self, task_id: str) -> Raw:
         if task_id not in self.visible:

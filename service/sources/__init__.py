@@ -216,6 +216,16 @@ def title_of(system: str) -> str:
 
 
 @cache
+def assignable() -> frozenset[str]:
+    """The systems in which Taskbell can assign a task to somebody."""
+    return frozenset(
+        name
+        for name, one in systems().items()
+        if "update_task" in one.writes and "assignee" in one.facts.sets
+    )
+
+
+@cache
 def systems() -> Mapping[str, type[Source]]:
     """Every system there is a module for, by its name."""
     return dict(plugins.find(__name__, Source))

@@ -34,11 +34,13 @@ from service.outbox.rule_switches import NoOverride
 from service.outbox.silences import NoSuchSilence
 from service.outbox.storms import NoStorm
 from service.rules.overrides import modes
+from service.sources import assignable
 from service.store import Pool, account_actions, dead_letters
 from service.store.account_actions import AccountPaused, NoSuchAccount
 from service.store.dead_letters import NotRejected
-from service.store.operators import answers
+from service.store.operators import answers, assignments
 from service.store.operators.answers import NoSuchTask, NotAnswered
+from service.store.operators.assignments import NobodyMeant
 from service.store.operators.rule_overrides import AS_IN_FILE, Switch
 from service.store.tasks import Key
 from service.store.views import messages
@@ -147,6 +149,17 @@ class OperatorActions:
         except NotAnswered as error:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
         self._doorbell.ring(INGEST, key[0])
+
+    async def assign(self, key: Key, word: str, by: Actor) -> None:
+        """Have a task assigned in its system to the person of this id, address or name."""
+        now = self._clock.now()
+        try:
+            lane, _ = await assignments.assign(self._pool, key, word, assignable(), now, by=by)
+        except NoSuchTask as error:
+            raise Problem(HTTPStatus.NOT_FOUND, "There is no such task") from error
+        except (NotAnswered, NobodyMeant) as error:
+            raise Problem(HTTPStatus.CONFLICT, str(error)) from error
+        self._doorbell.ring(DELIVER, lane)
 
     async def act_on_account(
         self, action: str, account: str, said: Mapping[str, Any], by: Actor

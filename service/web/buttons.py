@@ -50,6 +50,9 @@ class Buttons:
                 self._protected(self.acknowledge),
                 methods=["POST"],
             ),
+            Route(
+                "/tasks/{account}/{id:path}/assign", self._protected(self.assign), methods=["POST"]
+            ),
             Route("/rules/{id}/mode", self._protected(self.switch_rule), methods=["POST"]),
         ]
 
@@ -98,6 +101,11 @@ class Buttons:
         form, by = await read_form(request), actor_of(request)
         key = request.path_params["account"], request.path_params["id"]
         return await self._decided(self._actions.acknowledge(key, Person(name=by.name), by), form)
+
+    async def assign(self, request: Request) -> Response:
+        form, by = await read_form(request), actor_of(request)
+        key = request.path_params["account"], request.path_params["id"]
+        return await self._decided(self._actions.assign(key, form.get("assignee", ""), by), form)
 
     def _protected(self, endpoint: Endpoint) -> Endpoint:
         """The endpoint for logged-in users; another browser is redirected to the login."""

@@ -286,6 +286,20 @@ class TwilioRig(ApiRig, kind="twilio"):
         return configured("twilio", client, clock, **given, **{"from": "+14155550100"})
 
 
+class VonageRig(ApiRig, kind="vonage"):
+    secrets = ("s3cret-of-the-account", "YWJjZDEyMzQ6czNjcmV0LW9mLXRoZS1hY2NvdW50")
+    message = replace(MESSAGE, target="+4915112345678")
+    path = "/sms/json"
+    says: ClassVar[Mapping[str, Any]] = {
+        "get-balance": {"value": 10.28, "autoReload": False},
+        "otherwise": {"messages": [{"status": "0", "message-id": "0C01"}]},
+    }
+
+    def channel(self, client: httpx.AsyncClient, clock: Clock) -> Channel:
+        given = {"api_key": "abcd1234", "secret": self.secrets[0], "api_url": self.receiver.url}
+        return configured("vonage", client, clock, **given, **{"from": "ACME"})
+
+
 class AppriseRig(HttpRig, kind="apprise"):
     secrets = (
         "p@ssword-of-the-service",

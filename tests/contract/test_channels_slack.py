@@ -347,3 +347,10 @@ async def test_a_link_that_leads_nowhere_is_text(
     shown = await _shown(channel, slack, _with_markup("[open](", address, ")"))
     assert "<" not in shown
     assert "open" in shown
+
+
+async def test_a_cut_leaves_no_half_of_a_link(slack: SlackReceiver, channel: Channel) -> None:
+    """What a rule has linked is a link, or is left out."""
+    shown = await _shown(channel, slack, _with_markup("[the plan of it](https://t.test/1) " * 400))
+    assert "\n…" in shown
+    assert shown.count("<https://t.test/1|the plan of it>") == shown.count("<") > 100

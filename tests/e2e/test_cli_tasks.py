@@ -1,10 +1,12 @@
 """`taskbell tasks` and `taskbell preview`, as an office manager reads them."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import orjson
 import pytest
 
 from service.clock import VirtualClock
@@ -241,3 +243,19 @@ async def test_a_task_is_acknowledged_once(
     again = await command("tasks", "acknowledge", "T9")
     assert again.code == 1
     assert "somebody has acknowledged the task a moment ago" in again.err
+
+
+async def test_a_task_is_assigned_to_whom_its_account_knows(
+    running: Corridor, command: Command, clock: VirtualClock
+) -> None:
+    """By a name that a task tells of; of others it says that it knows nobody."""
+    bo = Person(id="7", name="Bo Reed")
+    for one in (task("T9", title="Leak"), task("T8", title="Roof", assignees=(bo,))):
+        await know(running.pool, replace(one, system="plannr"), at=clock.now())
+    done = await command("tasks", "assign", "T9", "bo reed")
+    assert (done.code, done.out) == (0, "task T9 in london is being assigned to Bo Reed\n")
+    [write] = await running.deliveries("task.assigned")
+    assert (write["lane"], orjson.loads(write["fields"])) == ("writes:london", {"assignee": "7"})
+    unknown = await command("tasks", "assign", "T9", "Cy")
+    assert unknown.code == 1
+    assert "Taskbell knows nobody, or several, in london by Cy" in unknown.err

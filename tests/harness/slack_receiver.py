@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any
 
 from tests.harness.receivers import Answer, Fault, HttpReceiver, Request
+from tests.harness.slack_schema import problems
 
 
 class SlackReceiver(HttpReceiver):
@@ -17,6 +18,8 @@ class SlackReceiver(HttpReceiver):
         self.posted: dict[tuple[str, str], dict[str, Any]] = {}
         self._ts = count(1)
         self._losing = 0
+        self.emails: dict[str, str] = {}
+        self.told: list[dict[str, Any]] = []
         self.strangers: set[str] = set()
 
     def lose_answers(self, times: int) -> None:
@@ -31,6 +34,8 @@ class SlackReceiver(HttpReceiver):
             "/api/chat.update": self._update,
             "/api/chat.delete": self._delete,
             "/api/users.lookupByEmail": self._user,
+            "/api/users.info": self._info,
+            "/actions/1": self._tell,
             "/api/conversations.open": lambda one: {"channel": {"id": f"D-{one.json['users']}"}},
             "/api/conversations.list": partial(self._page, self._listing),
             "/api/conversations.history": partial(self._page, self._history),
@@ -57,6 +62,8 @@ class SlackReceiver(HttpReceiver):
         return {"url": "wss://slack.test/socket"}
 
     def _post(self, request: Request) -> dict[str, Any]:
+        if wrong := problems(request.json):
+            return {"ok": False, "error": "invalid_blocks", "errors": wrong}
         if request.json["channel"].removeprefix("U-") in self.strangers:
             return {"ok": False, "error": "channel_not_found"}
         return self.take(request.json)
@@ -67,7 +74,20 @@ class SlackReceiver(HttpReceiver):
             return {"ok": False, "error": "users_not_found"}
         return {"user": {"id": f"U-{email}"}}
 
+    def _info(self, request: Request) -> dict[str, Any]:
+        email = self.emails.get(request.query["user"])
+        if email is None:
+            return {"ok": False, "error": "user_not_found"}
+        return {"user": {"id": request.query["user"], "profile": {"email": email}}}
+
+    def _tell(self, request: Request) -> dict[str, Any]:
+        """What only the person is told who has pressed a button."""
+        self.told.append(request.json)
+        return {}
+
     def _update(self, request: Request) -> dict[str, Any]:
+        if wrong := problems(request.json):
+            return {"ok": False, "error": "invalid_blocks", "errors": wrong}
         place = {"channel": request.json["channel"], "ts": request.json["ts"]}
         self.posted[place["channel"], place["ts"]] |= request.json
         return place

@@ -147,6 +147,7 @@ def pressed(button: dict[str, str]) -> dict[str, Any]:
         "type": "block_actions",
         "user": {"id": "U1", "username": "ann", "name": button.get("who", "Ann  Lee")},
         "actions": [{"action_id": button["action_id"], "value": button["value"]}],
+        "response_url": button.get("reply_to", ""),
     }
 
 

@@ -11,6 +11,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+from icalendar import Calendar
 
 from service.channels import ways
 from service.clock import VirtualClock
@@ -420,8 +421,11 @@ async def test_the_calendar_has_what_the_screen_has(firm: Firm) -> None:
     assert any(line.startswith("SUMMARY:Roof\\, wall\\; \\\\ ünïcödé") for line in lines)
     assert f"URL:http://127.0.0.1:{firm.web.port}/tasks/london/T1" in lines
     assert "\x07" not in answer.text
-    uids = [line for line in lines if line.startswith("UID:")]
-    assert len(set(uids)) == len(uids)
+    assert {"REFRESH-INTERVAL;VALUE=DURATION:PT15M", "X-PUBLISHED-TTL:PT15M"} <= set(lines)
+    calendar = Calendar.from_ical(answer.content)
+    assert (calendar.calendar_name, calendar.errors) == ("Taskbell: coming up", [])
+    assert len({one.uid for one in calendar.events}) == lines.count("BEGIN:VEVENT")
+    assert {one.duration for one in calendar.events} == {timedelta(minutes=15)}
 
 
 async def test_an_event_of_the_calendar_keeps_its_uid(firm: Firm) -> None:

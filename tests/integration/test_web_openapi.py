@@ -61,6 +61,7 @@ WANTED = {
     "/api/v1/contacts/opt-in": {"address": "ida@smith.test"},
     "/api/v1/contacts/opt-out": {"address": "bo@smith.test"},
     "/api/v1/acknowledgements": {"task": "T1", "account": "london"},
+    "/api/v1/assignments": {"task": "T1", "account": "london", "assignee": "Bo Reed"},
     "/api/v1/holds": {
         "ends_at": (START + timedelta(hours=9)).isoformat(),
         "reason": "moving",

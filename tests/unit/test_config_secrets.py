@@ -66,6 +66,7 @@ PARTS = (
     "channels:\n  a:\n    kind: telegram\n    {}: {}\n",
     "channels:\n  a:\n    kind: teams\n    url: x\n    {}: {}\n",
     "channels:\n  a:\n    kind: twilio\n    {}: {}\n",
+    "channels:\n  a:\n    kind: vonage\n    {}: {}\n",
     "users:\n  a:\n    role: viewer\n    {}: {}\n",
     "users:\n  a:\n    password: x\n    {}: {}\n",
     "users:\n  {}: {}\n",

@@ -24,6 +24,7 @@ SCOPES = {
     "chat.update": {"chat:write"},
     "chat.delete": {"chat:write"},
     "users.lookupByEmail": {"users:read", "users:read.email"},
+    "users.info": {"users:read", "users:read.email"},
     "conversations.list": {"channels:read", "groups:read"},
     "conversations.history": {"channels:history", "groups:history", "im:history"},
     "conversations.replies": {"channels:history", "groups:history", "im:history"},

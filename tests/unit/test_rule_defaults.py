@@ -45,6 +45,24 @@ async def test_on_fail_for_all_messages(tmp_path: Path) -> None:
     assert result.failures == []
 
 
+async def test_on_fail_for_the_messages_of_an_escalation(tmp_path: Path) -> None:
+    """Nobody can be told: the message that replaces it goes out, unless the step has none."""
+    urgent = """{ id: urgent, when: task.created, then: [{ notify: accounting }], escalate: [
+        { notify: "slack:#office", after: 15m, text: one },
+        { notify: "slack:#alarm", after: 15m, text: two, on_fail: none }] }"""
+    result = await tried(
+        tmp_path,
+        urgent,
+        top='defaults: { on_fail: [{ notify: "email:b@x.test", text: "{{ failure }}" }] }',
+        test="""name: It, start: 2026-03-06 09:00, steps: [
+            { at: 2026-03-06 09:30, change: { T1: { title: Leak } },
+              expect: [{ notify: accounting }] },
+            { at: 2026-03-06 10:30, fails: slack,
+              expect: [{ notify: "email:b@x.test", contains: "slack fails" }] }]""",
+    )
+    assert result.failures == []
+
+
 async def test_expires_for_all_rules(tmp_path: Path) -> None:
     """Over the weekend a message expires; that of a rule with its own hours and none does not."""
     own = OWN.replace("outside: skip", "outside: hold")

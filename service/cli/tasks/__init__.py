@@ -22,7 +22,7 @@ from service.domain.model import Person
 from service.errors import TaskbellError
 from service.explain import summary
 from service.store import Pool, accounts
-from service.store.operators import answers
+from service.store.operators import answers, assignments
 from service.store.tasks import Key
 from service.store.views import api_lists, listing, task_history, task_search
 from service.store.views.listing import Row
@@ -49,6 +49,9 @@ InState = Annotated[
         metavar="STATE",
         help=f"Only this state: {', '.join(task_search.STANDINGS)}.",
     ),
+]
+Assignee = Annotated[
+    str, typer.Argument(metavar="PERSON", help="Their id, mail address or name in the system.")
 ]
 Limit = Annotated[
     int, typer.Option(min=1, max=500, metavar="NUMBER", help="Maximum number of rows.")
@@ -131,6 +134,29 @@ def acknowledge(task: Named, *, account: Account = None, as_json: AsJson = False
     key = with_pool(answer)
     said = f"task {key[1]} in {key[0]} is acknowledged"
     say(said, {"account": key[0], "id": key[1]}, as_json=as_json)
+
+
+@app.command()
+def assign(
+    task: Named, person: Assignee, *, account: Account = None, as_json: AsJson = False
+) -> None:
+    """Assign a task to somebody, in its system."""
+    # The other commands for tasks need no system, and start faster without.
+    from service.sources import assignable  # noqa: PLC0415
+
+    by = who()
+
+    async def write(pool: Pool) -> tuple[Key, Person]:
+        async with pool.acquire() as connection:
+            key = await one_task(connection, "tasks assign", task, account)
+        now = SystemClock().now()
+        _, assignee = await assignments.assign(pool, key, person, assignable(), now, by=by)
+        return key, assignee
+
+    key, assignee = with_pool(write)
+    said = f"task {key[1]} in {key[0]} is being assigned to {assignments.shown(assignee)}"
+    about = {"account": key[0], "id": key[1], "assignee": assignee}
+    say(said, about, as_json=as_json)
 
 
 def _as_json(papers: TaskHistory) -> dict[str, Any]:

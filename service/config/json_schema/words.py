@@ -31,6 +31,7 @@ WORDS = {
         "email": "Their mail address.",
         "number": "Their number in the firm.",
         "phone": "Their phone number, in quotes, such as +4915112345678.",
+        "slack": "Their id in Slack, such as U012AB3CD: tells who presses a button there.",
     },
     "UserShape": {
         "role": "viewer: may read. operator: may also decide. admin: may do everything.",
@@ -121,7 +122,7 @@ WORDS = {
         "on_undo": "What happens to a sent message when it is no longer true.",
         "repeat": "Send it again until the rule's until is true or the task is done.",
         "even_if_told": "true: send it even if the customer already got it for this visit.",
-        "buttons": "What the receiver can answer: acknowledge, done, snooze.",
+        "buttons": "What the receiver can answer: acknowledge, take, done, snooze.",
         "on_fail": "What to do instead when the message has finally failed.",
     },
     "RepeatShape": {

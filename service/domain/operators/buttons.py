@@ -18,12 +18,14 @@ class Button(StrEnum):
     """A button or link of a message about one task.
 
     - `acknowledge`: the receiver takes care of it; further escalation stops
+    - `take`: the same, and the task is assigned to the receiver in its system
     - `done`: complete the task in its system
     - `snooze_hour`, `snooze_day`: say it again in an hour, or the next morning at eight
     - `approve`, `decline`: of a question, about another message
     """
 
     ACKNOWLEDGE = "acknowledge"
+    TAKE = "take"
     DONE = "done"
     SNOOZE_HOUR = "snooze_hour"
     SNOOZE_DAY = "snooze_day"
@@ -33,6 +35,7 @@ class Button(StrEnum):
 
 LABELS: Mapping[Button, str] = {
     Button.ACKNOWLEDGE: "Acknowledge",
+    Button.TAKE: "Take it",
     Button.DONE: "Done",
     Button.SNOOZE_HOUR: "Again in 1 hour",
     Button.SNOOZE_DAY: "Again tomorrow",
@@ -41,6 +44,7 @@ LABELS: Mapping[Button, str] = {
 }
 MEANINGS: Mapping[Button, str] = {
     Button.ACKNOWLEDGE: "you take care of it. Nobody else is asked; the task stays open.",
+    Button.TAKE: "the task is assigned to you in its system. Nobody else is asked.",
     Button.DONE: "the task is completed in its system.",
     Button.SNOOZE_HOUR: "this message comes again in an hour, unless the task has changed.",
     Button.SNOOZE_DAY: "this message comes again tomorrow at eight, unless the task has changed.",
@@ -48,6 +52,7 @@ MEANINGS: Mapping[Button, str] = {
 """What a button does, for whoever is about to press it."""
 DONE: Mapping[Button, str] = {
     Button.ACKNOWLEDGE: "It was acknowledged just now.",
+    Button.TAKE: "The task is yours: it is being assigned to you in its system.",
     Button.DONE: "The task is being completed.",
     Button.SNOOZE_HOUR: "This message comes again in an hour.",
     Button.SNOOZE_DAY: "This message comes again tomorrow at eight.",
@@ -55,6 +60,7 @@ DONE: Mapping[Button, str] = {
 """What was done by it, for whoever has pressed it."""
 WORDS: Mapping[str, tuple[Button, ...]] = {
     "acknowledge": (Button.ACKNOWLEDGE,),
+    "take": (Button.TAKE,),
     "done": (Button.DONE,),
     "snooze": (Button.SNOOZE_HOUR, Button.SNOOZE_DAY),
 }

@@ -20,6 +20,7 @@ NONE = "none"
 _PART = "defaults"
 _OF_RULE = ("hours", "expires")
 _OF_STEP = "on_fail"
+_STEPS = ("then", "escalate")
 _Places = dict[Path, Path]
 
 
@@ -53,11 +54,10 @@ class RuleDefaults:
         self._names[position] = str(raw.get("id"))
         places = self._inherited[position]
         rule = self._with(raw, _OF_RULE, (), places)
-        steps = rule.get("then")
-        if not isinstance(steps, list):
-            return rule
-        then = [self._step(step, ("then", number), places) for number, step in enumerate(steps)]
-        return {**rule, "then": then}
+        for part in _STEPS:
+            if isinstance(steps := rule.get(part), list):
+                rule[part] = [self._step(one, (part, i), places) for i, one in enumerate(steps)]
+        return rule
 
     def _step(self, raw: Any, path: Path, places: _Places) -> Any:
         if not isinstance(raw, dict) or "notify" not in raw:

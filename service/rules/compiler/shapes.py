@@ -180,7 +180,7 @@ class NotifyShape(ActionShape):
     on_undo: Literal["update", "thread", "retract", "nothing"] = "nothing"
     repeat: RepeatShape | None = None
     even_if_told: bool = False
-    buttons: tuple[Literal["acknowledge", "done", "snooze"], ...] = ()
+    buttons: tuple[Literal["acknowledge", "take", "done", "snooze"], ...] = ()
     on_fail: tuple[Any, ...] = ()
 
 

@@ -29,6 +29,7 @@ from service.rules.compiler.shapes import (
     UpdateShape,
     WaitShape,
 )
+from service.rules.compiler.taking import taking
 from service.rules.compiler.texts import TextReader
 from service.rules.compiler.unwritable import unwritable
 from service.rules.language.templates import Template
@@ -94,7 +95,9 @@ class StepReader:
             return step
         return replace(step, buttons=(Button.ACKNOWLEDGE,))
 
-    def _buttons(self, shape: NotifyShape, channel: str, path: Path) -> tuple[Button, ...]:
+    def _buttons(
+        self, shape: NotifyShape, channel: str, target: str, path: Path
+    ) -> tuple[Button, ...]:
         """The buttons, if there is a page for them and the account's system can do it."""
         at = (*path, "buttons")
         if shape.buttons and channel in NOTIFICATIONS:
@@ -104,7 +107,10 @@ class StepReader:
             self._fault(at, message, "set it to Taskbell's address: https://tasks.example.com")
         if "done" in shape.buttons:
             self._require("complete_task", "", at)
-        return tuple(one for word in shape.buttons for one in WORDS[word])
+        if "take" in shape.buttons and channel not in NOTIFICATIONS:
+            way = self.reach.way(channel)
+            self.problems += taking(self.reach, self.gaps, self.accounts, way, target, at)
+        return tuple(one for word in dict.fromkeys(shape.buttons) for one in WORDS[word])
 
     def _step(self, raw: Any, number: int, path: Path) -> Step | None:
         match self._shape(raw, path):
@@ -228,7 +234,7 @@ class StepReader:
             on_fail=self._instead(shape.on_fail, number, (*path, "on_fail")),
             approver=self._approver(shape, path),
             even_if_told=shape.even_if_told,
-            buttons=self._buttons(shape, channel, path),
+            buttons=self._buttons(shape, channel, target, path),
         )
 
     def _check_links(self, text: Template | None, path: Path) -> None:

@@ -16,6 +16,7 @@ _TITLES = {
     "googlechat": "Google Chat",
     "pagerduty": "PagerDuty",
     "twilio": "Twilio",
+    "vonage": "Vonage",
 }
 _CUSTOMER = {
     "on_the_way": "that someone is on the way",

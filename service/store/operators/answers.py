@@ -35,20 +35,27 @@ async def acknowledge(pool: Pool, key: Key, person: Person, now: datetime, *, by
     Raises NoSuchTask, or NotAnswered if it is done, or somebody else was faster.
     """
     async with pool.acquire() as connection, connection.transaction():
-        await _demand_open(connection, key)
-        stored = await connection.fetchval(
-            """
-            INSERT INTO acknowledgements (account, task, name, email, at)
-            VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING id
-            """,
-            *key,
-            person.name or by.name,
-            person.email,
-            now,
-        )
-        if stored is None:
-            raise NotAnswered("somebody has acknowledged the task a moment ago")
+        await demand_open(connection, key)
+        await keep(connection, Acknowledgement(*key, person, now), by)
         await changes.record(connection, by, Action.TASK_ACKNOWLEDGED, "/".join(key), now)
+
+
+async def keep(connection: Connection, said: Acknowledgement, by: Actor) -> None:
+    """Store an acknowledgement for a worker; raises NotAnswered if there is one already."""
+    stored = await connection.fetchval(
+        """
+        INSERT INTO acknowledgements (account, task, name, email, at, person)
+        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING id
+        """,
+        said.account,
+        said.task_id,
+        said.by.name or by.name,
+        said.by.email,
+        said.at,
+        said.by.id,
+    )
+    if stored is None:
+        raise NotAnswered("somebody has acknowledged the task a moment ago")
 
 
 async def complete(pool: Pool, message: int, now: datetime, *, by: Actor) -> str:
@@ -57,7 +64,7 @@ async def complete(pool: Pool, message: int, now: datetime, *, by: Actor) -> str
     The completion counts as the person's, not as Taskbell's own. Raises as `acknowledge`.
     """
     async with pool.acquire() as connection, connection.transaction():
-        await _demand_not_done(connection, await _task_of(connection, message))
+        await demand_not_done(connection, await task_of(connection, message))
         lane: str | None = await connection.fetchval(
             """
             INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target,
@@ -84,7 +91,7 @@ async def snooze(pool: Pool, message: int, until: datetime, now: datetime, *, by
     Raises as `acknowledge`; each message is snoozed once.
     """
     async with pool.acquire() as connection, connection.transaction():
-        await _demand_open(connection, await _task_of(connection, message))
+        await demand_open(connection, await task_of(connection, message))
         again = await connection.fetchval(
             """
             INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target,
@@ -129,7 +136,8 @@ async def _postpone(connection: Connection, message: int, again: int, by: timede
     )
 
 
-async def _task_of(connection: Connection, message: int) -> Key:
+async def task_of(connection: Connection, message: int) -> Key:
+    """The task of a message; raises NoSuchTask."""
     row = await connection.fetchrow("SELECT account, task FROM deliveries WHERE id = $1", message)
     if row is None:
         raise NoSuchTask("there is no such message")
@@ -154,18 +162,18 @@ async def take(connection: Connection, account: str, limit: int) -> list[Acknowl
                 SELECT id FROM acknowledgements WHERE account = $1
                 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED)
             RETURNING *)
-        SELECT account, task, name, email, at FROM taken ORDER BY id
+        SELECT account, task, name, email, at, person FROM taken ORDER BY id
         """,
         account,
         limit,
     )
     return [
-        Acknowledgement(account, task, Person(name=name, email=email), at)
-        for account, task, name, email, at in rows
+        Acknowledgement(account, task, Person(id=person, name=name, email=email), at)
+        for account, task, name, email, at, person in rows
     ]
 
 
-async def _demand_not_done(connection: Connection, key: Key) -> Task:
+async def demand_not_done(connection: Connection, key: Key) -> Task:
     """The task; raises NoSuchTask, or NotAnswered if it is done."""
     text = await connection.fetchval(
         "SELECT snapshot FROM tasks WHERE account = $1 AND id = $2 AND deleted_at IS NULL", *key
@@ -178,9 +186,10 @@ async def _demand_not_done(connection: Connection, key: Key) -> Task:
     return task
 
 
-async def _demand_open(connection: Connection, key: Key) -> None:
-    """Raises NotAnswered also if somebody has acknowledged the task."""
-    task = await _demand_not_done(connection, key)
+async def demand_open(connection: Connection, key: Key) -> Task:
+    """The task; raises NotAnswered also if somebody has acknowledged it."""
+    task = await demand_not_done(connection, key)
     if task.acknowledged:
         who = task.acknowledged_by and task.acknowledged_by.name
         raise NotAnswered(f"{who or 'somebody'} has acknowledged the task already")
+    return task

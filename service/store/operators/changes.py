@@ -43,6 +43,7 @@ class Action(StrEnum):
     RULE_SWITCHED = "rule.switched"
     RULE_TRIED = "rule.tried"
     TASK_ACKNOWLEDGED = "task.acknowledged"
+    TASK_ASSIGNED = "task.assigned"
     FILE_SAVED = "file.saved"
     SIGNED_IN = "signed.in"
     SIGNED_OUT = "signed.out"

@@ -18,7 +18,8 @@ _BY_ITSELF = f"""
      AND (approver IS NULL OR approved_by IS NOT NULL))
 """
 _STATE = """
-    snapshot, deleted_at, version, observed_at, fingerprint, rung, watch, unread, told
+    snapshot, deleted_at, version, observed_at, fingerprint, rung, watch, unread, told,
+    told_done_at
 """
 
 

@@ -11,13 +11,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.domain.actors import Actor
+from service.domain.addresses import mails, plain
 from service.domain.model import Person
-from service.domain.operators.buttons import DONE, LABELS, MEANINGS, Button
+from service.domain.operators.buttons import LABELS, MEANINGS, Button
 from service.outbox.approvals import DeliveryLinks, LinkTo
 from service.rules import recipients
 from service.store.views import answerable
 from service.store.views.answerable import AnswerableMessage
-from service.web.answering.given import GivenAnswers
+from service.web.answering.given import GivenAnswers, Presser
 from service.web.auth import address_of
 from service.web.office import Office
 from service.web.pages import read_form
@@ -51,13 +52,12 @@ class AnswerPage:
         given = (await read_form(request)).get("answer", "")
         if given not in message.buttons:
             raise wrong("answer", " or ".join(message.buttons))
-        person, button, too_late = receiver(message), Button(given), ""
+        person, done, too_late = receiver(message), "", ""
         by = Actor(person.name or "", address=address_of(request))
         try:
-            await self._given.give(message, button, person, by)
+            done = await self._given.give(message, Button(given), Presser(person), by)
         except Problem as problem:
             too_late = problem.detail or "it came too late"
-        done = "" if too_late else DONE[button]
         return self._page(await self._admitted(request), too_late=too_late, done=done)
 
     async def _admitted(self, request: Request) -> AnswerableMessage:
@@ -89,6 +89,9 @@ def receiver(message: AnswerableMessage) -> Person:
     """Who answers by the link of a message: its address, or whoever it was sent to."""
     address = message.target.lstrip("@")
     if recipients.is_address(address) and not message.target.startswith("#"):
-        return Person(name=address, email=address)
+        email = [*mails(plain(address))]
+        if email:
+            return Person(name=address, email=email[0] if len(email) == 1 else None)
+        return Person(name=address, phone=address)
     sent_to = f"{message.channel}:{message.target}" if message.target else message.channel
     return Person(name=f"the person who opened the link sent to {sent_to}")

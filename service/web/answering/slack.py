@@ -13,7 +13,8 @@ from service.outbox.approvals import DeliveryLinks, LinkTo
 from service.store.views import answerable
 from service.store.views.answerable import AnswerableMessage
 from service.telemetry.visible import visible
-from service.web.answering.given import GivenAnswers
+from service.web.answering.given import GivenAnswers, Presser
+from service.web.answering.slack_replies import SlackReplies
 from service.web.office import Office
 from service.web.parameters import LARGEST_ID
 from service.web.problems import Problem
@@ -26,21 +27,28 @@ _UNREADABLE = "This is no button of a message of Taskbell"
 
 @dataclass(frozen=True, slots=True)
 class _Press:
-    """A button that somebody pressed: the message's number, its proof, and the person's name."""
+    """A button that somebody pressed: the message's number, its proof, and the person.
+
+    `reply_to` is the address at which Slack takes what the person is told.
+    """
 
     message: int
     proof: str
     answer: str
     name: str
+    user: str
+    reply_to: str
 
 
 class SlackPresses:
     """Does what a pressed button says, if the button proves that it was in this message.
 
-    What was answered before is left as it is: the message says by then who was faster.
+    What was answered before is left as it is: the message says by then who was faster, and the
+    person is told, too.
     """
 
     def __init__(self, office: Office, links: DeliveryLinks, given: GivenAnswers) -> None:
+        self._replies = SlackReplies(office.config, office.clock)
         self._office = office
         self._links = links
         self._given = given
@@ -50,18 +58,26 @@ class SlackPresses:
         press = _press(payload)
         by = Actor(f"{press.name} in Slack", address=address)
         try:
-            await self._do(press, by)
+            said = await self._do(press, by)
         except Problem as problem:
             if problem.status_code not in _TOO_LATE:
                 raise
+            said = f"Nothing was changed: {problem.detail}."
+        if said and press.reply_to:
+            await self._replies.tell(press.reply_to, said)
 
-    async def _do(self, press: _Press, by: Actor) -> None:
+    async def _do(self, press: _Press, by: Actor) -> str:
+        """Do it; returns what the person is told, empty if the message itself will say it."""
         if press.answer in _DECISIONS:
             await self._demand_question(press)
             await self._office.actions.act(press.answer, press.message, {}, by)
-            return
-        message = await self._of(press)
-        await self._given.give(message, Button(press.answer), Person(name=press.name), by)
+            return ""
+        message, button = await self._of(press), Button(press.answer)
+        email = None
+        if button is Button.TAKE:
+            email = await self._replies.email_of(message.channel, press.user)
+        presser = Presser(Person(name=press.name, email=email), press.user)
+        return await self._given.give(message, button, presser, by)
 
     async def _demand_question(self, press: _Press) -> None:
         """Raise Problem unless this person was asked to approve the message."""
@@ -94,4 +110,8 @@ def _read(payload: Mapping[str, Any]) -> _Press:
     action, user = payload["actions"][0], payload["user"]
     number, _, proof = str(action["value"]).partition(":")
     name = visible(" ".join(str(user.get("name") or user.get("username") or user["id"]).split()))
-    return _Press(int(number), proof, str(action["action_id"]), name[:_LONGEST_NAME])
+    reply_to = str(payload.get("response_url") or "")
+    return _Press(
+        *(int(number), proof, str(action["action_id"]), name[:_LONGEST_NAME]),
+        *(str(user["id"]), reply_to),
+    )

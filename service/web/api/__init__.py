@@ -98,6 +98,7 @@ class Api:
             *action_routes(self._guard.protects, "/api/v1/storms", self._end_storm, STORM_ACTIONS),
             *self._accounts.routes(),
             Route("/api/v1/acknowledgements", protects(self._acknowledge), methods=["POST"]),
+            Route("/api/v1/assignments", protects(self._assign), methods=["POST"]),
             *self._contacts.routes(),
             Route("/api/v1/deliveries/bulk", protects(self._act_on_all), methods=["POST"]),
             Route("/api/v1/silences", protects(self._add_silence), methods=["POST"]),
@@ -171,14 +172,27 @@ class Api:
     async def _acknowledge(self, request: Request) -> Response:
         """Somebody takes care of a task; it is returned as it was until then."""
         given, by = await said(request), actor_of(request)
+        task = await self._task_in(given)
+        await self._actions.acknowledge((task["account"], task["id"]), Person(name=by.name), by)
+        return answer(task)
+
+    async def _assign(self, request: Request) -> Response:
+        """A task is assigned to somebody; it is returned as it was until then."""
+        given, by = await said(request), actor_of(request)
+        task, assignee = await self._task_in(given), given.get("assignee")
+        if not isinstance(assignee, str) or not is_text(assignee):
+            raise wrong("assignee", "the id, the mail address or the name of a person")
+        await self._actions.assign((task["account"], task["id"]), assignee, by)
+        return answer(task)
+
+    async def _task_in(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The task that a body is about."""
         named, account = given.get("task"), given.get("account")
         if not isinstance(named, str) or not is_text(named):
             raise wrong("task", "the id of a task")
         if account is not None and (not isinstance(account, str) or not is_text(account)):
             raise wrong("account", "the name of an account")
-        task = await self._named(named, account)
-        await self._actions.acknowledge((task["account"], task["id"]), Person(name=by.name), by)
-        return answer(task)
+        return await self._named(named, account)
 
     async def _named(self, task: str, account: str | None) -> Mapping[str, Any]:
         """A task's id is unique in its account only; if it is ambiguous, `account` is required."""

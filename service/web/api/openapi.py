@@ -88,7 +88,8 @@ def _paths(*, has_token: bool) -> Schema:
                 "post": _action(noun, action, usual),
                 "parameters": [_id_of(noun)],
             }
-    paths["/api/v1/acknowledgements"] = {"post": _acknowledgement(usual)}
+    paths["/api/v1/acknowledgements"] = {"post": _about_task(usual)}
+    paths["/api/v1/assignments"] = {"post": _about_task(usual, "assignee")}
     paths["/api/v1/silences"]["post"] = _new_silence(usual)
     paths["/api/v1/holds"]["post"] = _new_hold(usual)
     for way in contacts.WAYS:
@@ -290,9 +291,11 @@ def _created(noun: str, schema: Schema, usual: tuple[int, ...]) -> Schema:
     return operation | {"requestBody": body}
 
 
-def _acknowledgement(usual: tuple[int, ...]) -> Schema:
-    properties = {"task": LINE, "account": {"anyOf": [LINE, {"type": "null"}]}}
-    schema = {"type": "object", "properties": properties, "required": ["task"]}
+def _about_task(usual: tuple[int, ...], *needed: str) -> Schema:
+    """What is said about one task, with further words that it needs."""
+    words = dict.fromkeys(("task", *needed), LINE)
+    properties = {**words, "account": {"anyOf": [LINE, {"type": "null"}]}}
+    schema = {"type": "object", "properties": properties, "required": [*words]}
     body = {"required": True, "content": {"application/json": {"schema": schema}}}
     return _operation(_ref("task"), (*usual, 400, 404, 408, 409, 413)) | {"requestBody": body}
 

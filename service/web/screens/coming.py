@@ -1,5 +1,6 @@
 """Coming up: what will be sent in the next day or week, and as a calendar to subscribe to."""
 
+import asyncio
 from base64 import urlsafe_b64decode
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -80,7 +81,7 @@ class Coming(Screen):
             raise come_again(HTTPStatus.SERVICE_UNAVAILABLE, "This is still being worked out")
         now = self.office.clock.now()
         messages = await self._messages(found, now + AHEAD, _IN_CALENDAR, None)
-        text = calendar(messages, now, self._page(request))
+        text = await asyncio.to_thread(calendar, messages, now, self._page(request))
         headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
         return Response(text, headers=headers, media_type="text/calendar; charset=utf-8")
 

@@ -11,10 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service.domain.model import Person, Task
 from service.explain import Explanation, ExplanationStatus
 from service.explain.wording import standing
+from service.sources import assignable
 from service.store.tasks import Key
-from service.store.views import dashboard, task_search
+from service.store.views import dashboard, known_people, task_search
 from service.store.views.task_history import TaskHistory
 from service.store.views.task_search import TaskPage
 from service.web.parameters import cursor, is_text, read_parameters
@@ -111,7 +113,15 @@ class Tasks(Screen):
             off=[one.id for one in self.office.config.off],
             messages=record.messages,
             older=record.older,
+            people=await self._colleagues(record.papers.known.task),
         )
+
+    async def _colleagues(self, task: Task | None) -> Sequence[Person]:
+        """To whom the task can be assigned."""
+        if task is None or task.done or task.system not in assignable():
+            return ()
+        async with self.office.pool.acquire() as connection:
+            return await known_people.read(connection, task.account)
 
     def _zone(self, key: Key) -> ZoneInfo:
         return self.office.config.zones.get(key[0], self.office.config.timezone)
