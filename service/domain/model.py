@@ -69,13 +69,20 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """The customer of a task."""
+    """The customer of a task.
+
+    `tags`, `groups` and `fields` are the account's own, of the customer and not of the task:
+    `fields` by their names, scalars or lists of them.
+    """
 
     id: str | None = None
     name: str | None = None
     email: str | None = None
     phone: str | None = None
     opted_out: bool = False
+    tags: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ def _completed(seen: _Noun, known: Iterable[_Noun], *, is_part: bool) -> _Noun:
 def _reported_details(seen: Person | Customer | Project) -> dict[str, Any]:
     """The reported details of a person. Without a value for it, a person may be contacted."""
     every = {field.name: getattr(seen, field.name) for field in fields(seen) if field.compare}
-    return {name: value for name, value in every.items() if value not in (None, False)}
+    return {name: value for name, value in every.items() if value}
 
 
 def _is_called(word: str | None, one: Person | Customer | Project) -> bool:

@@ -18,6 +18,7 @@ from service.domain.directory import NOBODY, Directory, as_reported
 from service.domain.model import (
     DAYS,
     Cause,
+    Customer,
     Kind,
     Observation,
     Task,
@@ -34,6 +35,8 @@ _ZONES_DIFFER = timedelta(days=1)
 _NOTHING_CONFIRMED = ConfirmedCompletions()
 # How long after a change was seen a copy of the system's database may still show what was before.
 _LAG = timedelta(minutes=3)
+# What the account itself has of a customer: some of a system's answers leave it out.
+_OF_CUSTOMERS = ("tags", "groups", "fields")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +159,7 @@ def _recognised(known: Task, seen: Observation, task: Task) -> Task:
 
 
 def _with_parts(known: Task, task: Task, untold: AbstractSet[str]) -> Task:
-    """The task, with missing values of `fields` and of the customer's opt-out from the known state.
+    """The task, with missing values of `fields` and of the customer from the known state.
 
     The values of another project or customer are not used.
     """
@@ -167,10 +170,25 @@ def _with_parts(known: Task, task: Task, untold: AbstractSet[str]) -> Task:
         kept = {name: one for name, one in known.fields.items() if f"fields.{name}" in untold}
     if kept:
         task = replace(task, fields={**kept, **task.fields})
+    if (customer := _customer_with_parts(known, task.customer, untold)) is not task.customer:
+        task = replace(task, customer=customer)
     if "customer.opted_out" not in untold or task.customer is None or known.customer is None:
         return task
     is_out = known.customer.opted_out and is_same(known.customer, task.customer)
     return replace(task, customer=replace(task.customer, opted_out=True)) if is_out else task
+
+
+def _customer_with_parts(
+    known: Task, customer: Customer | None, untold: AbstractSet[str]
+) -> Customer | None:
+    """The customer, with the known tags, groups and fields that are in `untold`."""
+    last, kept = known.customer, {one for one in _OF_CUSTOMERS if f"customer.{one}" in untold}
+    if not kept or customer is None or last is None or not is_same(last, customer):
+        return customer
+    parts = {name: getattr(last, name) for name in kept}
+    if "fields" in parts:
+        parts["fields"] = {**last.fields, **customer.fields}
+    return replace(customer, **parts)
 
 
 def on_its_day(known: TaskState, seen: Observation, zone: ZoneInfo) -> Observation:

@@ -1,7 +1,7 @@
 """An emulated Kickserv."""
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from itertools import count
 from typing import Any, ClassVar
@@ -209,10 +209,17 @@ def employee(name: str, number: int = 4) -> Raw:
     }
 
 
-def customer(name: str, number: int = 13579) -> Raw:
-    """A customer with addresses."""
+def customer(name: str, number: int = 13579, tags: Iterable[str] = (), **own: Any) -> Raw:
+    """A customer with addresses, tags, and fields of the account's own."""
     mail = name.lower().replace(" ", ".") + "@customer.test"
-    return {"id": number, "name": name, "email": mail, "phone": "+1 415 555 0100"}
+    return {
+        "id": number,
+        "name": name,
+        "email": mail,
+        "phone": "+1 415 555 0100",
+        "tags": [{"id": 100 + place, "name": tag} for place, tag in enumerate(tags)],
+        **own,
+    }
 
 
 def _is_asked_for(task: Raw, query: Mapping[str, str]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from service.domain.flags import flag
 from service.domain.written_dates import is_date
-from service.sources.values import references, sequence
+from service.sources.values import first_reference, labels, references, sequence
 
 _LONGEST_EXAMPLE = 40
 _NOTHING = frozenset[str]()
@@ -67,6 +67,24 @@ def people(key: str, names: Iterable[str], *fills: str) -> Form:
     """People and things with at least one field of these names, `key` being that of their ids."""
     known = frozenset({key, *names})
     return Form(lambda value: all(known & one.keys() for one in references(value, key)), fills)
+
+
+def parts(checks: Mapping[str, Callable[[Any], bool]]) -> Form:
+    """An object whose parts of these names, if they are there, are as expected."""
+
+    def wrong(value: Any) -> list[str]:
+        one = first_reference(value)
+        return [name for name, fits in checks.items() if name in one and not fits(one[name])]
+
+    def said(value: Any) -> Any:
+        return next((first_reference(value)[name] for name in wrong(value)), value)
+
+    return Form(lambda value: not wrong(value), (), said)
+
+
+def are_labels(value: Any) -> bool:
+    """Whether a value has the names of tags or groups."""
+    return labels(value) is not None
 
 
 def left_open(raw: Mapping[str, Any], fills: Mapping[str, tuple[str, ...]]) -> frozenset[str]:

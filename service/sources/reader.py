@@ -84,8 +84,8 @@ class TaskReader(ABC):
     def unknown_fields(self, raw: Raw) -> frozenset[str]:
         """The fields of `Task` that this JSON does not include: their known values are kept.
 
-        `fields.value` is one of the fields in `Task.fields`, and `customer.opted_out` is kept for
-        the same customer only.
+        `fields.value` is one of the fields in `Task.fields`. `customer.opted_out`, `customer.tags`,
+        `customer.groups` and `customer.fields` are kept for the same customer only.
         """
         del raw
         return frozenset()

@@ -123,6 +123,18 @@ def first_id(raw: Mapping[str, Any], *names: str) -> str | None:
     return None
 
 
+def labels(value: Any) -> list[str] | None:
+    """The names of tags or groups, in alphabetical order; None if the value has none.
+
+    They are objects with a `name`, or names alone; null stands for no tags.
+    """
+    many = sequence([] if value is None else value)
+    if many is None:
+        return None
+    found = [text(one.get("name") if isinstance(one, dict) else one) for one in many[:MOST_MEMBERS]]
+    return None if None in found else sorted({name for name in found if name})
+
+
 def scalar(value: Any) -> str | int | float | bool | None:
     """A text, number or boolean; None in place of any other value."""
     if isinstance(value, int | float):

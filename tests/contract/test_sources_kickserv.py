@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from service.clock import VirtualClock
-from service.domain.model import Task
+from service.domain.model import Cause, Task
 from service.errors import SourceRejected
 from service.sandbox.kickserv import PLANTED, employee
 from service.sources.fingerprints import fingerprint
@@ -291,6 +291,53 @@ async def test_a_contact_who_has_opted_out_is_not_reached_either(clock: VirtualC
         task = parsed(rig, customer={"id": 1}, contact={"id": 2, "do_not_text": "yes"})
     assert task.customer is not None
     assert task.customer.opted_out
+
+
+async def test_of_a_customer_only_what_was_asked_for_is_kept(rig: Rig) -> None:
+    """The names of tags, and the fields in `customer_fields`; nothing else of an object."""
+    raw = sample("kickserv", "task")
+    planted = [{"id": 1, "name": "vip", **PLANTED}]
+    trimmed = rig.source.trim(
+        {**raw, "customer": {**raw["customer"], "tags": planted, "custom_text1": dict(PLANTED)}}
+    )
+    assert trimmed["customer"]["tags"] == ["vip"]
+    written = str(trimmed)
+    assert not any(secret in written for secret in PLANTED.values())
+    assert "4321" not in written  # custom_text2
+
+
+async def test_a_custom_field_that_is_a_secret_is_refused(clock: VirtualClock) -> None:
+    """It would reach tables and pages under another name."""
+    with pytest.raises(ValidationError, match="remember_token is a secret"):
+        async with rigged("kickserv", clock, customer_fields={"level": "remember_token"}):
+            pass
+
+
+@pytest.mark.parametrize("tags", [["b", "a"], [{"name": "b"}, {"name": "a"}], {"4": "b", "7": "a"}])
+async def test_tags_of_a_customer_in_any_form(rig: Rig, tags: Any) -> None:
+    """As objects or names, in any order: the same tags, and the same fingerprint."""
+    raw = sample("kickserv", "task")
+    trimmed = rig.source.trim({**raw, "customer": {**raw["customer"], "tags": tags}})
+    sorted_ones = rig.source.trim({**raw, "customer": {**raw["customer"], "tags": ["a", "b"]}})
+    assert rig.source.fingerprint(trimmed) == rig.source.fingerprint(sorted_ones)
+    customer = rig.source.parse(trimmed).customer
+    assert customer is not None
+    assert customer.tags == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("tags", 7), ("tags", "vip"), ("tags", [7]), ("tags", {"a": 1}), ("custom_text1", {"a": 1})],
+)
+async def test_what_cannot_be_read_of_a_customer_is_said(rig: Rig, name: str, value: Any) -> None:
+    """It is counted with the unreadable values, and the rest of the customer is as it is."""
+    raw = sample("kickserv", "task")
+    trimmed = rig.source.trim({**raw, "customer": {**raw["customer"], name: value}})
+    look = rig.source.observe(trimmed, rig.clock.now(), Cause.POLL)
+    field = "tags" if name == "tags" else "fields"
+    assert look.unread.keys() == {"customer"}
+    assert f"customer.{field}" in look.untold
+    assert "customer" not in look.untold
 
 
 @pytest.mark.parametrize("value", [True, 1, "2026-03-05", "2026-03-05T10:00:00-05:00"])

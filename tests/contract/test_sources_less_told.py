@@ -178,6 +178,61 @@ async def test_several_values_may_be_an_object_with_numbers_for_names(clock: Vir
     assert seen_after(source, known_from(source, raw), other)[0] == []
 
 
+CLIENT: Raw = {
+    "uuid": UUID,
+    "name": "Ida",
+    "tags": [{"name": "vip"}],
+    "groups": [{"name": "North"}],
+    "custom_fields": [{"reference": "level", "value": "gold"}],
+}
+IDA: Raw = {"id": 13579, "name": "Ida Smith", "tags": ["vip"], "custom_text1": "gold"}
+CUSTOMERS: dict[str, tuple[Raw, Raw]] = {
+    "plannr": ({"taskable_type": "client"}, CLIENT),
+    "kickserv": ({}, IDA),
+}
+NAMES = {"plannr": "taskable", "kickserv": "customer"}
+
+
+@pytest.mark.parametrize("system", CUSTOMERS)
+async def test_another_tag_or_field_of_a_customer_is_no_event(
+    clock: VirtualClock, system: str
+) -> None:
+    """It is stored: from then on, rules and messages use it."""
+    source, (about, one) = await source_of(system, clock), CUSTOMERS[system]
+    raw = sample(system, "task") | LATER | about
+    known = known_from(source, raw | {NAMES[system]: one})
+    assert known.task is not None
+    assert known.task.customer is not None
+    assert known.task.customer.tags == ("vip",)
+    assert known.task.customer.fields == {"level": "gold"}
+    none: Raw = {"tags": [], "groups": [], "custom_fields": [], "custom_text1": None}
+    happened, after = seen_after(source, known, raw | {NAMES[system]: {**one, **none}})
+    assert happened == []
+    assert after.customer is not None
+    assert (after.customer.tags, after.customer.groups, after.customer.fields) == ((), (), {})
+
+
+@pytest.mark.parametrize("system", CUSTOMERS)
+async def test_tags_and_fields_that_are_left_out_stay_with_their_customer(
+    clock: VirtualClock, system: str
+) -> None:
+    """Of the same customer nothing is forgotten; of another one nothing is taken over."""
+    source, (about, one) = await source_of(system, clock), CUSTOMERS[system]
+    raw = sample(system, "task") | LATER | about
+    known = known_from(source, raw | {NAMES[system]: one})
+    assert known.task is not None
+    bare = without(one, "tags", "groups", "custom_fields", "custom_text1")
+    assert seen_after(source, known, raw | {NAMES[system]: bare})[1].customer == known.task.customer
+    for name, odd in (("tags", "vip"), ("groups", 7), ("custom_fields", "x"), ("custom_text1", {})):
+        if name in one:
+            unread = raw | {NAMES[system]: {**one, name: odd}}
+            assert seen_after(source, known, unread)[1].customer == known.task.customer
+    other = {**bare, "id": 2, "uuid": CASE, "name": "Al"}
+    customer = seen_after(source, known, raw | {NAMES[system]: other})[1].customer
+    assert customer is not None
+    assert (customer.tags, customer.groups, customer.fields) == ((), (), {})
+
+
 @pytest.mark.parametrize(
     "who",
     [

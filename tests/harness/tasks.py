@@ -1,5 +1,6 @@
 """Tasks as tests make them, and as Hypothesis does."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ START = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)
 BO = Person(id="7", name="Bo", email="bo@x.test")
 ANN = Person(id="8", name="Ann", email="ann@x.test")
 SMITH = Customer(id="c1", name="Smith", email="smith@x.test", phone="+1 555 0100")
+VIP = replace(SMITH, tags=("vip",), groups=("North",), fields={"level": "gold", "visits": 0})
 
 
 def task(task_id: str = "T1", account: str = "london", **fields: Any) -> Task:
@@ -39,7 +41,7 @@ tasks = st.builds(
     end=moments,
     updated_at=moments,
     assignee=people,
-    customer=st.none() | st.just(SMITH),
+    customer=st.none() | st.sampled_from([SMITH, VIP]),
     tags=st.lists(texts, max_size=2).map(tuple),
     fields=st.dictionaries(
         texts, st.integers(-(2**63), 2**64 - 1) | texts | st.booleans(), max_size=2

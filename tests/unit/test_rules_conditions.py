@@ -11,7 +11,7 @@ from service.domain.model import Cause, Event, Kind, Task
 from service.rules.language.expressions import EvaluationError, Expression, condition, key
 from service.rules.language.field_reads import by_noun
 from service.rules.language.scope import Scope
-from tests.harness.tasks import BO, SMITH, task
+from tests.harness.tasks import BO, SMITH, VIP, task
 
 NOW = datetime(2026, 3, 7, 2, 0, tzinfo=UTC)
 NEW_YORK = ZoneInfo("America/New_York")
@@ -50,6 +50,7 @@ def holds(text: str, after: Task, before: Task | None = None) -> bool:
         "!has(before.assignee) && has(task.assignee)",
         "before.?status.orValue('') == 'open'",
         "'gate' in before.fields && before.fields.gate == 'x'",
+        "'level' in task.customer.fields && task.customer.fields.level == 'gold'",
     ],
 )
 def test_guarded_reads(text: str) -> None:
@@ -62,6 +63,20 @@ def test_a_field_may_hold_several() -> None:
     asked = "has(task.fields.regions) && '{}' in task.fields.regions"
     assert holds(asked.format("north"), task(fields=REGIONS))
     assert not holds(asked.format("east"), task(fields=REGIONS))
+
+
+def test_tags_groups_and_fields_of_a_customer() -> None:
+    """Those of the customer, not of the task; without a customer there are none."""
+    for text in (
+        "'vip' in task.customer.tags && !('vip' in task.tags)",
+        "'North' in task.customer.groups",
+        "has(task.customer.fields.level) && task.customer.fields.level == 'gold'",
+        "'visits' in task.customer.fields && task.customer.fields.visits == 0",
+        "task.contacts.exists(c, 'vip' in c.tags)",
+    ):
+        assert holds(text, task(customer=VIP, contacts=(VIP,)))
+        assert not holds(text, task(customer=SMITH, contacts=(SMITH,)))
+        assert not holds(text, task())
 
 
 def test_who_did_it_and_whether_it_was_put_away() -> None:

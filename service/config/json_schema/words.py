@@ -213,6 +213,9 @@ WORDS = {
         "email": "Their mail address.",
         "phone": "Their telephone number.",
         "opted_out": "Whether they do not want to get messages.",
+        "tags": "The tags of the customer.",
+        "groups": "The groups that the customer is in.",
+        "fields": "The account's own custom fields of the customer.",
     },
     "ProjectShape": {"id": "Its id in the system.", "name": "Its name there."},
     "WordsShape": {

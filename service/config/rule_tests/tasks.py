@@ -84,6 +84,9 @@ class CustomerShape(Shape):
     email: str | None = None
     phone: str | None = None
     opted_out: Truth = False
+    tags: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    fields: dict[str, Scalar] = Field(default_factory=dict)
 
     def noun(self) -> Customer:
         return Customer(**self.model_dump())

@@ -134,8 +134,9 @@ class _Reader:
         return (f"{who} {verb} {what}{' before' if verb == 'had' else ''}",)
 
     def _own(self, path: str, *, is_so: bool) -> str:
-        name = path.partition(".fields.")[2]
-        return f"it has {'the' if is_so else 'no'} field “{name}”"
+        around, _, name = path.partition(".fields.")
+        who = self._names.field(around) or "it"
+        return f"{who} has {'the' if is_so else 'no'} field “{name}”"
 
     def _compared(self, span: Span) -> Phrase | None:
         one, other = self._finder.inside(span)
@@ -178,8 +179,8 @@ class _Reader:
         if path.startswith(f"{LISTS}."):
             verb = "is" if is_so else "is not"
             return (f"{value.words} {verb} in the list “{path.split('.')[1]}”",)
-        if path == f"{self._names.variable}.fields":
-            return (self._own(f".fields.{value.words}", is_so=is_so),)
+        if path.endswith(".fields") and self._names.field(path) is not None:
+            return (self._own(f"{path}.{value.words}", is_so=is_so),)
         whole = self._names.field(path)
         if whole is None:
             return None

@@ -1,6 +1,7 @@
 """The fields of a task in words, by the paths that expressions and texts use."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from service.domain.model import TIMES
@@ -48,6 +49,7 @@ _OF_PEOPLE = {
     "phone": "phone number",
     "number": "number",
 }
+_OF_CUSTOMERS = {"tags": "tags", "groups": "groups", "fields": "own fields"}
 # A truth in words, and its opposite; {} is the verb, now or before.
 _TRUTHS = {
     "done": ("it is done", "it is not done"),
@@ -63,7 +65,7 @@ _TRUTHS = {
         for name in ("due", "start", "end", "completed_at")
     },
 }
-PLURALS = frozenset({"assignees", "contacts", "tags", "own fields"})
+PLURALS = frozenset({"assignees", "contacts", "tags", "groups", "own fields"})
 _OWN = re.compile(r"fields\.(.+)", re.DOTALL)
 
 
@@ -99,18 +101,30 @@ class Names:
             noun = noun_of(last)
             return None if noun is None else ("it", noun)
         whose = self.field(around)
-        return None if whose is None or last not in _OF_PEOPLE else (whose, _OF_PEOPLE[last])
+        inner = _within(around.partition(".")[2]).get(last)
+        return None if whose is None or inner is None else (whose, inner)
 
 
 def noun_of(path: str) -> str | None:
     """The field of a task, such as `due date` or `assignee's name`; None if there are no words."""
-    if (own := _OWN.fullmatch(path)) is not None:
-        return f"“{own[1]}”"
+    if (own := _own_name(path)) is not None:
+        return own
     name, _, rest = path.partition(".")
     noun = FIELDS.get(name)
     if noun is None or not rest:
         return noun
-    return f"{noun}'s {_OF_PEOPLE[rest]}" if rest in _OF_PEOPLE else None
+    inner = _within(name).get(rest) or _own_name(rest)
+    return None if inner is None else f"{noun}'s {inner}"
+
+
+def _within(name: str) -> Mapping[str, str]:
+    """The words for what a person or customer in a task has."""
+    return _OF_PEOPLE | _OF_CUSTOMERS if name in {"customer", "contacts"} else _OF_PEOPLE
+
+
+def _own_name(path: str) -> str | None:
+    own = _OWN.fullmatch(path)
+    return None if own is None else f"“{own[1]}”"
 
 
 def is_time(path: str) -> bool:

@@ -54,13 +54,14 @@ class Kickserv(KickservReader, Source):
         fills=frozenset({"title", "description", "type", "done", "fields", "assignees", "contacts"})
         | {"url", *DAYS, *DAYS.values(), "created_at", "updated_at"}
         | inside("assignee", "id", "name", "email", "number")
-        | inside("customer", "id", "name", "email", "phone")
+        | inside("customer", "id", "name", "email", "phone", "tags")
         | inside("project", "id", "name"),
         when_done=frozenset({"completed_at"}),
         words={"type": Words(frozenset(), numbers=True)},
         remedies={
             "type": 'add task_types: { "1": job } to the account',
             "customer.opted_out": "add opted_out_field: with the name of the field to the account",
+            "customer.fields": "add customer_fields: { level: custom_text1 } to the account",
         },
         sets=frozenset(_WRITTEN),
         needs={"title": "name", "project": "job_id", "type": "task_type_id"},
@@ -81,7 +82,11 @@ class Kickserv(KickservReader, Source):
             found = found.and_knows(type=Words(words, numbers=True))
         if mapping(options.get("fields")).get("done"):
             found = replace(found, when_done=frozenset())  # it may be a mere flag
-        return found.and_fills("customer.opted_out") if options.get("opted_out_field") else found
+        optional = {
+            "customer.opted_out": options.get("opted_out_field"),
+            "customer.fields": mapping(options.get("customer_fields")),
+        }
+        return found.and_fills(*(name for name, given in optional.items() if given))
 
     def scan(self) -> AsyncIterator[Page]:
         return self._listed({})

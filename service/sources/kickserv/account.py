@@ -6,10 +6,10 @@ here, and the source reads and writes by these.
 
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from service.diagnostics import refused
 from service.sources.account import Account
@@ -21,6 +21,12 @@ _OF_PEOPLE = ("id", "name", "first_name", "last_name", "email_address", "phone_n
 _OF_JOBS = ("id", "name")
 
 
+def _readable(name: str) -> str:
+    if name in SECRETS:
+        raise refused(f"{name} is a secret, which is not read")
+    return name
+
+
 class FieldNames(BaseModel):
     """Kickserv's names in this account for the fields of a task.
 
@@ -30,7 +36,8 @@ class FieldNames(BaseModel):
     and last changed. `project` is the name of the job, in which `job_number` and `job_status` are
     those of its fields. `customer` and `contact` are the names of the person it is for. `assignees`
     is the name of the list of employees, in which `number` is that of their number. `email` and
-    `phone` are the names of these fields of people and customers.
+    `phone` are the names of these fields of people and customers. `customer_tags` is the name of
+    the list of tags of a customer.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -51,15 +58,14 @@ class FieldNames(BaseModel):
     number: str = "employee_number"
     email: str = "email"
     phone: str = "phone"
+    customer_tags: str = "tags"
     job_number: str = "job_number"
     job_status: str = "status"
 
     @field_validator("*")
     @classmethod
     def _is_no_secret(cls, name: str | None) -> str | None:
-        if name in SECRETS:
-            raise refused(f"{name} is a secret, which is not read")
-        return name
+        return None if name is None else _readable(name)
 
 
 class KickservAccount(Account):
@@ -71,7 +77,9 @@ class KickservAccount(Account):
     `job_id` and `employee_number` say which tasks are listed. `fields` has the names of fields that
     differ in this account. `completed_field` is the field that says when a task was done, if
     `fields` has no `done`. `task_types` gives task_type_id a word. `opted_out_field` is the field
-    of a customer that is true if they want no messages. `create` has the fields that each task
+    of a customer that is true if they want no messages. `customer_fields` has the fields of a
+    customer that rules can use, each by its name in rules with the name in Kickserv, such as
+    custom_text1; all others are not read. `create` has the fields that each task
     created by a rule gets, by the system's own names. `closed_jobs` lists the states of a job that
     is closed.
     """
@@ -93,6 +101,9 @@ class KickservAccount(Account):
     fields: FieldNames = FieldNames()
     completed_field: Literal["completed_on", "completed_at"] = "completed_on"
     opted_out_field: str | None = None
+    customer_fields: Mapping[str, Annotated[str, AfterValidator(_readable)]] = Field(
+        default_factory=dict
+    )
     task_types: Mapping[str, str] = Field(default_factory=dict)
     create: Mapping[str, Any] = Field(default_factory=dict)
     closed_jobs: tuple[str, ...] = ("completed", "closed", "cancelled", "canceled", "lost", "paid")
@@ -144,10 +155,10 @@ class KickservAccount(Account):
     def of_connected(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """The fields of a task's job, customer and contact that are stored, each by its name."""
         names = self.fields
-        reached = (*_OF_PEOPLE, names.email, names.phone)
-        flagged = reached if self.opted_out_field is None else (*reached, self.opted_out_field)
+        reached = (*_OF_PEOPLE, names.email, names.phone, names.customer_tags)
+        own = (*self.customer_fields.values(), *filter(None, [self.opted_out_field]))
         yield names.project, (*_OF_JOBS, names.job_number, names.job_status)
-        yield from ((glue, flagged) for glue in (names.customer, names.contact))
+        yield from ((glue, (*reached, *own)) for glue in (names.customer, names.contact))
 
     @property
     def words(self) -> Mapping[str, str]:

@@ -1,6 +1,6 @@
 """Parses Kickserv's JSON, with the field names of the account."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -10,7 +10,7 @@ from service.domain.flags import flag
 from service.domain.model import Customer, Person, Project, Task
 from service.domain.written_dates import is_date
 from service.sources.dates import ParsedDate
-from service.sources.forms import Form, a_date, a_text, left_open, people
+from service.sources.forms import Form, a_date, a_text, are_labels, left_open, parts, people
 from service.sources.kickserv.account import FieldNames, KickservAccount
 from service.sources.pagination import rows_of
 from service.sources.reader import Raw, TaskReader
@@ -19,21 +19,24 @@ from service.sources.values import (
     first_id,
     first_reference,
     identifier,
+    labels,
     only,
     prose,
     references,
     required,
     scalar,
+    several,
     text,
 )
 
 _NOBODY = Customer()
+_UNREAD = {"unread": True}
 
 
 class KickservReader(TaskReader):
     """Reads the tasks of one Kickserv account."""
 
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
 
     account: KickservAccount
 
@@ -46,7 +49,8 @@ class KickservReader(TaskReader):
         kept = only(raw, account.kept)
         for glue, names in account.of_connected:
             if glue in raw:
-                kept[glue] = described(first_reference(raw[glue]), names) if raw[glue] else {}
+                one = described(first_reference(raw[glue]), names) if raw[glue] else {}
+                kept[glue] = one if glue == self._names.project else self._tidied(one)
         if employees in raw:
             found = references(raw[employees])
             kept[employees] = [described(one, account.of_people) for one in found]
@@ -79,28 +83,46 @@ class KickservReader(TaskReader):
             names.updated_at: a_date("updated_at"),
             account.done_field: Form(_is_date_or_flag, ("completed_at", "done")),
             names.assignees: people("id", account.of_people, "assignee", "assignees"),
-            names.customer: self._reachable(names.customer, "customer", "contacts"),
-            names.contact: self._reachable(names.contact, "contacts"),
+            names.customer: self._reachable(names.customer),
+            names.contact: self._reachable(names.contact),
         }
 
-    def _reachable(self, glue: str, *fills: str) -> Form:
-        """A customer; an unreadable word on whether they have opted out counts as yes."""
-        account = self.account
-        known, name = (
-            people("id", dict(account.of_connected)[glue], *fills),
-            account.opted_out_field,
+    def _reachable(self, glue: str) -> Form:
+        """A customer; an unreadable word on whether they have opted out counts as yes.
+
+        It fills nothing: `unknown_fields` says which part of the customer could not be read.
+        """
+        known = people("id", dict(self.account.of_connected)[glue])
+        of_customers = parts(self._parts_of_customers)
+        return Form(
+            lambda value: known.fits(value) and of_customers.fits(value), (), of_customers.said
         )
-        if name is None:
-            return known
 
-        def said(value: Any) -> Any:
-            return first_reference(value).get(name, value)
+    @cached_property
+    def _parts_of_customers(self) -> Mapping[str, Callable[[Any], bool]]:
+        """What a customer's own values must be, by their names in the account."""
+        flagged = self.account.opted_out_field
+        return {
+            self._names.customer_tags: are_labels,
+            **dict.fromkeys(self.account.customer_fields.values(), _is_own_value),
+            **({} if flagged is None else {flagged: lambda value: flag(value) is not None}),
+        }
 
-        def fits(value: Any) -> bool:
-            one = first_reference(value)
-            return known.fits(value) and (name not in one or flag(one[name]) is not None)
+    def _tidied(self, one: Raw) -> Raw:
+        """A customer with the names of their tags, and the plain values of their own fields.
 
-        return Form(fits, (), said)
+        An object inside of them may hold more than was asked for: it is left out.
+        """
+        own = dict.fromkeys(self.account.customer_fields.values(), several)
+        read: Mapping[str, Callable[[Any], Any]] = {**own, self._names.customer_tags: labels}
+        found = {name: read[name](one[name]) for name in read if name in one}
+        return {
+            **one,
+            **{
+                name: _UNREAD if value is None and one[name] is not None else value
+                for name, value in found.items()
+            },
+        }
 
     def parse(self, raw: Raw) -> Task:
         account, names = self.account, self._names
@@ -140,7 +162,7 @@ class KickservReader(TaskReader):
     def unknown_fields(self, raw: Raw) -> frozenset[str]:
         # That something is missing does not mean that there is none: that is null or empty.
         left = left_open(raw, self._fills) | self._unreported_of_job(raw) | self._unrecognised(raw)
-        return left if self._reports_opt_out(raw) else left | {"customer.opted_out"}
+        return left | self._unreported_of_customer(raw)
 
     @cached_property
     def _fills(self) -> Mapping[str, tuple[str, ...]]:
@@ -160,9 +182,10 @@ class KickservReader(TaskReader):
 
     def _unrecognised(self, raw: Raw) -> frozenset[str]:
         """The customers that are there and cannot be recognised: the known ones are kept."""
-        name = self._names.customer
-        known = people("id", dict(self.account.of_connected)[name], "customer", "contacts")
-        return frozenset() if known.fits(raw.get(name)) else frozenset(known.fills)
+        known, names = dict(self.account.of_connected), self._names
+        fills = {names.customer: ("customer", "contacts"), names.contact: ("contacts",)}
+        left = [fills[name] for name in fills if not people("id", known[name]).fits(raw.get(name))]
+        return frozenset[str]().union(*left)
 
     def _unreported_of_job(self, raw: Raw) -> frozenset[str]:
         job = raw.get(self._names.project)
@@ -170,10 +193,22 @@ class KickservReader(TaskReader):
         untold = (word for word, name in self._of_job.items() if name not in told)
         return frozenset(f"fields.{word}" for word in untold) if job else frozenset()
 
-    def _reports_opt_out(self, raw: Raw) -> bool:
-        """Whether it includes the customer's opt-out, if there is a field for that."""
-        name, names = self.account.opted_out_field, (self._names.customer, self._names.contact)
-        return not name or any(name in first_reference(raw.get(glue)) for glue in names)
+    def _unreported_of_customer(self, raw: Raw) -> frozenset[str]:
+        """The parts of a customer that are left out, or cannot be read."""
+        names, flagged = self._names, self.account.opted_out_field
+        both = [first_reference(raw.get(glue)) for glue in (names.customer, names.contact)]
+        left = set[str]() if not (told := both[0] or both[1]) else self._own_left_out(told)
+        if flagged and not any(flagged in one for one in both):
+            left.add("customer.opted_out")
+        return frozenset(left)
+
+    def _own_left_out(self, customer: Mapping[str, Any]) -> set[str]:
+        """The values of the account's own that this customer lacks, or that cannot be read."""
+        tags = are_labels(customer.get(self._names.customer_tags, _UNREAD))
+        own = self.account.customer_fields.values()
+        fields = all(_is_own_value(customer.get(name, _UNREAD)) for name in own)
+        known = {"customer.tags": tags, "customer.fields": fields}
+        return {name for name, is_told in known.items() if not is_told}
 
     def version(self, raw: Raw) -> datetime | None:
         return self.dates.moment(raw, self._names.updated_at)
@@ -221,7 +256,14 @@ class KickservReader(TaskReader):
             phone=text(raw.get(self._names.phone)) or text(raw.get("phone_number")),
             # An unknown value must not cause a message to a customer who has opted out.
             opted_out=bool(raw) and name is not None and flag(raw.get(name)) is not False,
+            tags=tuple(labels(raw.get(self._names.customer_tags)) or ()),
+            fields=self._own_fields(raw),
         )
+
+    def _own_fields(self, customer: Mapping[str, Any]) -> dict[str, Any]:
+        own = self.account.customer_fields.items()
+        found = {word: several(customer.get(name)) for word, name in own}
+        return {word: value for word, value in found.items() if value not in (None, [])}
 
     def _people(self, value: Any) -> tuple[Person, ...]:
         found = (self._person(one) for one in references(value))
@@ -248,6 +290,10 @@ class KickservReader(TaskReader):
         names = [name for name in (self._names.due, self._names.end) if name is not None]
         told = (self.dates.read(raw, name, "due") for name in names)
         return next((one for one in told if one.at is not None), self.dates.due_after(start))
+
+
+def _is_own_value(value: Any) -> bool:
+    return value is None or several(value) is not None
 
 
 def _is_date_or_flag(value: Any) -> bool:

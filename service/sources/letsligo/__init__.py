@@ -44,7 +44,7 @@ class LetsLigo(LetsLigoReader, Source):
     facts: ClassVar[Facts] = Facts(
         fills=frozenset({"title", "description", "type", "done", "due", "completed_at", "fields"})
         | {"due_is_day", "completed_at_is_day"}
-        | inside("customer", "id", "name", "email", "phone"),
+        | inside("customer", "id", "name", "email", "phone", "fields"),
         words={"type": Words(frozenset(_TYPES))},
     )
     guide: ClassVar[Guide] = Guide(

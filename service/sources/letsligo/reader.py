@@ -26,6 +26,8 @@ CONTACTS = "/api/contacts"
 
 _LEAN = ("title", "type", "dueDate", "completed")
 _FULL = (*_LEAN, "taskKind", "payload", "description", "completedAt")
+# Where contacts work, and as what: https://www.letsligo.com/en/docs/api/contacts
+_OF_CONTACTS = ("company", "position")
 _OWN = frozenset({"dueDate", "completed", "completedAt", "taskKind", "contact"})
 _FORMS = {
     "title": a_text("title"),
@@ -142,7 +144,9 @@ def _contact(value: Any) -> Raw | None:
 
 
 def kept_of_contact(contact: Mapping[str, Any]) -> Raw:
-    return {name: contact[name] for name in ("name", "emails", "phones") if contact.get(name)}
+    """The stored part of a contact, whose notes are left out."""
+    known = ("name", "emails", "phones", *_OF_CONTACTS)
+    return {name: contact[name] for name in known if contact.get(name)}
 
 
 def _customer(value: Any) -> Customer | None:
@@ -154,6 +158,7 @@ def _customer(value: Any) -> Customer | None:
         name=text(contact.get("name")),
         email=_first(contact.get("emails")),
         phone=_first(contact.get("phones")),
+        fields={name: one for name in _OF_CONTACTS if (one := text(contact.get(name))) is not None},
     )
 
 

@@ -55,7 +55,7 @@ class Plannr(PlannrReader, Source):
         | inside("assignee", "id", "name", "email")
         | inside("completed_by", "id", "name", "email")
         | inside("author", "id", "name", "email")
-        | inside("customer", "id", "name", "email", "phone")
+        | inside("customer", "id", "name", "email", "phone", "tags", "groups", "fields")
         | inside("project", "id", "name"),
         words={"priority": Words(frozenset(PRIORITIES.values()))},
         sets=frozenset(_WORDS),

@@ -10,12 +10,22 @@ from service.domain.flags import flag
 from service.domain.model import Customer, Person, Project, Task
 from service.domain.written_dates import is_date
 from service.sources.dates import Dates
-from service.sources.forms import Form, a_date, a_text, left_open, objects, people
+from service.sources.forms import (
+    Form,
+    a_date,
+    a_text,
+    are_labels,
+    left_open,
+    objects,
+    parts,
+    people,
+)
 from service.sources.pagination import enveloped
 from service.sources.plannr.account import PlannrAccount
 from service.sources.reader import Raw, TaskReader
 from service.sources.values import (
     first_id,
+    labels,
     mapping,
     members,
     prose,
@@ -62,6 +72,7 @@ _FORMS = {
     "assigned_to": people("uuid", _PERSON, "assignee", "assignees"),
     "author": people("uuid", _PERSON, "author"),
     "completed_by": people("uuid", _PERSON, "completed_by"),
+    "taskable": parts(dict.fromkeys(("tags", "groups"), are_labels)),
 }
 # What a field that is missing leaves open; where there is none, it is there and null.
 _FILLS = {
@@ -79,6 +90,12 @@ _FILLS = {
     "taskable_type": ("type", "customer", "project"),
     "custom_fields": ("fields",),
 }
+# What a client may come with, beside name and addresses.
+_OF_CLIENTS = {
+    "tags": ("customer.tags",),
+    "groups": ("customer.groups",),
+    "custom_fields": ("customer.fields",),
+}
 _LONGEST_AMOUNT = 15  # digits
 _WORTH = ("value", "value_currency", "value_formatted")
 _FIELDS_OF_WORTH = frozenset(f"fields.{name}" for name in _WORTH)
@@ -94,7 +111,7 @@ PRIORITIES = {
 class PlannrReader(TaskReader):
     """Reads the tasks of one Plannr account."""
 
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
 
     account: PlannrAccount
 
@@ -128,6 +145,8 @@ class PlannrReader(TaskReader):
         else:
             is_told = flag(said) is not None
         found = left_open(raw, _FILLS) if is_told else left_open(raw, _FILLS) | {"done"}
+        if raw.get("taskable_type") == "client":
+            found |= _left_open_of_client(mapping(raw.get("taskable")))
         if "value" in mapping(raw.get("taskable")):
             return found
         return found | _FIELDS_OF_WORTH if found else _FIELDS_OF_WORTH
@@ -174,6 +193,16 @@ class PlannrReader(TaskReader):
         return self.dates.moment(raw, "updated_at")
 
 
+def _left_open_of_client(client: Mapping[str, Any]) -> frozenset[str]:
+    """What is not there, and what cannot be read, is left as it was."""
+    read = {
+        "tags": labels(client.get("tags")) is not None,
+        "groups": labels(client.get("groups")) is not None,
+        "custom_fields": _FORMS["custom_fields"].fits(client.get("custom_fields")),
+    }
+    return left_open({name: one for name, one in client.items() if read.get(name)}, _OF_CLIENTS)
+
+
 def _people(value: Any) -> tuple[Person, ...]:
     if not value:
         return ()
@@ -199,8 +228,15 @@ def _customer(taskable: Mapping[str, Any]) -> Customer | None:
     uuid = first_id(taskable, "uuid", "id")
     if uuid is None:
         return None
-    phone = text(taskable.get("phone"))
-    return Customer(id=uuid, name=_name(taskable), email=text(taskable.get("email")), phone=phone)
+    return Customer(
+        id=uuid,
+        name=_name(taskable),
+        email=text(taskable.get("email")),
+        phone=text(taskable.get("phone")),
+        tags=tuple(labels(taskable.get("tags")) or ()),
+        groups=tuple(labels(taskable.get("groups")) or ()),
+        fields=_custom_fields(taskable.get("custom_fields")),
+    )
 
 
 def _project(taskable: Mapping[str, Any]) -> Project | None:

@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from service.domain.field_values import NOTHING, said_value
-from service.domain.model import DAYS, Event, Task
+from service.domain.model import DAYS, Customer, Event, Task
 from service.web import labels
 
 FIELDS = {
@@ -65,7 +65,16 @@ def facts(task: Task | None, zone: ZoneInfo, usual: ZoneInfo) -> Mapping[str, An
         if found[FIELDS[alone]] == found[FIELDS[several]]:
             del found[FIELDS[several]]
     own = {name.replace("_", " "): said_value(value) for name, value in task.fields.items()}
-    return {name: text for name, text in (found | own).items() if text != NOTHING}
+    every = found | _of_customer(task.customer) | own
+    return {name: text for name, text in every.items() if text != NOTHING}
+
+
+def _of_customer(customer: Customer | None) -> dict[str, str]:
+    """What the account itself has of the customer."""
+    if customer is None:
+        return {}
+    known = {"tags": customer.tags, "groups": customer.groups, **customer.fields}
+    return {f"customer's {name.replace('_', ' ')}": said_value(one) for name, one in known.items()}
 
 
 def changes(event: Event, zone: ZoneInfo, usual: ZoneInfo) -> list[FieldChange]:
