@@ -39,6 +39,7 @@ from service.outbox import (
 from service.outbox.claims import AttemptResult, Claim
 from service.outbox.gates import Stop
 from service.rules.message_basis import MessageBasis
+from service.rules.planning import OVER_ACCOUNTS
 from service.rules.revision import Rejection, RevisedMessage, rests_on, revision, superseded
 from service.rules.rewriting import NewText, rewriting
 from service.rules.ruleset import Ruleset
@@ -84,6 +85,11 @@ class FinalCheck:
 
     async def ask(self, claim: Claim, grounds: MessageBasis) -> AttemptResult | Claim:
         """The message, up to date, if it may be sent now; else the result that replaces sending."""
+        if grounds.is_over_accounts:
+            return AttemptResult(claim, State.SKIPPED, OVER_ACCOUNTS, is_unsent=True)
+        return await self._asked(claim, grounds)
+
+    async def _asked(self, claim: Claim, grounds: MessageBasis) -> AttemptResult | Claim:
         try:
             if await self._is_to_be_read(grounds.event.account):
                 return self.hold(

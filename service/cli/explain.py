@@ -60,7 +60,8 @@ def explain_task(
         async with pool.acquire() as connection:
             key = await one_task(connection, "explain", task, account)
             until = moment(at, _zone(sketch, key)) if at else None
-            papers = await task_history.read(connection, key, sketch.rules.crons, until)
+            rules = sketch.rules
+            papers = await task_history.read(connection, key, rules.crons, until, rules.leads)
         [row] = await api_lists.read_accounts(pool, SystemClock().now(), [key[0]])
         waits = account_status.what_waits(row, lambda when: told(when, _zone(sketch, key)))
         papers = replace(papers if until is None else papers.until(until), account_waits=waits)
@@ -86,7 +87,7 @@ def _explained(
     now = SystemClock().now()
     since = max(papers.added_at, now - settings.taskbell_keep_events)
     then = {version: past_rules(text, sketch) for version, text in papers.texts.items()}
-    found = explain(RuleVersions(sketch.rules, then), papers, zone, now, since)
+    found = explain(RuleVersions(sketch.rules, then), papers, zone, now, since, sketch.zones)
     if rule is None:
         return found
     names = [one.rule for one in found]

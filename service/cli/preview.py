@@ -73,7 +73,7 @@ def command(
             papers = await task_history.read(connection, key)
             zone = sketch.zones.get(key[0], sketch.timezone)
             now = SystemClock().now() if at is None else moment(at, zone)
-            shown = _sample(wanted, papers, now, zone)
+            shown = _sample(wanted, papers, now, sketch)
             policy = sketch.rules.contacts
             held = await held_back(connection, policy, shown.event, shown.plans, zone, now)
         return sketch, papers, _Preview(shown, held, zone)
@@ -112,11 +112,12 @@ def _mode(sketch: RulesConfig, name: str) -> str:
     return "trial" if rule.planning.shadow else "on"
 
 
-def _sample(rule: Rule, papers: TaskHistory, now: datetime, zone: ZoneInfo) -> Sample:
+def _sample(rule: Rule, papers: TaskHistory, now: datetime, sketch: RulesConfig) -> Sample:
     """Raises NoSuchTask for a task that was never seen, or NothingMade."""
     if papers.known.task is None:
         raise NoSuchTask(f"the task {papers.key[1]} was never seen in {papers.key[0]}")
-    shown = sample.sample(rule, papers.known.task, papers.events, now, zone)
+    zone = sketch.zones.get(papers.key[0], sketch.timezone)
+    shown = sample.sample(rule, papers.known.task, papers.events, now, zone, sketch.zones)
     if shown.failure is not None:
         raise NothingMade(f"rule {rule.id} cannot write about this task: {shown.failure}")
     return shown

@@ -23,17 +23,27 @@ class Joining:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """An event that joins a rule's digest in its account."""
+    """An event that joins a rule's digest in an account.
+
+    That is the event's own one, unless the rule has `together`.
+    """
 
     rule: str
+    account: str
     event: Event
     joining: Joining
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The account and the id of the task that joins."""
+        return self.event.account, self.event.task_id
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A task that joined a digest. `task` is how it is now; None if it is gone."""
+    """A task of an account that joined a digest. `task` is how it is now; None if it is gone."""
 
+    account: str
     task_id: str
     anchor: datetime | None
     task: Task | None
@@ -44,6 +54,7 @@ class Digest:
     """A digest that is due, with its members in the order in which they joined.
 
     `event` is the number of the event that opened it; `kind` and `cause` are that event's.
+    `outdated` is as in `Event`.
     """
 
     rule: str
@@ -54,6 +65,7 @@ class Digest:
     cause: Cause
     closes_at: datetime
     members: tuple[Member, ...]
+    outdated: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -272,7 +272,8 @@ class Event:
 
     `id` is assigned before the event is stored. `changed` names the task's fields that this
     event covers. `alarm` is the alarm that fired, or the schedule; `signal` is the name of a
-    signal.
+    signal. `outdated` names the accounts of a rule with `together` whose tasks may be out of date,
+    because they could not be read: `field, london`.
     """
 
     id: int
@@ -286,6 +287,7 @@ class Event:
     changed: tuple[str, ...] = ()
     alarm: str | None = None
     signal: str | None = None
+    outdated: str | None = None
 
     @property
     def words(self) -> frozenset[str]:
@@ -313,11 +315,15 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The tasks of one digest, and its key: the value that they have in common."""
+    """The tasks of one digest, and its key: the value that they have in common.
+
+    `outdated` is as in `Event`.
+    """
 
     key: str
     tasks: tuple[Task, ...]
     size: int
+    outdated: str | None = None
 
     def to_json(self) -> bytes:
         return orjson.dumps(self, option=JSON_OPTIONS)
@@ -326,7 +332,8 @@ class Group:
     def from_json(cls, text: bytes | str) -> Self:
         """Parse the result of `to_json`, of this version or another."""
         raw = orjson.loads(text)
-        return cls(raw["key"], tuple(Task.from_dict(one) for one in raw["tasks"]), raw["size"])
+        tasks = tuple(Task.from_dict(one) for one in raw["tasks"])
+        return cls(raw["key"], tasks, raw["size"], raw.get("outdated"))
 
 
 class State(StrEnum):

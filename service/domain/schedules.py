@@ -4,9 +4,10 @@
 day in spring comes right after the gap, a time that exists twice in autumn comes once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -15,6 +16,12 @@ from service.diagnostics import refused
 
 # A slot that was missed, because no worker ran, is still processed while it is younger than this.
 LATE = timedelta(hours=1)
+# How long a rule with `together` waits for accounts that are not read yet. Then it acts by what is
+# known, as the alarms of one account do (`service.store.outages`).
+PATIENCE = timedelta(minutes=30)
+
+NONE_TOGETHER: Mapping[str, datetime] = MappingProxyType({})
+"""No rule with `together`; else by rule what was due until then it may do now (UTC)."""
 
 _PARTS = ("minute", "hour", "day-of-month", "month", "day-of-week")
 _HINT = 'write minute, hour, day of the month, month and day of the week: "30 7 * * 1-5"'
@@ -77,7 +84,8 @@ class Slot:
     """A due slot of a rule's schedule in an account. All times are UTC.
 
     `due` is the first slot that was not processed yet, `at` the latest one up to now, for which the
-    rule is evaluated; None if that is too long ago.
+    rule is evaluated; None if that is too long ago. `outdated` is as in
+    `Event`.
     """
 
     rule: str
@@ -85,3 +93,4 @@ class Slot:
     schedule: Schedule
     due: datetime
     at: datetime | None
+    outdated: str | None = None

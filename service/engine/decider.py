@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from service.channels import Channel
 from service.domain.alarms import OVERDUE, Alarm
-from service.domain.digests import Digest, DigestRebuild, Join
+from service.domain.digests import Digest, DigestRebuild, Join, Joining
 from service.domain.durations import in_words
 from service.domain.model import Event, Observation
 from service.domain.operators.overrides import NEVER_OFF, OffPeriods
@@ -60,6 +60,7 @@ class Decider:
         self.alarms: frozenset[Alarm] = rules.alarms | {OVERDUE}
         self.lasting = rules.lasting
         self.schedules = rules.schedules(zones)
+        self.together = rules.together
 
     async def written_by_us(
         self, tx: Transaction, seen: Sequence[Observation]
@@ -127,7 +128,9 @@ class Decider:
         If nothing remains to send, because the tasks or the rule are gone, the decision says so.
         """
         told = [
-            (one, self._rules.decide_digest(one, now, self._zones[one.account])) for one in over
+            (one, self._rules.decide_digest(one, now, self._zones))
+            for one in over
+            if one.account in self._zones
         ]
         verdicts = [found for _, found in told if found is not None]
         reason = "the rule was removed or switched off before its combined message was sent"
@@ -150,16 +153,21 @@ class Decider:
         return replace(request, is_limited=rule in self._rules.limits and not request.is_over)
 
     async def choose(self, tx: Transaction, slot: Slot, now: datetime) -> Selected | Counted | None:
-        """What the rule needs of all tasks of the account: a selection, answers, or nothing."""
+        """What the rule needs of all tasks of its accounts: a selection, answers, or nothing."""
         selection, questions = self._rules.selection(slot.rule), self._rules.counts(slot.rule)
-        zone = self._zones[slot.account]
+        zones = {name: self._zones[name] for name in self._accounts_of(slot)}
         if questions:
             moment = of_slot(slot, slot.at or slot.due)[0](0)
-            return await count(tx, questions, moment, now, zone)
+            return await count(tx, questions, moment, now, zones)
         if selection is None:
             return None
         together = self._rules.gathers(slot.rule)
-        return await choose(tx, selection, slot.account, now, zone, together=together)
+        return await choose(tx, selection, zones, now, together=together)
+
+    def _accounts_of(self, slot: Slot) -> Sequence[str]:
+        """The accounts whose tasks the rule reads: its own, or those of a rule with `together`."""
+        joint = self.together.get(slot.rule)
+        return sorted({slot.account} if joint is None else joint.accounts & self._zones.keys())
 
     async def fire(
         self,
@@ -186,6 +194,7 @@ class Decider:
             matched = Outcome.MISSED if is_missed else Outcome.MATCHED
             outcome = matched if chosen.tasks else Outcome.NOT_MATCHED
             reason = f"schedule {moment.alarm}{lateness(moment.at, now)}: {chosen.reason}"
+            reason += _as_last_read(moment)
             said = Decision(moment.id, rule, outcome, reason)
             await self._write_down(tx, [said], now)
         elif chosen is not None:
@@ -198,14 +207,15 @@ class Decider:
         moment, *each = events
         zone = self._zones[moment.account]
         if isinstance(chosen, Selected) and chosen.together:
-            told = self._rules.decide_selection(rule, moment, chosen.tasks, now, zone)
+            told = self._rules.decide_selection(rule, moment, chosen.tasks, now, self._zones)
             return [(moment, one) for one in told]
         if isinstance(chosen, Selected):
             return [(one, self._rules.decide_scheduled(rule, one, now, zone, {})) for one in each]
         answers = {} if chosen is None else chosen.answers
         found = self._rules.decide_scheduled(rule, moment, now, zone, answers)
         if chosen is not None:
-            found = replace(found, reason=f"{found.reason}; {chosen.reason}")
+            said = f"{found.reason}; {chosen.reason}{_as_last_read(moment)}"
+            found = replace(found, reason=said)
         return [(moment, found)]
 
     def _verdicts(self, group: Sequence[Event], now: datetime) -> list[EventVerdict]:
@@ -233,7 +243,7 @@ class Decider:
         """Fill the outbox, add events to their digests, and store the decisions."""
         requests = await self._requests(tx, verdicts)
         placed = await tx.outbox.place(requests, now) if requests else set()
-        joins = _joins(verdicts)
+        joins = self._joins(verdicts, now)
         if joins:
             await tx.digests.join(joins, now)
         said = [
@@ -287,6 +297,21 @@ class Decider:
             return plan.channel
         return system_lane(written_to(account, plan.channel, plan.target), plan.channel)
 
+    def _joins(self, verdicts: Iterable[EventVerdict], now: datetime) -> list[Join]:
+        return [
+            self._join(event, verdict.rule, verdict.joining, now)
+            for event, verdict in verdicts
+            if verdict.joining is not None
+        ]
+
+    def _join(self, event: Event, name: str, joining: Joining, now: datetime) -> Join:
+        """With `together` the digest is that of the account whose hours count."""
+        joint, rule = self.together.get(name), self._rules.get(name)
+        if joint is None or rule is None:
+            return Join(name, event.account, event, joining)
+        wait = rule.wait_of_digest(now, self._zones[joint.lead])
+        return Join(name, joint.lead, event, replace(joining, wait=wait))
+
     async def _end_escalations(
         self, tx: Transaction, happened: Sequence[Event], now: datetime
     ) -> Lanes:
@@ -314,12 +339,9 @@ class Decider:
             await tx.outbox.cancel(ended, gates.UNTIL_IS_TRUE, now)
 
 
-def _joins(verdicts: Iterable[EventVerdict]) -> list[Join]:
-    return [
-        Join(verdict.rule, event, verdict.joining)
-        for event, verdict in verdicts
-        if verdict.joining is not None
-    ]
+def _as_last_read(moment: Event) -> str:
+    """Which accounts a schedule has taken as they were, because they could not be read."""
+    return f"; as last read: {moment.outdated}" if moment.outdated else ""
 
 
 def _not_matched(verdicts: Iterable[EventVerdict]) -> list[Decision]:

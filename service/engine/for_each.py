@@ -1,6 +1,6 @@
-"""Reads all tasks of an account for a schedule: to select some (`for_each`), or to count them."""
+"""Reads all tasks of accounts for a schedule: to select some (`for_each`), or to count them."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -11,6 +11,7 @@ from service.rules.language.expressions import EvaluationError, Expression, envi
 from service.rules.language.task_counts import Answers, TaskCount
 from service.rules.language.vocabulary import as_message, names
 from service.rules.selection import Selection
+from service.store.tasks import Key
 
 _FEW = 3
 
@@ -64,27 +65,36 @@ def _with(said: str, failures: Sequence[str]) -> str:
 async def choose(
     tx: Transaction,
     selection: Selection,
-    account: str,
+    zones: Mapping[str, ZoneInfo],
     now: datetime,
-    zone: ZoneInfo,
     *,
     together: bool,
 ) -> Selected:
-    """Evaluate the filter for every task of the account; only chosen tasks are read completely.
+    """Evaluate the filter for every task of some accounts; only chosen ones are read completely.
 
-    `now` is UTC, `zone` the account's.
+    `now` is UTC, `zones` are those of the accounts.
     """
-    known, found, failures = 0, list[str](), list[str]()
-    async for page in tx.tasks.pages(account, selection.fields):
+    known, found, failures = 0, list[Key](), list[str]()
+    async for page, account in _pages(tx, zones, selection.fields):
         known += len(page)
         for task in page:
             try:
-                found += [task.id] if selection.takes(task, now, zone) else []
+                is_taken = selection.takes(task, now, zones[account])
+                found += [(account, task.id)] if is_taken else []
             except EvaluationError as error:
                 failures.append(f"task {task.id}: {error}")
-    tasks = await tx.tasks.present((account, task_id) for task_id in found)
+    tasks = await tx.tasks.present(found)
     in_order = tuple(sorted(tasks.values(), key=_order))
     return Selected(in_order, known, tuple(sorted(failures)), together)
+
+
+async def _pages(
+    tx: Transaction, accounts: Iterable[str], fields: Collection[str]
+) -> AsyncIterator[tuple[Sequence[Task], str]]:
+    """The tasks of these accounts, in pages, each with its account."""
+    for account in accounts:
+        async for page in tx.tasks.pages(account, fields):
+            yield page, account
 
 
 async def count(
@@ -92,17 +102,19 @@ async def count(
     questions: Sequence[TaskCount],
     event: Event,
     now: datetime,
-    zone: ZoneInfo,
+    zones: Mapping[str, ZoneInfo],
 ) -> Counted:
-    """Answer a rule's questions about all tasks of the event's account, with one reading of them.
+    """Answer a rule's questions about all tasks of some accounts, with one reading of them.
 
-    A task for which a question cannot be answered does not count for it.
+    A task for which a question cannot be answered does not count for it. `zones` are those of the
+    accounts.
     """
     answers = {one.text: one.at_first for one in questions}
     fields = frozenset[str]().union(*(one.fields for one in questions))
     said = as_message(event, frozenset(names(Event)))
     known, failures = 0, list[str]()
-    async for page in tx.tasks.pages(event.account, fields):
+    async for page, account in _pages(tx, zones, fields):
+        zone = zones[account]
         known += len(page)
         for task in page:
             alone = {"tasks": [as_message(task, fields)], "event": said, "now": now}
@@ -117,6 +129,6 @@ async def count(
     return Counted(answers, known, tuple(sorted(failures)))
 
 
-def _order(task: Task) -> tuple[bool, float, str]:
+def _order(task: Task) -> tuple[bool, float, str, str]:
     date = task.due or task.start
-    return date is None, 0 if date is None else date.timestamp(), task.id
+    return date is None, 0 if date is None else date.timestamp(), task.id, task.account

@@ -107,6 +107,7 @@ def _slot(slot: Slot, at: datetime, task: Task | None, number: int) -> Event:
         before=None,
         after=task,
         alarm=slot.schedule.cron,
+        outdated=slot.outdated,
     )
 
 

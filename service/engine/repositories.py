@@ -11,7 +11,7 @@ from typing import Protocol
 
 from service.domain.digests import Digest, Join
 from service.domain.model import Cause, Event, Observation, Task
-from service.domain.schedules import Slot
+from service.domain.schedules import NONE_TOGETHER, Slot
 from service.outbox import DeliveryRequest, Identity, Lanes
 from service.outbox.provenance import Rules
 from service.rules.cancellation import EscalationEnd
@@ -34,6 +34,12 @@ class AccountRepository(Protocol):
 
         No worker has handled them until now, or they have not been read since; or they cannot be
         read.
+        """
+
+    async def outdated(self, names: Collection[str], now: datetime) -> frozenset[str]:
+        """Those of these accounts whose known tasks may be out of date, however long already.
+
+        They are paused, were never read as a whole, or wait to be read as those in `stale` do.
         """
 
 
@@ -146,7 +152,10 @@ class WaitRepository(Protocol):
 
 
 class DigestRepository(Protocol):
-    """The open digests: events that rules with `group` collect by account and key."""
+    """The open digests: events that rules with `group` collect by account and key.
+
+    That of a rule with `together` has tasks of several accounts.
+    """
 
     async def join(self, joins: Sequence[Join], now: datetime) -> None:
         """Add events to their open digests, or open new ones.
@@ -156,23 +165,34 @@ class DigestRepository(Protocol):
         one.
         """
 
-    async def take(self, accounts: Iterable[str], now: datetime, limit: int) -> list[Digest]:
+    async def take(
+        self,
+        accounts: Iterable[str],
+        now: datetime,
+        limit: int,
+        together: Mapping[str, datetime] = NONE_TOGETHER,
+    ) -> list[Digest]:
         """Remove and return digests of these accounts that are due, up to `limit`.
 
         The longest overdue come first, those of the same time in the order in which they were
-        opened.
+        opened. Digests of the rules in `together` are taken if they were due by the time there,
+        whatever their account is.
         """
 
 
 class ScheduleRepository(Protocol):
     """When the schedule of each rule is due next in each account."""
 
-    async def take(self, wanted: Schedules, now: datetime) -> Slot | None:
+    async def take(
+        self, wanted: Schedules, now: datetime, together: Mapping[str, datetime] = NONE_TOGETHER
+    ) -> Slot | None:
         """Take the longest overdue slot of the `wanted` schedules.
 
         A slot is taken once: the schedule continues with its first slot after `now`. A schedule
         that is active with another cron expression or time zone is skipped. No slot is due before
         the first full sync of its account, as an incomplete account would give incomplete lists.
+        Slots of the rules in `together` are taken if they were due by the time there, whether or
+        not their account was read.
         """
 
 

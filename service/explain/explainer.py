@@ -11,6 +11,7 @@ import orjson
 from service.domain.digests import Joining, Member
 from service.domain.model import Cause, Event
 from service.domain.operators.overrides import Mode
+from service.domain.schedules import Schedule
 from service.explain import STANDINGS, Explanation, ExplanationStatus
 from service.explain.digests import in_digest, joined
 from service.explain.last_decision import EvaluatedEvents, last_occasion
@@ -21,6 +22,7 @@ from service.rules.digests import absence
 from service.rules.language.field_reads import by_noun
 from service.rules.language.scope import Scope
 from service.rules.language.tracing import traces
+from service.rules.language.vocabulary import NO_ZONES
 from service.rules.rule import Rule
 from service.rules.verdict import Outcome, Verdict
 from service.store.decisions import RecordedDecision
@@ -32,13 +34,19 @@ _NOTHING_LEFT = "no change was left that the rule reacts to"
 
 
 def explain(
-    rules: RuleVersions, task_history: TaskHistory, zone: ZoneInfo, now: datetime, since: datetime
+    rules: RuleVersions,
+    task_history: TaskHistory,
+    zone: ZoneInfo,
+    now: datetime,
+    since: datetime,
+    zones: Mapping[str, ZoneInfo] = NO_ZONES,
 ) -> list[Explanation]:
     """One explanation for each rule of the file, in its order, for the task of a history.
 
-    `zone` is the account's. `since` is the time of the first stored event (UTC).
+    `zone` is the account's. `since` is the time of the first stored event (UTC). `zones` are those
+    of all accounts, for rules with `together`.
     """
-    explainer = _Explainer(rules, task_history, zone, now, since)
+    explainer = _Explainer(rules, task_history, zone, now, since, zones)
     return [explainer.rule(raw) for raw in _written(rules.now.text)]
 
 
@@ -55,7 +63,9 @@ class _Explainer:
         zone: ZoneInfo,
         now: datetime,
         since: datetime,
+        zones: Mapping[str, ZoneInfo],
     ) -> None:
+        self._zones = zones
         self._rulebook = rules
         self._dossier = task_history
         self._zone = zone
@@ -96,7 +106,9 @@ class _Explainer:
     def _by_schedule(self, blank: Explanation, rule: Rule) -> Explanation:
         slot = self._dossier.together.slots.get(rule.id)
         then = rule if slot is None else self._rule_of(slot.rules_version, rule)
-        found = by_schedule(blank, rule, then, slot, self._dossier, self._zone, self._now)
+        there = self._zones.get(rule.together or "", self._zone)
+        comes_at = Schedule(rule.trigger.cron or "", there).after(self._now)
+        found = by_schedule(blank, then, slot, self._dossier, self._zone, comes_at)
         if slot is None:
             return found
         return replace(found, notes=tuple(self._changed_since(rule, slot.rules_version)))
@@ -186,7 +198,7 @@ class _Explainer:
         told = digest.told
         at = self._now if told is None else told.at
         then = rule if told is None else self._rule_of(told.rules_version, rule)
-        member = Member(self._dossier.key[1], joining.anchor, self._dossier.at(at))
+        member = Member(*self._dossier.key, joining.anchor, self._dossier.at(at))
         left_out = None if then is None else absence(then, member, at)
         return in_digest(judged, digest, left_out, self._zone)
 

@@ -6,7 +6,6 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from service.domain.model import Event, Group
-from service.domain.schedules import Schedule
 from service.explain import (
     STANDINGS,
     DigestExplanation,
@@ -31,15 +30,17 @@ from service.store.views.task_history import TaskHistory
 
 def by_schedule(
     blank: Explanation,
-    rule: Rule,
     then: Rule | None,
     slot: PastSlot | None,
     papers: TaskHistory,
     zone: ZoneInfo,
-    now: datetime,
+    comes_at: datetime | None,
 ) -> Explanation:
-    """The result of a rule's last `slot`, by the rule as it was `then`; None: there was none."""
-    schedule = _schedule(rule, slot, zone, now)
+    """The result of a rule's last `slot`, by the rule as it was `then`; None: there was none.
+
+    `comes_at` is when the schedule fires next.
+    """
+    schedule = _schedule(slot, comes_at)
     known = replace(blank, schedule=schedule, clock=_clock(schedule, zone))
     if slot is None:
         says = "the schedule has no recorded run yet"
@@ -51,10 +52,7 @@ def by_schedule(
     return _SlotExplainer(known, then, slot, papers, zone).explained()
 
 
-def _schedule(
-    rule: Rule, slot: PastSlot | None, zone: ZoneInfo, now: datetime
-) -> ScheduleExplanation:
-    comes_at = Schedule(rule.trigger.cron or "", zone).after(now)
+def _schedule(slot: PastSlot | None, comes_at: datetime | None) -> ScheduleExplanation:
     if slot is None:
         return ScheduleExplanation(None, comes_at)
     said = (one.reason for one in slot.decisions if one.event == slot.event.id)
@@ -140,7 +138,8 @@ class _SlotExplainer:
                 return self._not_chosen()
             if not choice.takes(task, self._slot.at, self._zone):
                 return self._not_chosen()
-            event = replace(self._slot.event, task_id=task.id, after=task)
+            moment = self._slot.event
+            event = replace(moment, account=task.account, task_id=task.id, after=task)
             return self._chosen(self._scope(event))
         except EvaluationError as error:
             says = f"the task was left out: {error}"

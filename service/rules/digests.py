@@ -1,7 +1,7 @@
 """Verdicts on several tasks at once: closed digests, and tasks selected for a schedule."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -19,13 +19,15 @@ from service.rules.verdict import Outcome, Plan, Verdict, is_instead
 _FEW = 3
 
 
-def close(rule: Rule, digest: Digest, now: datetime, zone: ZoneInfo) -> tuple[Event, Verdict]:
+def close(
+    rule: Rule, digest: Digest, now: datetime, zones: Mapping[str, ZoneInfo]
+) -> tuple[Event, Verdict]:
     """The event of a closed digest, with the id of its first event, and the rule's verdict on it.
 
     The event has the time when the digest was due to close: messages expire counting from then.
     """
-    left_out = {one.task_id: why for one in digest.members if (why := absence(rule, one, now))}
-    tasks = [one.task for one in digest.members if one.task and one.task_id not in left_out]
+    absent = [(one, absence(rule, one, now)) for one in digest.members]
+    tasks = [one.task for one, why in absent if one.task is not None and why is None]
     event = Event(
         digest.event,
         digest.account,
@@ -35,19 +37,29 @@ def close(rule: Rule, digest: Digest, now: datetime, zone: ZoneInfo) -> tuple[Ev
         digest.cause,
         None,
         None,
+        outdated=digest.outdated,
     )
-    return event, _told(rule, event, digest.key, tasks, list(left_out.values()), now, zone)
+    left_out = [why for _, why in absent if why is not None]
+    return event, _told(rule, event, digest.key, tasks, left_out, now, zones)
 
 
 def form(
-    rule: Rule, event: Event, tasks: Iterable[Task], now: datetime, zone: ZoneInfo
+    rule: Rule,
+    event: Event,
+    tasks: Iterable[Task],
+    now: datetime,
+    zones: Mapping[str, ZoneInfo],
 ) -> list[Verdict]:
-    """The verdicts on the tasks that `for_each` has selected: one digest for each value of `by`."""
+    """The verdicts on the tasks that `for_each` has selected: one digest for each value of `by`.
+
+    A task is judged in the zone of its own account, and told of in that of the event.
+    """
     reads = by_noun([rule.reads])
     together: dict[str, list[Task]] = defaultdict(list)
     failures: list[str] = []
     for task in tasks:
-        scope = Scope(replace(event, task_id=task.id, after=task), now, zone, reads)
+        own = replace(event, account=task.account, task_id=task.id, after=task)
+        scope = Scope(own, now, zones[task.account], reads)
         try:
             refused = rule.refusal(scope)
             if refused is None and not rule.has_ended(task, now):
@@ -57,10 +69,10 @@ def form(
         except EvaluationError as error:
             failures.append(f"task {task.id}: {error}")
     if not together and rule.grouping is not None and rule.grouping.when_empty:
-        alone = Scope(event, now, zone, by_noun([rule.grouping.by.reads]))
+        alone = Scope(event, now, zones[event.account], by_noun([rule.grouping.by.reads]))
         together[rule.group_key(alone)] = []
     told = [
-        _told(rule, event, key, alike, [], now, zone) for key, alike in sorted(together.items())
+        _told(rule, event, key, alike, [], now, zones) for key, alike in sorted(together.items())
     ]
     if failures:
         told.append(Verdict(rule.id, Outcome.FAILED, f"left out: {listed(failures)}"))
@@ -90,16 +102,16 @@ def _told(
     tasks: Sequence[Task],
     left_out: Sequence[str],
     now: datetime,
-    zone: ZoneInfo,
+    zones: Mapping[str, ZoneInfo],
 ) -> Verdict:
     without = f"; left out: {listed(left_out)}" if left_out else ""
     if not tasks and (rule.grouping is None or not rule.grouping.when_empty):
         reason = f"no tasks are left for the {digest_of(key)}{without}"
         return Verdict(rule.id, Outcome.NOT_MATCHED, reason, group=key)
     reads = by_noun([all_of(one.reads for one in rule.planning.once_per)])
-    group = Group(key, tuple(tasks[:MOST]), len(tasks))
+    group = Group(key, tuple(tasks[:MOST]), len(tasks), event.outdated)
     count = f"{len(tasks) or 'no'} task{'' if len(tasks) == 1 else 's'}"
-    scope = Scope(event, now, zone, reads, group)
+    scope = Scope(event, now, zones[event.account], reads, group, zones)
     return rule.tell(scope, f"{digest_of(key)}: {count}{without}")
 
 
@@ -111,6 +123,8 @@ def digest_of(key: str) -> str:
 def absence(rule: Rule, member: Member, now: datetime) -> str | None:
     """Why a digest leaves out a task that joined it; None if it does not."""
     task = member.task
+    if rule.together is not None and member.account not in (rule.accounts or ()):
+        return f"the rule is no longer for {member.account}"
     if task is None:
         return f"{member.task_id} was deleted"
     if rule.trigger.is_by_clock and not task.is_open:

@@ -55,6 +55,12 @@ class MessageBasis:
         return self.event.kind not in CLOCK_KINDS | {Kind.SIGNAL, Kind.SCHEDULED}
 
     @property
+    def is_over_accounts(self) -> bool:
+        """Whether it is about tasks of several accounts."""
+        tasks = () if self.tells_of is None else self.tells_of.tasks
+        return any(task.account != self.event.account for task in tasks)
+
+    @property
     def each(self) -> tuple["MessageBasis", ...]:
         """The facts per task."""
         if self.tells_of is None:

@@ -33,18 +33,25 @@ _LONGEST_KEY = 400  # bytes
 _LONGEST_TARGET = 320  # characters, as many as a mail address may have
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _AGAIN = "/again:"
+OVER_ACCOUNTS = (
+    "only the system of one account can be asked about a customer, and this is about several"
+)
 _NEVER = "cannot work out the date: the opening hours have too few open hours in the next ten years"
 
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """The second half of a rule: what to do, when, and how often; not sent if `shadow`."""
+    """The second half of a rule: what to do, when, and how often; not sent if `shadow`.
+
+    `is_together`: its messages are about several accounts, and so not for customers.
+    """
 
     steps: tuple[Step, ...]
     once_per: tuple[Expression, ...]
     timing: Timing
     reach: Capabilities
     shadow: bool = False
+    is_together: bool = False
 
     def plans(self, scope: Scope) -> tuple[Plan, ...]:
         """Every delivery, in order; raises EvaluationError or RenderError."""
@@ -182,7 +189,12 @@ class Planning:
             recipients.employee_refusal(task, step.channel)
             or self.reach.refusal(place, step.channel, target)
             or _refused_by_customer(step.channel, target, scope)
+            or self._over_accounts(step.channel, target, scope)
         )
+
+    def _over_accounts(self, channel: str, target: str, scope: Scope) -> str | None:
+        is_refused = self.is_together and _reaches_customer(channel, target, scope)
+        return OVER_ACCOUNTS if is_refused else None
 
     def _fields(
         self, fields: Mapping[str, Value], moment: datetime, scope: Scope

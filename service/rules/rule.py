@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from service.domain.alarms import missed
 from service.domain.digests import Joining
@@ -37,8 +38,10 @@ class Settle:
 class Rule:
     """One compiled rule. `planning` has its steps.
 
-    `accounts` None means all of them. `lasts` is `for`: how long the conditions must stay true.
-    `override` is what its mode comes from, if not from the file.
+    `accounts` None means all of them. `together` is the account by whose zone and under whose name
+    the rule acts once for all of its accounts; then `accounts` has them all. `lasts` is `for`: how
+    long the conditions must stay true. `override` is what its mode comes from, if not from the
+    file.
     """
 
     id: str
@@ -48,6 +51,7 @@ class Rule:
     settle: Settle | None = None
     until: Expression | None = None
     accounts: frozenset[str] | None = None
+    together: str | None = None
     own_writes: bool = False
     limit: Limit | None = None
     lasts: timedelta | None = None
@@ -87,6 +91,12 @@ class Rule:
         if self.accounts is not None and event.account not in self.accounts:
             return False
         return self.trigger.matches(event)
+
+    def is_scheduled_in(self, account: str) -> bool:
+        """Whether its schedule fires in this account."""
+        if self.together is not None:
+            return account == self.together
+        return self.accounts is None or account in self.accounts
 
     def decide(self, scope: Scope) -> Verdict:
         """The verdict on an event that triggers the rule; the verdict may be to wait.
@@ -171,10 +181,15 @@ class Rule:
     def _gathered(self, grouping: Grouping, scope: Scope) -> Verdict:
         key = grouping.key(scope)
         anchor = self.anchor(scope.event.task)
-        opens = self.planning.timing.until_open(None, scope.now + grouping.wait, scope.zone)
-        joining = Joining(key, opens - scope.now, grouping.most, anchor)
+        wait = self.wait_of_digest(scope.now, scope.zone)
+        joining = Joining(key, wait, grouping.most, anchor)
         reason = f"{self._grounds(scope)}; added to the combined message for {named(key)}"
         return Verdict(self.id, Outcome.GATHERED, reason, joining=joining, group=key)
+
+    def wait_of_digest(self, now: datetime, zone: ZoneInfo) -> timedelta:
+        """How long a digest that is opened now collects tasks, by the hours in this zone."""
+        wait = timedelta(0) if self.grouping is None else self.grouping.wait
+        return self.planning.timing.until_open(None, now + wait, zone) - now
 
     def anchor(self, task: Task) -> datetime | None:
         """The date of the task that the rule's alarm counts from, to detect that it was moved.

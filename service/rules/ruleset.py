@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from hashlib import blake2b
@@ -35,6 +35,14 @@ _MOST_HEARD = 10_000
 _OF_COMPLETION = frozenset({("task", "done"), ("task", "completed_at"), ("task", "status")})
 
 
+@dataclass(frozen=True, slots=True)
+class Together:
+    """The accounts for which a rule acts once, by the zone and under the name of `lead`."""
+
+    lead: str
+    accounts: frozenset[str]
+
+
 class Ruleset:
     """All enabled rules, indexed by the events that trigger them.
 
@@ -44,6 +52,7 @@ class Ruleset:
     - `escalates`: whether any rule has messages that an acknowledgement ends
     - `lasting`, `with_until`: the ids of the rules with `for`, and of those with `until`
     - `limits`: the limit of each rule that has one
+    - `together`: the rules that act once for several accounts
     - `storm`: how many customer messages at once are too many
     - `contacts`: to whom, when and how often messages reach customers
     """
@@ -73,6 +82,11 @@ class Ruleset:
             rule.id for rule in self._rules.values() if rule.until is not None
         )
         self.lasting = frozenset(rule.id for rule in self._rules.values() if rule.lasts is not None)
+        self.together = {
+            rule.id: Together(rule.together, rule.accounts or frozenset())
+            for rule in self._rules.values()
+            if rule.together is not None
+        }
         limits = {rule.id: rule.limit for rule in self._rules.values()}
         self.limits = {name: limit for name, limit in limits.items() if limit is not None}
 
@@ -197,17 +211,20 @@ class Ruleset:
             for rule in self._rules.values()
             if rule.trigger.cron is not None
             for account, zone in zones.items()
-            if rule.accounts is None or account in rule.accounts
+            if rule.is_scheduled_in(account)
         }
 
     def decide_digest(
-        self, digest: Digest, now: datetime, zone: ZoneInfo
+        self, digest: Digest, now: datetime, zones: Mapping[str, ZoneInfo]
     ) -> tuple[Event, Verdict] | None:
-        """The verdict on a digest, and its event; None if the rule no longer has `group`."""
+        """The verdict on a digest, and its event; None if the rule no longer has `group`.
+
+        `zones` are those of all accounts.
+        """
         rule = self._rules.get(digest.rule)
         if rule is None or rule.grouping is None:
             return None
-        return digests.close(rule, digest, now, zone)
+        return digests.close(rule, digest, now, zones)
 
     def rebuild_digest(self, one: DigestRebuild, now: datetime, zone: ZoneInfo) -> Plan | str:
         """Rebuild a customer digest without the tasks that no longer qualify, or return why not."""
@@ -215,6 +232,11 @@ class Ruleset:
         if rule is None or rule.grouping is None:
             return "the rule was removed, or now sends a message for each task"
         return digests.rebuilt_plan(rule, one, now, zone)
+
+    @property
+    def leads(self) -> Mapping[str, str]:
+        """The account in which a rule with `together` acts for its others, by rule id."""
+        return {rule: joint.lead for rule, joint in self.together.items()}
 
     def selection(self, rule_id: str) -> Selection | None:
         """The rule's `for_each`; None if it has none."""
@@ -243,10 +265,18 @@ class Ruleset:
         return rule.decide_now(Scope(event, now, zone, by_noun([rule.reads])))
 
     def decide_selection(
-        self, rule_id: str, event: Event, chosen: Iterable[Task], now: datetime, zone: ZoneInfo
+        self,
+        rule_id: str,
+        event: Event,
+        chosen: Iterable[Task],
+        now: datetime,
+        zones: Mapping[str, ZoneInfo],
     ) -> list[Verdict]:
-        """The verdicts of a rule with `group` on the tasks that `for_each` has selected."""
-        return digests.form(self._rules[rule_id], event, chosen, now, zone)
+        """The verdicts of a rule with `group` on the tasks that `for_each` has selected.
+
+        `zones` are those of all accounts.
+        """
+        return digests.form(self._rules[rule_id], event, chosen, now, zones)
 
     def timing(self, rule_id: str) -> Timing:
         """When messages of this rule may be sent; at any time if there is no such rule."""

@@ -1,6 +1,6 @@
 """What a rule would send about a task, as if its event happened: a pure function."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -11,6 +11,7 @@ from service.rules.language.expressions import EvaluationError
 from service.rules.language.field_reads import by_noun
 from service.rules.language.scope import Scope
 from service.rules.language.templates import RenderError
+from service.rules.language.vocabulary import NO_ZONES
 from service.rules.rule import Rule
 from service.rules.verdict import Plan
 
@@ -32,18 +33,25 @@ class Sample:
 
 
 def sample(
-    rule: Rule, task: Task, happened: Sequence[Event], now: datetime, zone: ZoneInfo
+    rule: Rule,
+    task: Task,
+    happened: Sequence[Event],
+    now: datetime,
+    zone: ZoneInfo,
+    zones: Mapping[str, ZoneInfo] = NO_ZONES,
 ) -> Sample:
     """What the rule would send about the task as it is, whether its conditions are met or not.
 
     `happened` are the task's events: the last that triggers the rule is taken, as if it came now.
+    `zone` is that of the task's account. `zones` are those of all accounts, for `together`.
     """
-    event = _event(rule, task, happened, _comes_at(rule, task, now, zone))
+    there = zones.get(rule.together or "", zone)
+    event = _event(rule, task, happened, _comes_at(rule, task, now, zone, there))
     scope = Scope(event, event.at, zone, by_noun([rule.reads]))
     refusal = _refusal(rule, scope)
     try:
-        decided_at = _decided_at(rule, event.at, zone)
-        plans = rule.planning.plans(_when_decided(rule, scope, decided_at))
+        decided_at = _decided_at(rule, event.at, there)
+        plans = rule.planning.plans(_when_decided(rule, scope, decided_at, there))
     except (EvaluationError, RenderError) as error:
         return Sample(event, event.at, refusal, failure=str(error))
     return Sample(event, decided_at, refusal, plans=plans)
@@ -78,11 +86,11 @@ def _invented(rule: Rule, task: Task, at: datetime) -> Event:
     )
 
 
-def _comes_at(rule: Rule, task: Task, now: datetime, zone: ZoneInfo) -> datetime:
+def _comes_at(rule: Rule, task: Task, now: datetime, zone: ZoneInfo, there: ZoneInfo) -> datetime:
     """When its alarm or its schedule comes, if that is still to come; else now."""
     at = None if rule.trigger.alarm is None else rule.trigger.alarm.instant(task, zone)
     if rule.trigger.cron is not None:
-        at = Schedule(rule.trigger.cron, zone).after(now)
+        at = Schedule(rule.trigger.cron, there).after(now)
     return max(at or now, now)
 
 
@@ -94,14 +102,15 @@ def _decided_at(rule: Rule, at: datetime, zone: ZoneInfo) -> datetime:
     return rule.planning.timing.until_open(None, at + rule.grouping.wait, zone)
 
 
-def _when_decided(rule: Rule, scope: Scope, at: datetime) -> Scope:
+def _when_decided(rule: Rule, scope: Scope, at: datetime, there: ZoneInfo) -> Scope:
     """The event when the rule decides; a combined message is about this task alone."""
-    reads = by_noun([rule.reads])
+    reads, task = by_noun([rule.reads]), scope.event.task
     if rule.grouping is None:
         return Scope(scope.event, at, scope.zone, reads)
-    group = Group(rule.group_key(scope), (scope.event.task,), 1)
-    told = replace(scope.event, task_id="", before=None, after=None)
-    return Scope(told, at, scope.zone, reads, group)
+    group = Group(rule.group_key(scope), (task,), 1)
+    account = rule.together or scope.event.account
+    told = replace(scope.event, account=account, task_id="", before=None, after=None)
+    return Scope(told, at, there, reads, group, {task.account: scope.zone})
 
 
 def _refusal(rule: Rule, scope: Scope) -> str | None:

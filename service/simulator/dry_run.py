@@ -57,7 +57,7 @@ def dry_run(sketch: RulesConfig, papers: TaskHistory, now: datetime) -> DryRun:
         texts={},
     )
     since = recorded[0].event.at if recorded else papers.added_at
-    found = explain(RuleVersions(rules, {}), undecided, zone, now, since)
+    found = explain(RuleVersions(rules, {}), undecided, zone, now, since, sketch.zones)
     sent = asyncio.run(_simulated(rules, sketch, recorded)) if recorded else ()
     by_rule: dict[str, list[Delivery]] = {}
     for one in sent:

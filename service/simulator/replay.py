@@ -140,7 +140,7 @@ class Replay:
             return
         decider = self._deciders[batch.rules_version]
         schedule = Schedule(moment.alarm or "", self._zones[moment.account])
-        slot = Slot(rule, moment.account, schedule, moment.at, moment.at)
+        slot = Slot(rule, moment.account, schedule, moment.at, moment.at, moment.outdated)
         chosen = await decider.choose(self._tx, slot, batch.now)
         numbers = {one.task_id: one.id for one in each}
         chosen_each = () if chosen is None else chosen.each

@@ -58,7 +58,7 @@ class UnderWay:
             self.last_event,
             [one for one in self.orders if one.request.event.account in accounts],
             [one for one in self.waits if one[0].first.account in accounts],
-            [one for one in self.digests if one[0].event.account in accounts],
+            [one for one in self.digests if one[0].account in accounts],
         )
 
 

@@ -124,6 +124,18 @@ class PostgresAccounts:
         )
         return frozenset(row["name"] for row in rows)
 
+    async def outdated(self, names: Collection[str], now: datetime) -> frozenset[str]:
+        rows = await self._connection.fetch(
+            f"""
+            SELECT name FROM accounts
+            WHERE name = ANY ($1) AND (paused OR baseline_at IS NULL OR alive_until < $2
+                OR {WAIT_SINCE.format(since="'-infinity'")} IS NOT NULL)
+            """,
+            list(names),
+            now,
+        )
+        return frozenset(row["name"] for row in rows)
+
 
 async def claim_due(
     pool: Pool, names: Iterable[str], now: datetime, lease: timedelta

@@ -2,14 +2,15 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import asyncpg
 
 from service.domain.digests import Digest, Join, Joining, Member
 from service.domain.model import Cause, Kind
-from service.store import Connection
+from service.domain.schedules import NONE_TOGETHER
+from service.store import Connection, column
 from service.store.events import event_from
 from service.store.tasks import PostgresTasks
 
@@ -24,27 +25,37 @@ class PostgresDigests:
         """Add them in a fixed order to avoid deadlocks."""
         together: dict[tuple[str, str, str], list[Join]] = defaultdict(list)
         for one in joins:
-            together[one.rule, one.event.account, one.joining.key].append(one)
+            together[one.rule, one.account, one.joining.key].append(one)
         for _, alike in sorted(together.items(), key=lambda pair: pair[0]):
             left = alike
             while left:
                 left = await self._fill(left, now)
 
-    async def take(self, accounts: Iterable[str], now: datetime, limit: int) -> list[Digest]:
+    async def take(
+        self,
+        accounts: Iterable[str],
+        now: datetime,
+        limit: int,
+        together: Mapping[str, datetime] = NONE_TOGETHER,
+    ) -> list[Digest]:
         """No other worker gets the same ones."""
         rows = await self._connection.fetch(
             """
             SELECT id, rule, account, key, event, kind, cause, closes_at FROM digests
-            WHERE closes_at <= $1 AND account = ANY ($3)
-            ORDER BY closes_at, id LIMIT $2 FOR UPDATE SKIP LOCKED
+            LEFT JOIN unnest($4::text[], $5::timestamptz[]) AS joint (rule, until) USING (rule)
+            WHERE closes_at <= $1
+              AND CASE WHEN until IS NOT NULL THEN closes_at <= until ELSE account = ANY ($3) END
+            ORDER BY closes_at, id LIMIT $2 FOR UPDATE OF digests SKIP LOCKED
             """,
             now,
             limit,
             list(accounts),
+            list(together),
+            list(together.values()),
         )
         if not rows:
             return []
-        members = await self._members({row["id"]: row["account"] for row in rows})
+        members = await self._members([row["id"] for row in rows])
         await self._connection.execute("DELETE FROM digests WHERE id = ANY ($1)", list(members))
         return [_digest(row, members[row["id"]]) for row in rows]
 
@@ -53,16 +64,21 @@ class PostgresDigests:
         first, joining = joins[0], joins[0].joining
         digest, size = await self._open(first, joining, now)
         room = max(joining.most - size, 1)
-        members = {one.event.task_id: one for one in joins[:room]}
+        members = {one.key: one for one in joins[:room]}
+        # The view `digest_tasks` has the tasks and accounts as they are.
+        elsewhere = [None if name == first.account else name for name, _ in members]
         await self._connection.execute(
             """
-            INSERT INTO digest_members (digest, task, event, anchor)
-            SELECT $1, * FROM unnest($2::text[], $3::bigint[], $4::timestamptz[])
+            INSERT INTO digest_members (digest, task, account, event, anchor)
+            SELECT $1, coalesce(account || '/', '') || task, account, event, anchor
+            FROM unnest($2::text[], $3::text[], $4::bigint[], $5::timestamptz[])
+              AS new (task, account, event, anchor)
             ON CONFLICT (digest, task)
             DO UPDATE SET event = excluded.event, anchor = excluded.anchor
             """,
             digest,
-            list(members),
+            [task for _, task in members],
+            column(elsewhere),
             [one.event.id for one in members.values()],
             [one.joining.anchor for one in members.values()],
         )
@@ -91,7 +107,7 @@ class PostgresDigests:
             RETURNING id, size
             """,
             first.rule,
-            event.account,
+            first.account,
             joining.key,
             event.id,
             event.kind,
@@ -103,20 +119,20 @@ class PostgresDigests:
             raise RuntimeError("PostgreSQL returned no row of an insert that returns one")
         return row["id"], row["size"]
 
-    async def _members(self, digests: dict[int, str]) -> dict[int, list[Member]]:
-        """The members of these digests (id -> account), with their tasks as they are now."""
+    async def _members(self, digests: Sequence[int]) -> dict[int, list[Member]]:
+        """The members of the digests with these ids, with their tasks as they are now."""
         rows = await self._connection.fetch(
-            "SELECT digest, task, anchor FROM digest_members WHERE digest = ANY ($1)"
+            "SELECT digest, account, task, anchor FROM digest_tasks WHERE digest = ANY ($1)"
             " ORDER BY digest, event",
-            list(digests),
+            digests,
         )
         present = await PostgresTasks(self._connection).present(
-            [(digests[row["digest"]], row["task"]) for row in rows]
+            [(row["account"], row["task"]) for row in rows]
         )
         members: dict[int, list[Member]] = {digest: [] for digest in digests}
         for row in rows:
-            task = present.get((digests[row["digest"]], row["task"]))
-            members[row["digest"]].append(Member(row["task"], row["anchor"], task))
+            key = row["account"], row["task"]
+            members[row["digest"]].append(Member(*key, row["anchor"], present.get(key)))
         return members
 
 
@@ -137,9 +153,10 @@ async def joined(connection: Connection, until: datetime) -> list[tuple[Join, da
     """The members of the digests that are due by then, each with its digest's due time (UTC)."""
     rows = await connection.fetch(
         """
-        SELECT digests.rule, digests.account, digests.key, closes_at, members.task, members.event,
-               anchor, events.kind, events.cause, at, changed, alarm, signal
-        FROM digests JOIN digest_members AS members ON members.digest = digests.id
+        SELECT digests.rule, digests.account AS home, digests.key, closes_at, members.account,
+               members.task, members.event, anchor, events.kind, events.cause, at, changed, alarm,
+               signal
+        FROM digests JOIN digest_tasks AS members ON members.digest = digests.id
         JOIN events ON events.id = members.event
         WHERE closes_at <= $1 ORDER BY digests.id, members.event
         """,
@@ -151,6 +168,7 @@ async def joined(connection: Connection, until: datetime) -> list[tuple[Join, da
 def _join(row: asyncpg.Record) -> Join:
     return Join(
         row["rule"],
+        row["home"],
         event_from(row, None, None),
         Joining(row["key"], timedelta(0), sys.maxsize, row["anchor"]),
     )

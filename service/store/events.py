@@ -29,6 +29,8 @@ def event_from(row: asyncpg.Record, before: Task | None, after: Task | None) -> 
         changed=tuple(row["changed"]),
         alarm=row["alarm"],
         signal=row["signal"],
+        # Only what repeats or explains a schedule reads it.
+        outdated=row.get("outdated"),
     )
 
 
@@ -48,14 +50,14 @@ class PostgresEvents:
         await self._connection.execute(
             """
             INSERT INTO events (id, account, task, kind, at, cause, changed, alarm, signal, before,
-                                after, decided_at, rules_version, trace)
+                                after, decided_at, rules_version, trace, outdated)
             SELECT id, account, task, kind, at, cause, string_to_array(changed, ' '), alarm, signal,
-                   before, after, $12, $13, trace
+                   before, after, $12, $13, trace, outdated
             FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::timestamptz[],
                         $6::text[], $7::text[], $8::text[], $9::text[], $10::json[], $11::json[],
-                        $14::text[])
+                        $14::text[], $15::text[])
               AS new (id, account, task, kind, at, cause, changed, alarm, signal, before, after,
-                      trace)
+                      trace, outdated)
             """,
             [event.id for event in events],
             [event.account for event in events],
@@ -71,6 +73,7 @@ class PostgresEvents:
             now,
             rules_version,
             column([_mark(event) for event in events]),
+            column([event.outdated for event in events]),
         )
 
     async def rescheduled(

@@ -48,8 +48,8 @@ async def events(
     """Every event in the order in which it was decided on; a transaction has to be open."""
     reader = _Reader()
     query = """
-        SELECT id AS event, account, task, kind, at, cause, changed, alarm, signal, before, after,
-               decided_at, rules_version
+        SELECT id AS event, account, task, kind, at, cause, changed, alarm, signal, outdated,
+               before, after, decided_at, rules_version
         FROM events WHERE decided_at >= $1 AND decided_at < $2 ORDER BY decided_at, id
     """
     async for rows in read_through(connection, query, since, until, at_once=_AT_ONCE):
@@ -62,8 +62,9 @@ async def events_of(connection: Connection, key: Key) -> list[RecordedEvent]:
     reader = _Reader()
     rows = await connection.fetch(
         """
-        SELECT id AS event, account, task, kind, at, cause, changed, alarm, signal, before, after,
-               coalesce(decided_at, at) AS decided_at, coalesce(rules_version, '') AS rules_version
+        SELECT id AS event, account, task, kind, at, cause, changed, alarm, signal, outdated,
+               before, after, coalesce(decided_at, at) AS decided_at,
+               coalesce(rules_version, '') AS rules_version
         FROM events WHERE account = $1 AND task = $2 ORDER BY id
         """,
         *key,

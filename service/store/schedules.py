@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from service.domain.schedules import Schedule, Slot
+from service.domain.schedules import NONE_TOGETHER, Schedule, Slot
 from service.store import Connection, Pool
 
 Schedules: TypeAlias = Mapping[tuple[str, str], Schedule]
@@ -77,14 +77,17 @@ class PostgresSchedules:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def take(self, wanted: Schedules, now: datetime) -> Slot | None:
+    async def take(
+        self, wanted: Schedules, now: datetime, together: Mapping[str, datetime] = NONE_TOGETHER
+    ) -> Slot | None:
         row = await self._connection.fetchrow(
             """
             SELECT rule, account, next_at FROM schedules
             JOIN unnest($2::text[], $3::text[], $4::text[], $5::text[])
               AS mine (rule, account, cron, zone) USING (rule, account, cron, zone)
-            WHERE next_at <= $1 AND EXISTS (
-                SELECT FROM accounts WHERE name = schedules.account AND baseline_at IS NOT NULL)
+            LEFT JOIN unnest($6::text[], $7::timestamptz[]) AS joint (rule, until) USING (rule)
+            WHERE next_at <= $1 AND CASE WHEN until IS NOT NULL THEN next_at <= until ELSE EXISTS (
+                SELECT FROM accounts WHERE name = schedules.account AND baseline_at IS NOT NULL) END
             ORDER BY next_at, rule, account LIMIT 1 FOR UPDATE OF schedules SKIP LOCKED
             """,
             now,
@@ -92,6 +95,8 @@ class PostgresSchedules:
             [account for _, account in wanted],
             [schedule.cron for schedule in wanted.values()],
             [schedule.zone.key for schedule in wanted.values()],
+            list(together),
+            list(together.values()),
         )
         if row is None:
             return None

@@ -39,7 +39,9 @@ async def test_memory_takes_all_at_once(
         for name in ("T1", "T2"):
             event = await storage.happen(Kind.CHANGED, name)
             await storage.tx.waits.start("r", event, START, MINUTE, MINUTE)
-            await storage.tx.digests.join([Join("r", event, Joining(name, MINUTE, 9))], START)
+            await storage.tx.digests.join(
+                [Join("r", event.account, event, Joining(name, MINUTE, 9))], START
+            )
         now = START + MINUTE
         return [
             len(await storage.tx.tasks.lock_due(WATCHES, now, 1)),

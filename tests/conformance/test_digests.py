@@ -16,8 +16,18 @@ def after(minutes: int) -> datetime:
     return START + minutes * MINUTE
 
 
-def join(event: Event, *, rule: str = "r", key: str = "", wait: int = 10, most: int = 100) -> Join:
-    return Join(rule, event, Joining(key, wait * MINUTE, most, event.at))
+def join(
+    event: Event,
+    *,
+    rule: str = "r",
+    key: str = "",
+    wait: int = 10,
+    most: int = 100,
+    account: str = "",
+) -> Join:
+    """It joins the digest of its own account, or of `account`."""
+    joining = Joining(key, wait * MINUTE, most, event.at)
+    return Join(rule, account or event.account, event, joining)
 
 
 async def told(storage: Storage, minutes: int, *accounts: str) -> list[Digest]:
@@ -38,8 +48,8 @@ async def test_a_digest_is_told_when_its_time_is_over(storage: Storage) -> None:
     await storage.tx.digests.join([join(joined, key="Smith")], after(5))
     assert await told(storage, 9) == []
     members = (
-        Member("T1", START, task("T1", title="as it is now")),
-        Member("T2", after(5), task("T2")),
+        Member(LONDON, "T1", START, task("T1", title="as it is now")),
+        Member(LONDON, "T2", after(5), task("T2")),
     )
     assert await told(storage, 10) == [
         Digest("r", LONDON, "Smith", opened.id, Kind.OVERDUE, Cause.CLOCK, after(10), members)
@@ -65,7 +75,7 @@ async def test_a_task_that_is_gone_is_a_member_without_one(storage: Storage) -> 
     gone = TaskState(task(), deleted_at=START, observed_at=START)
     await storage.tx.tasks.save([TaskUpdate(key_of(task()), gone)])
     [digest] = await told(storage, 10)
-    assert digest.members == (Member("T1", START, None), Member("T2", START, None))
+    assert digest.members == (Member(LONDON, "T1", START, None), Member(LONDON, "T2", START, None))
 
 
 async def test_a_task_that_joins_again_counts_once(storage: Storage) -> None:
@@ -74,7 +84,10 @@ async def test_a_task_that_joins_again_counts_once(storage: Storage) -> None:
         event = await storage.happen(Kind.CHANGED, name, at=after(minute))
         await storage.tx.digests.join([join(event, most=3)], after(minute))
     [digest] = await told(storage, 10)
-    assert digest.members == (Member("T2", after(1), None), Member("T1", after(2), None))
+    assert digest.members == (
+        Member(LONDON, "T2", after(1), None),
+        Member(LONDON, "T1", after(2), None),
+    )
 
 
 async def test_rules_accounts_and_keys_have_digests_of_their_own(storage: Storage) -> None:
@@ -121,3 +134,41 @@ async def test_digests_are_told_in_the_accounts_that_are_asked_for(storage: Stor
         await storage.tx.digests.join([join(event)], START)
     assert [one.account for one in await told(storage, 10, PARIS)] == [PARIS]
     assert [one.account for one in await told(storage, 10, LONDON)] == [LONDON]
+
+
+async def test_a_digest_of_several_accounts(storage: Storage) -> None:
+    """With tasks of each, also if they have the same id, and as they are now."""
+    await storage.know(task("T1", title="here"), task("T1", PARIS, title="there"))
+    there = await storage.happen(Kind.CHANGED, account=PARIS)
+    here = await storage.happen(Kind.CHANGED, at=after(1))
+    again = await storage.happen(Kind.CHANGED, account=PARIS, at=after(2))
+    for event in (there, here, again):
+        await storage.tx.digests.join([join(event, account=LONDON)], event.at)
+    [digest] = await told(storage, 10)
+    assert (digest.account, digest.event) == (LONDON, there.id)
+    assert digest.members == (
+        Member(LONDON, "T1", after(1), task("T1", title="here")),
+        Member(PARIS, "T1", after(2), task("T1", PARIS, title="there")),
+    )
+
+
+async def test_a_digest_of_several_accounts_is_full_with_the_tasks_of_all(storage: Storage) -> None:
+    """The next one opens another."""
+    for minute, (name, account) in enumerate([("T1", PARIS), ("T1", LONDON), ("T2", PARIS)]):
+        event = await storage.happen(Kind.CHANGED, name, account=account)
+        await storage.tx.digests.join([join(event, most=2, account=LONDON)], after(minute))
+    found = [
+        [(one.account, one.task_id) for one in each.members] for each in await told(storage, 12)
+    ]
+    assert found == [[(PARIS, "T1"), (LONDON, "T1")], [(PARIS, "T2")]]
+
+
+async def test_a_rule_for_several_accounts_has_a_time_of_its_own(storage: Storage) -> None:
+    """Until then its digests may be told, in whatever account; those of other rules are not."""
+    for rule in ("r", "s"):
+        event = await storage.happen(Kind.CHANGED)
+        await storage.tx.digests.join([join(event, rule=rule)], START)
+    take = storage.tx.digests.take
+    assert await take([], after(15), 100, {"r": after(9)}) == []
+    assert [one.rule for one in await take([], after(15), 100, {"r": after(10)})] == ["r"]
+    assert [one.rule for one in await take([LONDON], after(15), 100, {"r": START})] == ["s"]

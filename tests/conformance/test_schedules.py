@@ -94,3 +94,16 @@ async def test_slots_come_in_the_zone_of_the_account(storage: Storage) -> None:
         (PARIS, at(9) - timedelta(hours=1)),
         (LONDON, at(9)),
     ]
+
+
+async def test_a_rule_for_several_accounts_has_a_time_of_its_own(storage: Storage) -> None:
+    """Its slots come if they were due by then; the schedules of others come as ever."""
+    wanted = {("r", LONDON): HOURLY, ("s", LONDON): HOURLY}
+    await storage.put_in_force(wanted, MORNING)
+    take = storage.tx.schedules.take
+    other = await take(wanted, at(8, 10), {"r": at(7, 55)})
+    assert other is not None
+    assert other.rule == "s"
+    assert await take(wanted, at(8, 20), {"r": at(7, 59)}) is None
+    slot = await take(wanted, at(8, 30), {"r": at(8)})
+    assert slot == Slot("r", LONDON, HOURLY, due=at(8), at=at(8))

@@ -28,6 +28,6 @@ async def test_nothing_is_foretold_of_an_account_that_is_gone(pool: Pool, folder
     async with pool.acquire() as connection, connection.transaction():
         await PostgresWaits(connection).start("r", event, START, HOUR, HOUR)
         joining = Joining("Smith", HOUR, 10)
-        await PostgresDigests(connection).join([Join("r", event, joining)], START)
+        await PostgresDigests(connection).join([Join("r", event.account, event, joining)], START)
         trial = Simulator(config.rules, config.zones, ways(config.kinds), START)
         assert await upcoming(trial, connection, START + 24 * HOUR) == []

@@ -48,6 +48,7 @@ KEYS: Mapping[str, tuple[Any, str]] = {
     "until": ("task.done", "cancelled as soon as it is done"),
     "enabled": ("shadow", "on trial in the file"),
     "accounts": (["field", "london"], "is completed in field or london"),
+    "together": ("field", "once for all accounts, by the time zone of field"),
     "own_writes": (True, "also for changes that other rules make"),
 }
 MESSAGE = {"notify": "slack:#office", "text": "Hello"}

@@ -31,10 +31,9 @@ tests:
 
 
 def test_a_test_can_tell_every_field_of_a_task() -> None:
-    """Whatever rules can read can be written in a test; whose task it is, the test says once."""
+    """Whatever rules can read can be written in a test; its system is that of its account."""
     assert set(TaskShape.model_fields) == {one.name for one in fields(Task)} - {
         "id",
-        "account",
         "system",
         "revision",
         *DAYS.values(),

@@ -88,6 +88,8 @@ WORDS = {
         "until": "Once this is true for the task, messages that are still waiting are cancelled.",
         "enabled": "false switches the rule off. shadow tries it without sending.",
         "accounts": "Only for these accounts. Default: all.",
+        "together": "One message for all accounts of the rule, by the time zone of the account that"
+        " is named here.",
         "own_writes": "true: also react to changes that other rules made.",
     },
     "SettleShape": {
@@ -173,6 +175,7 @@ WORDS = {
         "account": "Only messages about tasks in this account.",
     },
     "TaskShape": {
+        "account": "The account of the task, which stays the same. Default: that of the test.",
         "title": "The title of the task.",
         "description": "The description of the task.",
         "type": "The type of the task, such as job.",

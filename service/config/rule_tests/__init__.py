@@ -63,7 +63,7 @@ class RuleTestStep:
 
 @dataclass(frozen=True, slots=True)
 class RuleTest:
-    """One test of the rules with these ids, on tasks of one account.
+    """One test of the rules with these ids, on tasks of one account, unless they name another.
 
     `given` are the tasks that exist at its `start`, by their ids. `silences` apply as if an
     operator had set them.

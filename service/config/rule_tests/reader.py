@@ -47,7 +47,8 @@ class RuleTestReader:
     place: Callable[[Path], str]
     unread: frozenset[str] = frozenset()
     problems: list[Issue] = field(default_factory=list)
-    _calendar: Calendar = field(default_factory=Calendar, init=False)
+    _usual: str = field(default="", init=False)
+    _homes: dict[str, str] = field(default_factory=dict, init=False)
 
     def read(self, raws: Iterable[Any]) -> list[RuleTest]:
         """The tests, as far as they can be read; they can be run only if there are no problems."""
@@ -61,8 +62,7 @@ class RuleTestReader:
             return None
         for position, name in enumerate(shape.rules or ()):
             self._check("rule", name, self.rules, (*path, "rules", position))
-        account = shape.account or next(iter(self.accounts), "")
-        self._calendar = self.calendars.get(account, Calendar(self.zone))
+        self._usual, self._homes = shape.account or next(iter(self.accounts), ""), {}
         given = self._given(shape.given, (*path, "given"))
         is_dated = self._are_read(begun, (*path, "start"), (*path, "steps"))
         return RuleTest(
@@ -92,8 +92,22 @@ class RuleTestReader:
                 continue
             if task.id in given:
                 self._fault((*path, position, "id"), f"two tasks have the id {task.id}")
-            given[task.id] = task.values(self.zone, self._calendar)
+            given[task.id] = self._values(task.id, task, (*path, position))
         return given
+
+    def _values(self, one: str, task: TaskShape, path: Path) -> Values:
+        """The given fields; its days are those of its account."""
+        account = self._home(one, task.account, (*path, "account"))
+        return task.values(self.zone, self.calendars.get(account, Calendar(self.zone)))
+
+    def _home(self, one: str, written: str | None, path: Path) -> str:
+        """The account of a task, which stays the same."""
+        if written is not None:
+            self._check("account", written, self.accounts, path)
+        home = self._homes.setdefault(one, written or self._usual)
+        if written not in {None, home}:
+            self._fault(path, f"{one} is a task of {home}, and stays there", "remove account")
+        return home
 
     def _silences(self, shape: TrialShape, path: Path, *, is_dated: bool) -> list[Silence]:
         start = local(shape.start, self.zone)
@@ -161,13 +175,14 @@ class RuleTestReader:
         if raw == DELETED:
             self._check("task", one, known, path, at_key=True)
             known.discard(one)
+            self._homes.pop(one, None)
             return None
         known.add(one)
         if not isinstance(raw, dict):
             self._fault(path, f"write what changes, such as {{ done: true }}, or {DELETED}")
             return {}
         task = self._shape(TaskShape, raw, path)
-        return {} if task is None else task.values(self.zone, self._calendar)
+        return {} if task is None else self._values(one, task, path)
 
     def _expected(self, raws: Iterable[Any] | None, path: Path) -> list[Expected] | None:
         if raws is None:

@@ -103,8 +103,12 @@ class ProjectShape(Shape):
 
 
 class TaskShape(Shape):
-    """The fields of a task, as far as the test gives them; account and system are the test's."""
+    """The fields of a task, as far as the test gives them.
 
+    Without `account` it is in that of the test; its system is that of its account.
+    """
+
+    account: str | None = None
     title: str = ""
     url: str | None = None
     description: str | None = None

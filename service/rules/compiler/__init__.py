@@ -19,7 +19,13 @@ from service.rules.compiler.combinations import (
     without_one_task,
 )
 from service.rules.compiler.contradictions import never
-from service.rules.compiler.lints import Placed, advice, duplicate_messages, unannounced_moves
+from service.rules.compiler.lints import (
+    Placed,
+    advice,
+    duplicate_messages,
+    over_accounts,
+    unannounced_moves,
+)
 from service.rules.compiler.missing_fields import (
     MissingFields,
     check_once_per,
@@ -103,6 +109,7 @@ class Compiler:
         conditions = self._all(asking, shape.conditions, (*path, "if"), sure, asked)
         gaps = self._gaps(gaps, shape, for_each, conditions, path)
         planning = self._planning(shape, written, gaps, sure, told, path)
+        grouping = self._grouping(shape, sure, asked, path)
         rule = Rule(
             shape.id,
             self._trigger(shape, planning.timing.business, path),
@@ -110,12 +117,13 @@ class Compiler:
             planning,
             settle=Settle(shape.settle.quiet, shape.settle.max) if shape.settle else None,
             until=self._until(shape, guaranteed, path),
-            accounts=frozenset(accounts) if shape.accounts else None,
+            accounts=frozenset(accounts) if shape.accounts or shape.together else None,
+            together=self._together(shape, accounts, grouping, path),
             own_writes=shape.own_writes,
             limit=shape.limit,
             lasts=shape.lasts,
             for_each=for_each,
-            grouping=self._grouping(shape, sure, asked, path),
+            grouping=grouping,
             mutings=self._mutings(shape, sure, asked, path),
         )
         self.problems += _parts_without_effect(gaps, rule, path)
@@ -234,6 +242,23 @@ class Compiler:
                 self._fault(place, f"there is no account {name}", did_you_mean(name, known))
         return names
 
+    def _together(
+        self, shape: RuleShape, accounts: Sequence[str], grouping: Grouping | None, path: Path
+    ) -> str | None:
+        """The account that `together` names, if the rule is for it and for others."""
+        if shape.together is None:
+            return None
+        place = (*path, "together")
+        if "accounts" not in self.reach.unread and shape.together not in accounts:
+            message = f"{shape.together} is not one of the rule's accounts"
+            self._fault(place, message, did_you_mean(shape.together, accounts))
+        elif "accounts" not in self.reach.unread and len({*accounts}) == 1:
+            message = f"together needs several accounts, and the rule has only {shape.together}"
+            self._fault(place, message, "remove together, or add accounts")
+        if grouping is not None:
+            self.problems += over_accounts(grouping, (*path, "group", "by"))
+        return shape.together
+
     def _named(self, shape: RuleShape) -> tuple[str, ...]:
         """The accounts that the rule is for."""
         names = tuple(str(name) for name in shape.accounts or ())
@@ -260,7 +285,14 @@ class Compiler:
         if timing.business is None and not is_unread:
             self._refuse_business(steps, path)
         once_per = self._all(key, shape.once_per, (*path, "once_per"), sure, told)
-        return Planning(steps, once_per, timing, self.reach, shadow=shape.enabled == "shadow")
+        return Planning(
+            steps,
+            once_per,
+            timing,
+            self.reach,
+            shadow=shape.enabled == "shadow",
+            is_together=shape.together is not None,
+        )
 
     def _timing(self, shape: RuleShape, guaranteed: frozenset[str], path: Path) -> Timing:
         office = self.hours.get("office")

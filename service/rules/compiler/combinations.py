@@ -52,6 +52,8 @@ def invalid_combinations(shape: RuleShape, path: Path) -> Iterable[Issue]:
         yield Issue((*path, "group"), message, _WAIT_HINT, at_key=True)
     if shape.group is not None:
         yield from _in_group(shape, path)
+    if shape.together is not None:
+        yield from _over_accounts(shape, path)
     if (why := without_one_task(shape)) is not None:
         yield from _without_task(shape, why, path)
 
@@ -68,6 +70,14 @@ def _by_schedule(shape: RuleShape, path: Path) -> Iterable[Issue]:
         if shape.group is not None and getattr(shape.group, name) is not None:
             message = f"{name} cannot be used with a schedule, which sends all tasks at once"
             yield Issue((*path, "group", name), message, f"remove {name}", at_key=True)
+
+
+def _over_accounts(shape: RuleShape, path: Path) -> Iterable[Issue]:
+    """The problems with `together`, which makes one message of several."""
+    if shape.group is None and (shape.when.cron is None or shape.for_each is not None):
+        message = "together makes one message of several accounts, and here each task has its own"
+        hint = "add group, or remove together"
+        yield Issue((*path, "together"), message, hint, at_key=True)
 
 
 def _in_group(shape: RuleShape, path: Path) -> Iterable[Issue]:

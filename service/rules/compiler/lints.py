@@ -13,7 +13,11 @@ from service.domain.opening_hours import Hours
 from service.domain.task_dates import FIELDS
 from service.rules.capabilities import Capabilities
 from service.rules.compiler.contradictions import KNOWN_VALUES, Value, demands, never
+from service.rules.groups import Grouping
+from service.rules.language.expressions import syntax
 from service.rules.language.field_reads import by_noun
+from service.rules.language.syntax_tree import dotted, walk
+from service.rules.planning import OVER_ACCOUNTS
 from service.rules.rule import Rule
 from service.rules.selection import Selection
 from service.rules.steps import Action, Pause
@@ -33,6 +37,10 @@ _CHANGES: Mapping[Kind, frozenset[str]] = {
     Kind.COMPLETED: frozenset(),
     Kind.REOPENED: frozenset(),
 }
+# What an account gives itself: others may have the same.
+_IDS = frozenset({"id", "number"})
+_OF_CUSTOMERS = frozenset({"task.customer.email", "task.customer.phone"})
+_ACCOUNTS = frozenset({"task.account", "event.account"})
 _CORRECTION = "docs/recipes.md#the-visit-was-moved"
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -94,6 +102,23 @@ def unannounced_moves(rules: Sequence[Placed]) -> Iterator[Issue]:
                 said = "these customers are not told if the visit is rescheduled later"
                 yield _warning((*at, "notify"), said, f"add a rule for that: {_CORRECTION}")
                 break
+
+
+def over_accounts(grouping: Grouping, path: Path) -> Iterator[Issue]:
+    """Warnings about a digest over several accounts for customers, or for an id.
+
+    Customers do not get it, and each account gives ids itself.
+    """
+    tree = syntax(grouping.by.text)
+    names = {name for node in walk(tree.root) if (name := dotted(node)) is not None}
+    ids = sorted(name for name in names if name.rpartition(".")[2] in _IDS)
+    if own := sorted(names & _OF_CUSTOMERS):
+        said = f"with together, no message is sent to {own[0]}: {OVER_ACCOUNTS}"
+        yield _warning(path, said, "remove together")
+    elif ids and not names & _ACCOUNTS:
+        said = f"{ids[0]} may be someone else's in another account, and together makes one message"
+        hint = 'use an address or a name, or write: task.account + " " + …'
+        yield _warning(path, said, hint)
 
 
 def _corrects(rule: Rule) -> bool:

@@ -70,6 +70,13 @@ def _switch(value: Any) -> Any:
     raise refused(must_be("enabled", "true, false or shadow", value))
 
 
+def _lead(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    wanted = "the account by whose time zone the rule acts for all of its accounts"
+    raise refused(must_be("together", wanted, value), "write for example together: london")
+
+
 def _pause(value: Duration) -> Duration:
     if not value.is_business and value.plain < _SHORTEST_PAUSE:
         raise refused("every must be at least 1m")
@@ -146,6 +153,7 @@ class RuleShape(Shape):
     until: str | None = None
     enabled: Annotated[Literal[True, False, "shadow"], BeforeValidator(_switch)] = True
     accounts: Annotated[tuple[Any, ...], Field(min_length=1)] | None = None
+    together: Annotated[str | None, BeforeValidator(_lead)] = None
     own_writes: bool = False
 
 

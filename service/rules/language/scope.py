@@ -1,6 +1,6 @@
 """The values of one event for expressions and templates: built once for all rules."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -11,14 +11,15 @@ from cel_expr_python.cel import Activation
 from service.domain.model import Event, Group, Task
 from service.rules.language.expressions import UTC_ZONE, environment
 from service.rules.language.field_reads import ByNoun
-from service.rules.language.vocabulary import NOUNS, as_message, as_values
+from service.rules.language.vocabulary import NO_ZONES, NOUNS, as_message, as_values
 from service.rules.verdict import PLACEHOLDERS
 
 
 class Scope:
     """An event, the time at which rules are evaluated (UTC), and the account's zone.
 
-    `reads` are the fields that any of the rules reads. `group` has the tasks of a digest.
+    `reads` are the fields that any of the rules reads. `group` has the tasks of a digest, and
+    `zones` those of their accounts: a day is a day there.
     """
 
     def __init__(
@@ -28,7 +29,9 @@ class Scope:
         zone: ZoneInfo,
         reads: ByNoun,
         group: Group | None = None,
+        zones: Mapping[str, ZoneInfo] = NO_ZONES,
     ) -> None:
+        self._zones = zones
         self.event = event
         self.now = now
         self.zone = zone
@@ -45,7 +48,7 @@ class Scope:
         """The values for a template that uses these nouns, such as `task`."""
         wanted = frozenset(nouns)
         for noun in wanted & NOUNS.keys() - self._values.keys():
-            self._values[noun] = as_values(self._noun(noun), self.zone)
+            self._values[noun] = as_values(self._noun(noun), self.zone, self._zones)
         # Only a text that may speak of them is given what stands for them.
         asked = wanted & PLACEHOLDERS.keys()
         return (

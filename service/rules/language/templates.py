@@ -49,8 +49,9 @@ def local(moment: Any, form: str = DATE_FORMAT, *, context: RenderContext) -> An
     zone = context.globals["zone"]
     if not isinstance(moment, datetime) or not isinstance(zone, tzinfo):
         return moment
+    is_day = isinstance(moment, Day)
     try:
-        return shown(moment, zone, str(form), is_day=isinstance(moment, Day))
+        return shown(moment, moment.tzinfo or zone if is_day else zone, str(form), is_day=is_day)
     except (ValueError, OverflowError) as error:
         raise FilterArgumentError(f"local: {error}", token=None) from None
 

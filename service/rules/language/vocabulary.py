@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from functools import cache, lru_cache
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo
 
@@ -24,6 +24,7 @@ from service.rules.language.date_format import Day
 
 PACKAGE = "taskbell"
 LONGEST_TEXT = 10_000  # of which conditions see the beginning
+NO_ZONES: Mapping[str, ZoneInfo] = MappingProxyType({})
 NOUNS = {"task": Task, "before": Task, "event": Event, "group": Group}
 
 _OF_LISTS = frozenset({"first", "last", "size"})
@@ -88,18 +89,23 @@ def unknown_name(path: Sequence[Any]) -> tuple[str | None, frozenset[str]]:
     return None, frozenset()
 
 
-def as_values(noun: Any, zone: ZoneInfo) -> dict[str, Any]:
-    """A noun as plain values for a template; dates stay dates, and days are days of this zone."""
+def as_values(
+    noun: Any, zone: ZoneInfo, zones: Mapping[str, ZoneInfo] = NO_ZONES
+) -> dict[str, Any]:
+    """A noun as plain values for a template; dates stay dates, and days are days of this zone.
+
+    The days of a task are those of its account, if that is among the `zones`.
+    """
     parts = _PARTS[type(noun)]
     values = {name: getattr(noun, name) for name in parts.plain}
     for name in parts.single:
         inner = getattr(noun, name)
-        values[name] = None if inner is None else as_values(inner, zone)
+        values[name] = None if inner is None else as_values(inner, zone, zones)
     for name in parts.several:
-        values[name] = [as_values(one, zone) for one in getattr(noun, name)]
+        values[name] = [as_values(one, zone, zones) for one in getattr(noun, name)]
     for name, flag in parts.days:
         if values[flag] and values[name] is not None:
-            values[name] = Day.of(values[name], zone)
+            values[name] = Day.of(values[name], zones.get(noun.account, zone))
     return values
 
 

@@ -121,7 +121,12 @@ def _escalate(raw: Any) -> Phrase:
     return (f"until someone acknowledges the task or it changes, {further}",) if raw else ()
 
 
+def _together(raw: Any) -> Phrase:
+    return (f"once for all accounts, by the time zone of {raw}",)
+
+
 _QUALIFIERS: Mapping[str, Callable[[Any], Phrase]] = {
+    "together": _together,
     "hours": _hours,
     "expires": _expires,
     "once_per": _once,

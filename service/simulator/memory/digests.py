@@ -1,11 +1,13 @@
 """The open digests of a simulation, in memory."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from service.domain.digests import Digest, Join, Member
+from service.domain.schedules import NONE_TOGETHER
 from service.simulator.memory.tasks import MemoryTasks
+from service.store.tasks import Key
 
 
 @dataclass(slots=True)
@@ -14,11 +16,7 @@ class OpenDigest:
 
     first: Join
     closes_at: datetime
-    members: dict[str, Join] = field(default_factory=dict)
-
-    @property
-    def account(self) -> str:
-        return self.first.event.account
+    members: dict[Key, Join] = field(default_factory=dict)
 
 
 class MemoryDigests:
@@ -40,11 +38,18 @@ class MemoryDigests:
         for one in sorted(joins, key=_identity):
             self._join(one, now)
 
-    async def take(self, accounts: Iterable[str], now: datetime, limit: int) -> list[Digest]:
+    async def take(
+        self,
+        accounts: Iterable[str],
+        now: datetime,
+        limit: int,
+        together: Mapping[str, datetime] = NONE_TOGETHER,
+    ) -> list[Digest]:
         del limit
         wanted, over, left = set(accounts), list[OpenDigest](), list[OpenDigest]()
         for one in self._open:
-            is_told = one.account in wanted and self._is_over(one, now)
+            is_wanted = one.first.account in wanted or one.first.rule in together
+            is_told = is_wanted and self._is_over(one, together.get(one.first.rule, now))
             (over if is_told else left).append(one)
         self._open = left
         return [_over(one, self._tasks) for one in sorted(over, key=lambda one: one.closes_at)]
@@ -54,7 +59,7 @@ class MemoryDigests:
 
     def _join(self, join: Join, now: datetime) -> None:
         digest = self._digest(join, now)
-        digest.members[join.event.task_id] = join
+        digest.members[join.key] = join
         if len(digest.members) >= join.joining.most:
             digest.closes_at = min(digest.closes_at, now)
 
@@ -70,7 +75,7 @@ class MemoryDigests:
 
 
 def _identity(join: Join) -> tuple[str, str, str]:
-    return join.rule, join.event.account, join.joining.key
+    return join.rule, join.account, join.joining.key
 
 
 def _over(one: OpenDigest, tasks: MemoryTasks) -> Digest:
@@ -78,18 +83,13 @@ def _over(one: OpenDigest, tasks: MemoryTasks) -> Digest:
     joined = sorted(one.members.values(), key=lambda join: join.event.id)
     return Digest(
         rule=one.first.rule,
-        account=event.account,
+        account=one.first.account,
         key=one.first.joining.key,
         event=event.id,
         kind=event.kind,
         cause=event.cause,
         closes_at=one.closes_at,
         members=tuple(
-            Member(
-                join.event.task_id,
-                join.joining.anchor,
-                tasks.current((event.account, join.event.task_id)),
-            )
-            for join in joined
+            Member(*join.key, join.joining.anchor, tasks.current(join.key)) for join in joined
         ),
     )

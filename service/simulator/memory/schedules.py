@@ -1,8 +1,9 @@
 """When the schedule of each rule is due next in a simulation, in memory."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
-from service.domain.schedules import Slot
+from service.domain.schedules import NONE_TOGETHER, Slot
 from service.store.schedules import Schedules
 
 
@@ -22,10 +23,14 @@ class MemorySchedules:
         """When the next of them is due."""
         return min((at for at in self._next.values() if at is not None), default=None)
 
-    async def take(self, wanted: Schedules, now: datetime) -> Slot | None:
+    async def take(
+        self, wanted: Schedules, now: datetime, together: Mapping[str, datetime] = NONE_TOGETHER
+    ) -> Slot | None:
         mine = (key for key, one in wanted.items() if self._in_force.get(key) == one)
         come = sorted(
-            (at, key) for key in mine if (at := self._next[key]) is not None and at <= now
+            (at, key)
+            for key in mine
+            if (at := self._next[key]) is not None and at <= together.get(key[0], now)
         )
         if not come:
             return None

@@ -36,6 +36,11 @@ class MemoryAccounts:
         del names, now
         return frozenset()
 
+    async def outdated(self, names: Collection[str], now: datetime) -> frozenset[str]:
+        """Return none, as `stale` does."""
+        del names, now
+        return frozenset()
+
 
 class MemoryAnnouncements:
     """`AnnouncementRepository` in memory; it is always empty."""

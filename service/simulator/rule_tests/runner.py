@@ -136,8 +136,10 @@ class RuleTestRun:
             await self._simulator.observe(
                 [self._observation(task_id, self._dated(task_id, values))]
             )
-        now, account = self._simulator.clock.now(), self._trial.account
-        signals = [Signal(account, one, name, now) for one, name in step.signals.items()]
+        now = self._simulator.clock.now()
+        signals = [
+            Signal(self._account_of(one), one, name, now) for one, name in step.signals.items()
+        ]
         await self._simulator.take_signals(signals)
         return self._new_results(), self._reasons.new()
 
@@ -150,7 +152,7 @@ class RuleTestRun:
         return {**created, "updated_at": now, **values}
 
     def _observation(self, task_id: str, values: Values | None) -> Observation:
-        now, account = self._simulator.clock.now(), self._trial.account
+        now, account = self._simulator.clock.now(), self._account_of(task_id, values)
         if values is None:
             self._tasks.pop(task_id, None)
         else:
@@ -160,6 +162,12 @@ class RuleTestRun:
             self._tasks[task_id] = replace(task, acknowledged=False, acknowledged_by=None)
             return Observation(account, task_id, task, now, Cause.WEBHOOK)
         return Observation(account, task_id, None, now, Cause.WEBHOOK)
+
+    def _account_of(self, task_id: str, values: Values | None = None) -> str:
+        known = self._tasks.get(task_id)
+        if known is not None:
+            return known.account
+        return (values or {}).get("account") or self._trial.account
 
     def _new_results(self) -> list[Actual]:
         """The results of the rules since the last call."""

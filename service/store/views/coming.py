@@ -95,8 +95,8 @@ async def tasks_due(
             UNION ALL
             SELECT account, task, '-infinity' FROM waits WHERE ends_at <= $3
             UNION ALL
-            SELECT digests.account, members.task, '-infinity' FROM digests
-            JOIN digest_members AS members ON members.digest = digests.id WHERE closes_at <= $3
+            SELECT members.account, members.task, '-infinity' FROM digests
+            JOIN digest_tasks AS members ON members.digest = digests.id WHERE closes_at <= $3
             UNION ALL
             SELECT account, task, '-infinity' FROM deliveries
             WHERE state IN ('planned', 'held') AND next_attempt_at <= $3),

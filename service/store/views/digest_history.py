@@ -72,25 +72,33 @@ async def read(
     key: Key,
     rules: Collection[str],
     crons: Mapping[str, str],
+    leads: Mapping[str, str],
     until: datetime | None,
 ) -> DigestHistory:
     """The digests of these rules that concern one task, and the last slot of each schedule.
 
-    `crons` are the schedules of rules; of each the last slot up to `until` is read.
+    `crons` are the schedules of rules; of each the last slot up to `until` is read. `leads` has
+    the account in which a rule with `together` acts for its others.
     """
     slots = {
         rule: slot
         for rule, cron in crons.items()
-        if (slot := await _last_slot(connection, rule, key[0], cron, until)) is not None
+        if (slot := await _last_slot(connection, rule, leads.get(rule, key[0]), cron, until))
+        is not None
     }
     if not rules:
         return DigestHistory((), slots)
-    told = await _told(connection, key, list(rules))
+    told = await _told(connection, key, list(rules), list(leads))
     return DigestHistory((*told, *await _open(connection, key)), slots)
 
 
-async def _told(connection: Connection, key: Key, rules: list[str]) -> list[PastDigest]:
-    """The sent digests of these rules that were open when this task joined one of the same rule."""
+async def _told(
+    connection: Connection, key: Key, rules: list[str], together: list[str]
+) -> list[PastDigest]:
+    """The sent digests of these rules that were open when this task joined one of the same rule.
+
+    That of a rule in `together` may have been opened in another account.
+    """
     rows = await connection.fetch(
         """
         SELECT opened.at, opened.event, opened.rule, opened.rules_version, opened.outcome,
@@ -102,7 +110,8 @@ async def _told(connection: Connection, key: Key, rules: list[str]) -> list[Past
         JOIN decisions AS told ON told.event = opened.event AND told.rule = opened.rule
              AND told.id > opened.id AND told.outcome <> 'gathered'
         JOIN events ON events.id = opened.event
-        WHERE opened.outcome = 'gathered' AND opened.rule = ANY ($3) AND events.account = $1
+        WHERE opened.outcome = 'gathered' AND opened.rule = ANY ($3)
+          AND (events.account = $1 OR opened.rule = ANY ($4))
           AND EXISTS (
             SELECT FROM decisions AS joined JOIN events AS own ON own.id = joined.event
             WHERE own.account = $1 AND own.task = $2 AND joined.outcome = 'gathered'
@@ -111,6 +120,7 @@ async def _told(connection: Connection, key: Key, rules: list[str]) -> list[Past
         """,
         *key,
         rules,
+        together,
     )
     sent = await deliveries.because_of(connection, [row["event"] for row in rows])
     return [
@@ -132,12 +142,13 @@ async def _open(connection: Connection, key: Key) -> list[PastDigest]:
                array_agg(others.task ORDER BY others.event) AS ids,
                array_agg(coalesce(tasks.snapshot ->> 'title', '') ORDER BY others.event) AS titles
         FROM digests
-        JOIN digest_members AS own ON own.digest = digests.id AND own.task = $2
-        JOIN digest_members AS others ON others.digest = digests.id
+        JOIN digest_tasks AS own ON own.digest = digests.id
+             AND own.account = $1 AND own.task = $2
+        JOIN digest_tasks AS others ON others.digest = digests.id
         JOIN decisions AS opened ON opened.event = digests.event AND opened.rule = digests.rule
              AND opened.outcome = 'gathered'
-        LEFT JOIN tasks ON tasks.account = digests.account AND tasks.id = others.task
-        WHERE digests.account = $1 GROUP BY digests.id, opened.id ORDER BY digests.id
+        LEFT JOIN tasks ON tasks.account = others.account AND tasks.id = others.task
+        GROUP BY digests.id, opened.id ORDER BY digests.id
         """,
         *key,
     )

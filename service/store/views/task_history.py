@@ -130,17 +130,19 @@ async def read(
     key: Key,
     crons: Mapping[str, str] = MappingProxyType({}),
     until: datetime | None = None,
+    leads: Mapping[str, str] = MappingProxyType({}),
 ) -> TaskHistory:
     """The history of a task that is known.
 
     `crons` are the schedules of rules by their ids; of each the last slot up to `until` is read.
+    `leads` has the account in which a rule with `together` acts for its others.
     """
     recorded = await events_of(connection, key)
     numbers = [one.event.id for one in recorded]
     made = await decisions.about(connection, numbers)
     sent = await deliveries.because_of(connection, numbers)
     gathering = {one.rule for one in made if one.outcome == "gathered"}
-    shared = await digest_history.read(connection, key, gathering, crons, until)
+    shared = await digest_history.read(connection, key, gathering, crons, leads, until)
     decided = {one.rules_version for one in recorded} | {one.rules_version for one in made}
     return TaskHistory(
         key=key,

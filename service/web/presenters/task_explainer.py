@@ -34,7 +34,8 @@ class TaskExplainer:
     async def explained(self, key: Key) -> tuple[TaskHistory, list[Explanation]]:
         """The history of a task that is known, and the result of each rule."""
         async with self._pool.acquire() as connection:
-            papers = await task_history.read(connection, key, self._config.rules.crons)
+            rules = self._config.rules
+            papers = await task_history.read(connection, key, rules.crons, leads=rules.leads)
         papers = replace(papers, account_waits=await self._account_waits(key))
         return papers, await self._results(papers)
 
@@ -51,7 +52,7 @@ class TaskExplainer:
 
         def work_out() -> list[Explanation]:
             versions = self._past.versions(papers.texts)
-            return explain(versions, papers, self._zone(papers.key), now, since)
+            return explain(versions, papers, self._zone(papers.key), now, since, self._config.zones)
 
         async with self._one_at_a_time:
             return await asyncio.to_thread(work_out)

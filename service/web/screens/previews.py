@@ -35,7 +35,8 @@ class Previews(Screen):
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such task, or no such rule")
         zone, now = config.zones.get(key[0], config.timezone), self.office.clock.now()
         task = papers.known.task
-        shown = await asyncio.to_thread(sample, rule, task, papers.events, now, zone)
+        about = (rule, task, papers.events, now, zone, config.zones)
+        shown = await asyncio.to_thread(sample, *about)
         async with self.office.pool.acquire() as connection:
             policy = config.rules.contacts
             held = await held_back(connection, policy, shown.event, shown.plans, zone, now)
