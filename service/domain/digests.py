@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Self
 
-from service.domain.model import Cause, Event, Group, Kind, Task
+import orjson
+
+from service.domain.model import JSON_OPTIONS, Cause, Event, Kind, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,29 @@ class Digest:
     closes_at: datetime
     members: tuple[Member, ...]
     outdated: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The tasks of one digest, and its key: the value that they have in common.
+
+    `outdated` is as in `Event`.
+    """
+
+    key: str
+    tasks: tuple[Task, ...]
+    size: int
+    outdated: str | None = None
+
+    def to_json(self) -> bytes:
+        return orjson.dumps(self, option=JSON_OPTIONS)
+
+    @classmethod
+    def from_json(cls, text: bytes | str) -> Self:
+        """Parse the result of `to_json`, of this version or another."""
+        raw = orjson.loads(text)
+        tasks = tuple(Task.from_dict(one) for one in raw["tasks"])
+        return cls(raw["key"], tasks, raw["size"], raw.get("outdated"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -313,29 +313,6 @@ class Event:
         return task
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
-    """The tasks of one digest, and its key: the value that they have in common.
-
-    `outdated` is as in `Event`.
-    """
-
-    key: str
-    tasks: tuple[Task, ...]
-    size: int
-    outdated: str | None = None
-
-    def to_json(self) -> bytes:
-        return orjson.dumps(self, option=JSON_OPTIONS)
-
-    @classmethod
-    def from_json(cls, text: bytes | str) -> Self:
-        """Parse the result of `to_json`, of this version or another."""
-        raw = orjson.loads(text)
-        tasks = tuple(Task.from_dict(one) for one in raw["tasks"])
-        return cls(raw["key"], tasks, raw["size"], raw.get("outdated"))
-
-
 class State(StrEnum):
     """The state of a delivery."""
 

@@ -21,7 +21,7 @@ that stores the results.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -36,8 +36,8 @@ from service.domain.model import (
     Observation,
     Task,
 )
-from service.domain.schedules import PATIENCE
 from service.domain.signals import Acknowledgement, Signal
+from service.engine import together
 from service.engine.alarm_clock import AlarmClock
 from service.engine.announced import PendingAnnouncements
 from service.engine.decider import Decider
@@ -58,7 +58,6 @@ log = structlog.get_logger()
 
 # How long an alarm set stays active that no process renews.
 IN_FORCE = timedelta(minutes=1)
-_NEVER = datetime.fromtimestamp(0, UTC)
 
 
 class Engine:
@@ -232,11 +231,14 @@ class Engine:
         now = self._clock.now()
         active = await self._active_accounts(tx, now)
         over = await tx.digests.take(
-            active, now, limit, await self._together_until(tx, active, now)
+            active, now, limit, await together.due_until(tx, self._decider.together, active, now)
         )
         if not over:
             return 0, Effects()
-        known = [replace(one, outdated=await self._outdated(tx, one.rule, now)) for one in over]
+        joint = self._decider.together
+        known = [
+            replace(one, outdated=await together.outdated(tx, joint, one.rule, now)) for one in over
+        ]
         return len(over), Effects(await self._decider.close(tx, known, now))
 
     def rebuild_digest(self, one: DigestRebuild) -> DeliveryRequest | str:
@@ -260,14 +262,15 @@ class Engine:
             return 0, Effects()
         now = self._clock.now()
         active = await self._active_accounts(tx, now)
-        joint = await self._together_until(tx, active, now)
+        joint = await together.due_until(tx, self._decider.together, active, now)
         slots = {
             key: one for key, one in self.schedules.items() if key[1] in active or key[0] in joint
         }
         slot = await tx.schedules.take(slots, now, joint)
         if slot is None:
             return 0, Effects()
-        slot = replace(slot, outdated=await self._outdated(tx, slot.rule, now))
+        outdated = await together.outdated(tx, self._decider.together, slot.rule, now)
+        slot = replace(slot, outdated=outdated)
         if slot.at is None:
             log.warning("schedule.missed", rule=slot.rule, account=slot.account, due=slot.due)
         chosen = await self._decider.choose(tx, slot, now)
@@ -279,29 +282,6 @@ class Engine:
     async def _active_accounts(self, tx: Transaction, now: datetime) -> Collection[str]:
         """The accounts whose timers may fire: their data is not outdated."""
         return self._zones.keys() - await tx.accounts.stale(self._zones.keys(), now)
-
-    async def _together_until(
-        self, tx: Transaction, active: Collection[str], now: datetime
-    ) -> dict[str, datetime]:
-        """By the rules with `together`: what was due until then they may do now.
-
-        A rule waits until each of its accounts is read, but for a limited time, if one is.
-        """
-        until = {}
-        for rule, joint in self._decider.together.items():
-            states = await tx.accounts.read(joint.accounts)
-            synced = {name for name, one in states.items() if one.baseline_at is not None}
-            ready = joint.accounts & synced & set(active)
-            until[rule] = now - PATIENCE if ready else _NEVER
-            if ready == joint.accounts:
-                until[rule] = now
-        return until
-
-    async def _outdated(self, tx: Transaction, rule: str, now: datetime) -> str | None:
-        """The accounts of a rule with `together` whose tasks may be out of date."""
-        joint = self._decider.together.get(rule)
-        found = await tx.accounts.outdated(joint.accounts, now) if joint else frozenset[str]()
-        return ", ".join(sorted(found)) or None
 
     def after_commit(self, after: Effects) -> Lanes:
         """Count the events, after they are committed; returns the lanes to wake up."""

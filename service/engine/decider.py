@@ -8,13 +8,14 @@ from zoneinfo import ZoneInfo
 
 from service.channels import Channel
 from service.domain.alarms import OVERDUE, Alarm
-from service.domain.digests import Digest, DigestRebuild, Join, Joining
+from service.domain.digests import Digest, DigestRebuild
 from service.domain.durations import in_words
 from service.domain.model import Event, Observation
 from service.domain.operators.overrides import NEVER_OFF, OffPeriods
 from service.domain.schedules import LATE, Slot, lateness
 from service.domain.storms import StormScope
 from service.domain.system_actions import BUILT_IN, written_to
+from service.engine import together
 from service.engine.for_each import Counted, Selected, choose, count
 from service.engine.for_waits import ForWaits
 from service.engine.limits import within_limits
@@ -155,19 +156,14 @@ class Decider:
     async def choose(self, tx: Transaction, slot: Slot, now: datetime) -> Selected | Counted | None:
         """What the rule needs of all tasks of its accounts: a selection, answers, or nothing."""
         selection, questions = self._rules.selection(slot.rule), self._rules.counts(slot.rule)
-        zones = {name: self._zones[name] for name in self._accounts_of(slot)}
+        zones = together.zones_of(self.together, self._zones, slot)
         if questions:
             moment = of_slot(slot, slot.at or slot.due)[0](0)
             return await count(tx, questions, moment, now, zones)
         if selection is None:
             return None
-        together = self._rules.gathers(slot.rule)
-        return await choose(tx, selection, zones, now, together=together)
-
-    def _accounts_of(self, slot: Slot) -> Sequence[str]:
-        """The accounts whose tasks the rule reads: its own, or those of a rule with `together`."""
-        joint = self.together.get(slot.rule)
-        return sorted({slot.account} if joint is None else joint.accounts & self._zones.keys())
+        is_group = self._rules.gathers(slot.rule)
+        return await choose(tx, selection, zones, now, together=is_group)
 
     async def fire(
         self,
@@ -194,7 +190,7 @@ class Decider:
             matched = Outcome.MISSED if is_missed else Outcome.MATCHED
             outcome = matched if chosen.tasks else Outcome.NOT_MATCHED
             reason = f"schedule {moment.alarm}{lateness(moment.at, now)}: {chosen.reason}"
-            reason += _as_last_read(moment)
+            reason += together.as_last_read(moment)
             said = Decision(moment.id, rule, outcome, reason)
             await self._write_down(tx, [said], now)
         elif chosen is not None:
@@ -214,7 +210,7 @@ class Decider:
         answers = {} if chosen is None else chosen.answers
         found = self._rules.decide_scheduled(rule, moment, now, zone, answers)
         if chosen is not None:
-            said = f"{found.reason}; {chosen.reason}{_as_last_read(moment)}"
+            said = f"{found.reason}; {chosen.reason}{together.as_last_read(moment)}"
             found = replace(found, reason=said)
         return [(moment, found)]
 
@@ -243,7 +239,11 @@ class Decider:
         """Fill the outbox, add events to their digests, and store the decisions."""
         requests = await self._requests(tx, verdicts)
         placed = await tx.outbox.place(requests, now) if requests else set()
-        joins = self._joins(verdicts, now)
+        joins = [
+            together.join(self._rules, self._zones, event, verdict, now)
+            for event, verdict in verdicts
+            if verdict.joining is not None
+        ]
         if joins:
             await tx.digests.join(joins, now)
         said = [
@@ -297,21 +297,6 @@ class Decider:
             return plan.channel
         return system_lane(written_to(account, plan.channel, plan.target), plan.channel)
 
-    def _joins(self, verdicts: Iterable[EventVerdict], now: datetime) -> list[Join]:
-        return [
-            self._join(event, verdict.rule, verdict.joining, now)
-            for event, verdict in verdicts
-            if verdict.joining is not None
-        ]
-
-    def _join(self, event: Event, name: str, joining: Joining, now: datetime) -> Join:
-        """With `together` the digest is that of the account whose hours count."""
-        joint, rule = self.together.get(name), self._rules.get(name)
-        if joint is None or rule is None:
-            return Join(name, event.account, event, joining)
-        wait = rule.wait_of_digest(now, self._zones[joint.lead])
-        return Join(name, joint.lead, event, replace(joining, wait=wait))
-
     async def _end_escalations(
         self, tx: Transaction, happened: Sequence[Event], now: datetime
     ) -> Lanes:
@@ -337,11 +322,6 @@ class Decider:
         ]
         if ended:
             await tx.outbox.cancel(ended, gates.UNTIL_IS_TRUE, now)
-
-
-def _as_last_read(moment: Event) -> str:
-    """Which accounts a schedule has taken as they were, because they could not be read."""
-    return f"; as last read: {moment.outdated}" if moment.outdated else ""
 
 
 def _not_matched(verdicts: Iterable[EventVerdict]) -> list[Decision]:

@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from service.domain.model import Event, Group
+from service.domain.digests import Group
+from service.domain.model import Event
 from service.explain import (
     STANDINGS,
     DigestExplanation,

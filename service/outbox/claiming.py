@@ -11,7 +11,8 @@ import asyncpg
 from service.channels.pace import Pace
 from service.clock import Clock
 from service.domain.contacts import NOBODY, Receivers
-from service.domain.model import Group, State, Task
+from service.domain.digests import Group
+from service.domain.model import State, Task
 from service.domain.storms import StormScope
 from service.domain.system_actions import CREATE, WRITES
 from service.outbox import (

@@ -9,7 +9,8 @@ import asyncpg
 import orjson
 
 from service.channels import JSON, Message, SentRef
-from service.domain.model import Event, Group, State
+from service.domain.digests import Group
+from service.domain.model import Event, State
 from service.domain.operators.buttons import Button
 from service.errors import SendError
 from service.outbox.gates import Candidate

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 import asyncpg
 import orjson
 
-from service.domain.model import Group, State
+from service.domain.digests import Group
+from service.domain.model import State
 from service.domain.storms import StormScope
 from service.outbox import DeliveryRequest
 from service.outbox.suppression import is_exempt

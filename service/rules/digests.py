@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from service.domain.digests import Digest, DigestRebuild, Member
-from service.domain.model import Event, Group, Task
+from service.domain.digests import Digest, DigestRebuild, Group, Member
+from service.domain.model import Event, Task
 from service.rules.groups import MOST, named
 from service.rules.language.expressions import EvaluationError
 from service.rules.language.field_reads import all_of, by_noun

@@ -1,4 +1,4 @@
-"""`group`: the digest that an event or a task belongs to, and its displayed name."""
+"""`group`: the digest that an event or a task belongs to, its displayed name, and its accounts."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,6 +32,14 @@ class Grouping:
         if len(key) > _LONGEST_KEY:
             raise EvaluationError(self.by.text, f"{len(key)} characters are too long for a group")
         return key
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """The accounts for which a rule acts once, by the zone and under the name of `lead`."""
+
+    lead: str
+    accounts: frozenset[str]
 
 
 def named(key: str) -> str:

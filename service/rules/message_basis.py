@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from service.domain.alarms import CLOCK_KINDS
-from service.domain.digests import DigestRebuild
-from service.domain.model import Event, Group, Kind, Task
+from service.domain.digests import DigestRebuild, Group
+from service.domain.model import Event, Kind, Task
 
 NO_LONGER_NEEDED = "no longer needed, as the rule says for this task now (`until`)"
 

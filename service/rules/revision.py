@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 from service.domain.alarms import CLOCK_KINDS, announced_by, date_of, has_moved
 from service.domain.diff import diff
-from service.domain.model import Group, Kind, State, Task
+from service.domain.digests import Group
+from service.domain.model import Kind, State, Task
 from service.rules import recipients
 from service.rules.digests import listed
 from service.rules.message_basis import NO_LONGER_NEEDED, MessageBasis

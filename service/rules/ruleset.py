@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from hashlib import blake2b
@@ -18,6 +18,7 @@ from service.domain.storms import StormGuard
 from service.domain.system_actions import WRITES
 from service.rules import digests
 from service.rules.contacts.policy import ContactsPolicy
+from service.rules.groups import Together
 from service.rules.language.field_reads import ByNoun, by_noun
 from service.rules.language.scope import Scope
 from service.rules.language.task_counts import Answers, TaskCount
@@ -33,14 +34,6 @@ from service.rules.verdict import Plan, Verdict
 # How many different sorts of events are remembered with those who listen to them.
 _MOST_HEARD = 10_000
 _OF_COMPLETION = frozenset({("task", "done"), ("task", "completed_at"), ("task", "status")})
-
-
-@dataclass(frozen=True, slots=True)
-class Together:
-    """The accounts for which a rule acts once, by the zone and under the name of `lead`."""
-
-    lead: str
-    accounts: frozenset[str]
 
 
 class Ruleset:

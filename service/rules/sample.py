@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from service.domain.model import Cause, Event, Group, Kind, Task
+from service.domain.digests import Group
+from service.domain.model import Cause, Event, Kind, Task
 from service.domain.schedules import Schedule
 from service.rules.language.expressions import EvaluationError
 from service.rules.language.field_reads import by_noun

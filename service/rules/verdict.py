@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from service.domain.digests import Joining
-from service.domain.model import Group, State
+from service.domain.digests import Group, Joining
+from service.domain.model import State
 from service.domain.operators.buttons import Button
 from service.domain.operators.overrides import Override
 from service.rules.visits import Visit

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from service.store import Connection, Pool
+from service.store import Connection, Pool, outages
 from service.store.outages import LONGEST_WAIT, WAIT_SINCE
 
 # How long an account has to fail until it needs a full scan afterwards.
@@ -125,16 +125,7 @@ class PostgresAccounts:
         return frozenset(row["name"] for row in rows)
 
     async def outdated(self, names: Collection[str], now: datetime) -> frozenset[str]:
-        rows = await self._connection.fetch(
-            f"""
-            SELECT name FROM accounts
-            WHERE name = ANY ($1) AND (paused OR baseline_at IS NULL OR alive_until < $2
-                OR {WAIT_SINCE.format(since="'-infinity'")} IS NOT NULL)
-            """,
-            list(names),
-            now,
-        )
-        return frozenset(row["name"] for row in rows)
+        return await outages.outdated(self._connection, names, now)
 
 
 async def claim_due(

@@ -4,7 +4,7 @@ The account's tasks may have changed in that time. So its alarms wait until ever
 after a pause; but only for a limited time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -97,3 +97,17 @@ async def was_read_since(pool: Pool, name: str, moment: datetime) -> bool:
         "SELECT scanned_at >= $2 FROM accounts WHERE name = $1", name, moment
     )
     return bool(read)
+
+
+async def outdated(connection: Connection, names: Collection[str], now: datetime) -> frozenset[str]:
+    """Those of these accounts whose known tasks may be out of date, however long already."""
+    rows = await connection.fetch(
+        f"""
+        SELECT name FROM accounts
+        WHERE name = ANY ($1) AND (paused OR baseline_at IS NULL OR alive_until < $2
+            OR {WAIT_SINCE.format(since="'-infinity'")} IS NOT NULL)
+        """,
+        list(names),
+        now,
+    )
+    return frozenset(row["name"] for row in rows)

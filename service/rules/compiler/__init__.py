@@ -19,13 +19,7 @@ from service.rules.compiler.combinations import (
     without_one_task,
 )
 from service.rules.compiler.contradictions import never
-from service.rules.compiler.lints import (
-    Placed,
-    advice,
-    duplicate_messages,
-    over_accounts,
-    unannounced_moves,
-)
+from service.rules.compiler.lints import Placed, advice, duplicate_messages, unannounced_moves
 from service.rules.compiler.missing_fields import (
     MissingFields,
     check_once_per,
@@ -97,7 +91,8 @@ class Compiler:
 
     def _rule(self, shape: RuleShape, written: Mapping[str, Any], path: Path) -> Rule:
         """The rule; `written` is used where its shape could not be read."""
-        self.problems += invalid_combinations(shape, path)
+        known = () if "accounts" in self.reach.unread else self._named(shape)
+        self.problems += invalid_combinations(shape, known, path)
         asked, told = subjects(shape)
         for_each = self._for_each(shape, path)
         chosen = frozenset[str]() if for_each is None else for_each.sure
@@ -109,7 +104,6 @@ class Compiler:
         conditions = self._all(asking, shape.conditions, (*path, "if"), sure, asked)
         gaps = self._gaps(gaps, shape, for_each, conditions, path)
         planning = self._planning(shape, written, gaps, sure, told, path)
-        grouping = self._grouping(shape, sure, asked, path)
         rule = Rule(
             shape.id,
             self._trigger(shape, planning.timing.business, path),
@@ -118,12 +112,12 @@ class Compiler:
             settle=Settle(shape.settle.quiet, shape.settle.max) if shape.settle else None,
             until=self._until(shape, guaranteed, path),
             accounts=frozenset(accounts) if shape.accounts or shape.together else None,
-            together=self._together(shape, accounts, grouping, path),
+            together=shape.together,
             own_writes=shape.own_writes,
             limit=shape.limit,
             lasts=shape.lasts,
             for_each=for_each,
-            grouping=grouping,
+            grouping=self._grouping(shape, sure, asked, path),
             mutings=self._mutings(shape, sure, asked, path),
         )
         self.problems += _parts_without_effect(gaps, rule, path)
@@ -241,23 +235,6 @@ class Compiler:
                 place = (*path, "accounts", position)
                 self._fault(place, f"there is no account {name}", did_you_mean(name, known))
         return names
-
-    def _together(
-        self, shape: RuleShape, accounts: Sequence[str], grouping: Grouping | None, path: Path
-    ) -> str | None:
-        """The account that `together` names, if the rule is for it and for others."""
-        if shape.together is None:
-            return None
-        place = (*path, "together")
-        if "accounts" not in self.reach.unread and shape.together not in accounts:
-            message = f"{shape.together} is not one of the rule's accounts"
-            self._fault(place, message, did_you_mean(shape.together, accounts))
-        elif "accounts" not in self.reach.unread and len({*accounts}) == 1:
-            message = f"together needs several accounts, and the rule has only {shape.together}"
-            self._fault(place, message, "remove together, or add accounts")
-        if grouping is not None:
-            self.problems += over_accounts(grouping, (*path, "group", "by"))
-        return shape.together
 
     def _named(self, shape: RuleShape) -> tuple[str, ...]:
         """The accounts that the rule is for."""

@@ -1,9 +1,9 @@
 """Which keys of a rule can be combined, and which names its parts can use then."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from service.diagnostics import Issue, Path
+from service.diagnostics import Issue, Path, did_you_mean
 from service.domain.model import Kind
 from service.domain.system_actions import BUILT_IN, CREATE
 from service.rules.compiler.shapes import RuleShape
@@ -37,8 +37,11 @@ def without_one_task(shape: RuleShape) -> str | None:
     return None
 
 
-def invalid_combinations(shape: RuleShape, path: Path) -> Iterable[Issue]:
-    """The problems with keys of a rule that cannot be combined."""
+def invalid_combinations(shape: RuleShape, accounts: Sequence[str], path: Path) -> Iterable[Issue]:
+    """The problems with keys of a rule that cannot be combined.
+
+    `accounts` are those that it is for; none if that is not known.
+    """
     if shape.when.cron is not None:
         yield from _by_schedule(shape, path)
     elif shape.for_each is not None and shape.when.kinds:
@@ -53,7 +56,7 @@ def invalid_combinations(shape: RuleShape, path: Path) -> Iterable[Issue]:
     if shape.group is not None:
         yield from _in_group(shape, path)
     if shape.together is not None:
-        yield from _over_accounts(shape, path)
+        yield from _over_accounts(shape.together, shape, accounts, path)
     if (why := without_one_task(shape)) is not None:
         yield from _without_task(shape, why, path)
 
@@ -72,12 +75,20 @@ def _by_schedule(shape: RuleShape, path: Path) -> Iterable[Issue]:
             yield Issue((*path, "group", name), message, f"remove {name}", at_key=True)
 
 
-def _over_accounts(shape: RuleShape, path: Path) -> Iterable[Issue]:
-    """The problems with `together`, which makes one message of several."""
+def _over_accounts(
+    lead: str, shape: RuleShape, accounts: Sequence[str], path: Path
+) -> Iterable[Issue]:
+    """The problems with `together`, which makes one message of several accounts."""
+    place = (*path, "together")
+    if accounts and lead not in accounts:
+        message = f"{lead} is not one of the rule's accounts"
+        yield Issue(place, message, did_you_mean(lead, accounts))
+    elif accounts and len({*accounts}) == 1:
+        message = f"together needs several accounts, and the rule has only {lead}"
+        yield Issue(place, message, "remove together, or add accounts")
     if shape.group is None and (shape.when.cron is None or shape.for_each is not None):
         message = "together makes one message of several accounts, and here each task has its own"
-        hint = "add group, or remove together"
-        yield Issue((*path, "together"), message, hint, at_key=True)
+        yield Issue(place, message, "add group, or remove together", at_key=True)
 
 
 def _in_group(shape: RuleShape, path: Path) -> Iterable[Issue]:

@@ -52,6 +52,8 @@ def advice(
     yield from _about_customers(rule, written, path, reach)
     yield from _about_days(rule, path)
     yield from _idle(rule, written, path)
+    if rule.together is not None and rule.grouping is not None:
+        yield from _over_accounts(rule.grouping, (*path, "group", "by"))
     values = {**KNOWN_VALUES}
     if "accounts" not in reach.unread:
         values["task.account"] = frozenset(reach.accounts)
@@ -104,7 +106,7 @@ def unannounced_moves(rules: Sequence[Placed]) -> Iterator[Issue]:
                 break
 
 
-def over_accounts(grouping: Grouping, path: Path) -> Iterator[Issue]:
+def _over_accounts(grouping: Grouping, path: Path) -> Iterator[Issue]:
     """Warnings about a digest over several accounts for customers, or for an id.
 
     Customers do not get it, and each account gives ids itself.

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 from cel_expr_python.cel import Activation
 
-from service.domain.model import Event, Group, Task
+from service.domain.digests import Group
+from service.domain.model import Event, Task
 from service.rules.language.expressions import UTC_ZONE, environment
 from service.rules.language.field_reads import ByNoun
 from service.rules.language.vocabulary import NO_ZONES, NOUNS, as_message, as_values

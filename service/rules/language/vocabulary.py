@@ -19,7 +19,8 @@ from google.protobuf.descriptor_pool import Default
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from service.domain.model import DAYS, Customer, Event, Group, Person, Project, Task
+from service.domain.digests import Group
+from service.domain.model import DAYS, Customer, Event, Person, Project, Task
 from service.rules.language.date_format import Day
 
 PACKAGE = "taskbell"
