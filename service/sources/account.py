@@ -97,6 +97,11 @@ def _keys(scheme: SignatureScheme, secret: _Secret) -> tuple[bytes, ...]:
     return tuple(scheme.key(one.get_secret_value()) for one in given if one is not None)
 
 
+def written(names: Mapping[str, str]) -> str:
+    """Names as `Account.read_by` has them; nothing if there are none."""
+    return "".join(f" {name}={own}" for name, own in names.items())
+
+
 class Account(BaseModel):
     """One connection to a system: what every system's options have in common.
 
@@ -178,6 +183,11 @@ class Account(BaseModel):
     def links(self) -> str | None:
         """The pattern of the addresses of tasks' pages; None if it is not known."""
         return self.url
+
+    @property
+    def read_by(self) -> str:
+        """The options by which a task is read: if they change, every task is read again."""
+        return self.links or ""
 
     @property
     def has_signed_webhooks(self) -> bool:

@@ -13,15 +13,15 @@ _LEVELS = 100
 _LONGEST_SALT = 16  # bytes that blake2b takes
 
 
-def salt_of(revision: int, people: bytes, due_by: time, links: str | None = None) -> bytes:
+def salt_of(revision: int, people: bytes, due_by: time, options: str = "") -> bytes:
     """The inputs of a source's fingerprints beside the task: if they change, all tasks are parsed.
 
     `people` is the digest of the directory of people, `due_by` the time at which days are due,
-    `links` the pattern of the addresses of tasks.
+    `options` the account's other options by which a task is read (`Account.read_by`).
     """
     revised = b"%d" % revision if revision else b""
     due = b"" if due_by == LAST else due_by.isoformat().encode()
-    salt = revised + people + due + (links or "").encode()
+    salt = revised + people + due + options.encode()
     return salt if len(salt) <= _LONGEST_SALT else blake2b(salt, digest_size=_LONGEST_SALT).digest()
 
 

@@ -144,4 +144,4 @@ class TaskReader(ABC):
         if self.refetches:
             return b""
         account = self.account
-        return salt_of(self.revision, people, account.due_by, account.links)
+        return salt_of(self.revision, people, account.due_by, account.read_by)

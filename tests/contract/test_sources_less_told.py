@@ -178,12 +178,29 @@ async def test_several_values_may_be_an_object_with_numbers_for_names(clock: Vir
     assert seen_after(source, known_from(source, raw), other)[0] == []
 
 
+@pytest.mark.parametrize("system", ["plannr", "kickserv"])
+async def test_a_further_field_of_customers_is_read_of_every_task(
+    clock: VirtualClock, system: str
+) -> None:
+    """Also of those that have not changed since; without such fields nothing is read again."""
+    raw = sample(system, "task")
+    prints = []
+    for fields in ({}, {}, {"level": "custom_text2"}, {"level": "custom_text3"}):
+        source = await source_of(system, clock, customer_fields=fields)
+        prints.append(source.fingerprint(source.trim(raw)))
+    assert prints[0] == prints[1]
+    assert len({*prints}) == 3
+
+
 CLIENT: Raw = {
     "uuid": UUID,
     "name": "Ida",
     "tags": [{"name": "vip"}],
     "groups": [{"name": "North"}],
-    "custom_fields": [{"reference": "level", "value": "gold"}],
+    "custom_fields": [
+        {"reference": "service_level", "value": "gold"},
+        {"reference": "income", "value": 40_000},
+    ],
 }
 IDA: Raw = {"id": 13579, "name": "Ida Smith", "tags": ["vip"], "custom_text1": "gold"}
 CUSTOMERS: dict[str, tuple[Raw, Raw]] = {
@@ -191,6 +208,7 @@ CUSTOMERS: dict[str, tuple[Raw, Raw]] = {
     "kickserv": ({}, IDA),
 }
 NAMES = {"plannr": "taskable", "kickserv": "customer"}
+LEVELS = {"plannr": "service_level", "kickserv": "custom_text1"}
 
 
 @pytest.mark.parametrize("system", CUSTOMERS)
@@ -198,7 +216,8 @@ async def test_another_tag_or_field_of_a_customer_is_no_event(
     clock: VirtualClock, system: str
 ) -> None:
     """It is stored: from then on, rules and messages use it."""
-    source, (about, one) = await source_of(system, clock), CUSTOMERS[system]
+    source = await source_of(system, clock, customer_fields={"level": LEVELS[system]})
+    about, one = CUSTOMERS[system]
     raw = sample(system, "task") | LATER | about
     known = known_from(source, raw | {NAMES[system]: one})
     assert known.task is not None
@@ -217,7 +236,8 @@ async def test_tags_and_fields_that_are_left_out_stay_with_their_customer(
     clock: VirtualClock, system: str
 ) -> None:
     """Of the same customer nothing is forgotten; of another one nothing is taken over."""
-    source, (about, one) = await source_of(system, clock), CUSTOMERS[system]
+    source = await source_of(system, clock, customer_fields={"level": LEVELS[system]})
+    about, one = CUSTOMERS[system]
     raw = sample(system, "task") | LATER | about
     known = known_from(source, raw | {NAMES[system]: one})
     assert known.task is not None

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from service.diagnostics import refused
-from service.sources.account import Account
+from service.sources.account import Account, written
 from service.sources.payload import SECRETS
 
 # Everything else of a person stays outside: a whole employee carries password_salt,
@@ -175,3 +175,7 @@ class KickservAccount(Account):
             "assignee": "employee_ids",
             "type": names.type,
         }
+
+    @property
+    def read_by(self) -> str:
+        return super().read_by + written(self.customer_fields)

@@ -55,9 +55,12 @@ class Plannr(PlannrReader, Source):
         | inside("assignee", "id", "name", "email")
         | inside("completed_by", "id", "name", "email")
         | inside("author", "id", "name", "email")
-        | inside("customer", "id", "name", "email", "phone", "tags", "groups", "fields")
+        | inside("customer", "id", "name", "email", "phone", "tags", "groups")
         | inside("project", "id", "name"),
         words={"priority": Words(frozenset(PRIORITIES.values()))},
+        remedies={
+            "customer.fields": "add customer_fields: { level: service_level } to the account"
+        },
         sets=frozenset(_WORDS),
         needs={"title": "name"},
     )
@@ -70,6 +73,12 @@ class Plannr(PlannrReader, Source):
         " below does that, and prints the line to add to the file.",
         subscribes=True,
     )
+
+    @classmethod
+    def facts_for(cls, options: Mapping[str, Any]) -> Facts:
+        found = super().facts_for(options)
+        given = mapping(options.get("customer_fields"))
+        return found.and_fills("customer.fields") if given else found
 
     def scan(self) -> AsyncIterator[Page]:
         # By creation: a task that is changed or made while pages are read moves no other task.

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from service.sources.account import Account, HeaderText
+from service.sources.account import Account, HeaderText, written
 
 
 class PlannrAccount(Account):
@@ -17,7 +17,9 @@ class PlannrAccount(Account):
     0 the first, 1 the second.
     Plannr writes midnight for a day without a time. `subtasks` and `filters` say which
     tasks are listed, `include` which related data each task comes with. `per_page` is how many
-    tasks are asked for at once. `create` has the fields that each task created by a rule gets, by
+    tasks are asked for at once. `customer_fields` has the custom fields of a client that rules can
+    use, each by its name in rules with its reference in Plannr; all others are not read. `create`
+    has the fields that each task created by a rule gets, by
     the system's own names. `reopen_status` is the uuid of the status of a task that is reopened.
     """
 
@@ -33,8 +35,13 @@ class PlannrAccount(Account):
     include: tuple[str, ...] = ("custom_fields",)
     subtasks: Literal["include", "exclude", "only"] = "include"
     filters: Mapping[str, str] = Field(default_factory=dict)
+    customer_fields: Mapping[str, str] = Field(default_factory=dict)
     create: Mapping[str, Any] = Field(default_factory=dict)
     reopen_status: str | None = None
 
     def headers(self) -> Mapping[str, str]:
         return {**super().headers(), "X-PLANNR-ACCOUNT-UUID": self.account_uuid}
+
+    @property
+    def read_by(self) -> str:
+        return super().read_by + written(self.customer_fields)

@@ -183,7 +183,7 @@ class PlannrReader(TaskReader):
             author=_first(raw.get("author")),
             assignee=assignees[0] if assignees else None,
             assignees=assignees,
-            customer=_customer(taskable) if kind == "client" else None,
+            customer=_customer(taskable, account.customer_fields) if kind == "client" else None,
             project=_project(taskable) if kind != "client" else None,
             fields={**_worth(taskable), **_custom_fields(raw.get("custom_fields"))},
             revision=self.revision,
@@ -224,10 +224,12 @@ def _person(raw: Mapping[str, Any]) -> Person | None:
     return _known_person(uuid, name, email) if uuid or name or email else None
 
 
-def _customer(taskable: Mapping[str, Any]) -> Customer | None:
+def _customer(taskable: Mapping[str, Any], wanted: Mapping[str, str]) -> Customer | None:
+    """The client, with the custom fields that are `wanted`: their names in rules and in Plannr."""
     uuid = first_id(taskable, "uuid", "id")
     if uuid is None:
         return None
+    own = _custom_fields(taskable.get("custom_fields")) if wanted else {}
     return Customer(
         id=uuid,
         name=_name(taskable),
@@ -235,7 +237,11 @@ def _customer(taskable: Mapping[str, Any]) -> Customer | None:
         phone=text(taskable.get("phone")),
         tags=tuple(labels(taskable.get("tags")) or ()),
         groups=tuple(labels(taskable.get("groups")) or ()),
-        fields=_custom_fields(taskable.get("custom_fields")),
+        fields={
+            word: value
+            for word, name in wanted.items()
+            if (value := own.get(name)) not in (None, [])
+        },
     )
 
 
