@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -487,10 +486,9 @@ async def test_the_loop_goes_on_while_it_is_computed(firm: Firm) -> None:
     now = firm.clock.now()
     await firm.observes(*(task(f"T{n}", due=now + n * timedelta(minutes=1)) for n in range(1500)))
     computing = asyncio.create_task(firm.shows())
-    started, slowest = time.perf_counter(), 0.0
+    answered = 0
     while not computing.done():
-        began = time.perf_counter()
         assert (await firm.web.client.get("/healthz")).status_code == 200
-        slowest = max(slowest, time.perf_counter() - began)
+        answered += 1
     await computing
-    assert slowest < (time.perf_counter() - started) / 3
+    assert answered > 5  # two, if the loop is held up
