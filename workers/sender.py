@@ -254,6 +254,8 @@ class LaneSender:
         """The message with the links of its receiver: to answer, and to end all messages."""
         message = claim.message
         link = self._links.unsubscribing.to(claim.candidate.receivers, message.target)
+        if link is None and UNSUBSCRIBE not in message.text:
+            return self._answered(claim)  # most messages: the copy below takes 10 µs
         text = message.text.replace(UNSUBSCRIBE, link or "")
         return self._answered(replace(claim, message=replace(message, text=text, unsubscribe=link)))
 

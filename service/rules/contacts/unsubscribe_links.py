@@ -34,8 +34,10 @@ class UnsubscribeLinks:
         None without a page that customers can open, or if the message is for several addresses:
         one of them must not end the messages of another.
         """
+        if not self._url or not receivers.customers:
+            return None
         addresses = keys_in(target)
-        if not self._url or not receivers.customers or len(addresses) != 1:
+        if len(addresses) != 1:
             return None
         own = (one for one in receivers.customers[0] if one.kind is KeyKind.CUSTOMER)
         return f"{self._url}{PATH}/{self._signed(_written({*addresses, *own}))}"
