@@ -4,6 +4,7 @@ import pkgutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -85,6 +86,7 @@ def imported(*words: str, program: str = "service", cwd: Path | None = None) -> 
     return set(said.rpartition("imported ")[2].split())
 
 
+@cache
 def imported_by(words: tuple[str, ...]) -> set[str]:
     """The modules that there are when a command has shown its help."""
     found = imported(*words, "--help")
