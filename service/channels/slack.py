@@ -310,7 +310,7 @@ def _refusal(code: str, status: int) -> SendError:
     if code in RATE_LIMITED:
         return SendError(f"Slack asked Taskbell to slow down ({code})", not_now=True, status=status)
     if code in NOT_NOW:
-        return SendError(f"Slack did not take it now ({code})", status=status)
+        return SendError(f"Slack did not accept it now ({code})", status=status)
     if code in PERHAPS_DONE:
         return SendError(f"Slack failed ({code})", outcome_unknown=True, status=status)
     if not code.isidentifier():

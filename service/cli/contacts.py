@@ -41,7 +41,7 @@ def list_(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the customers who want no messages, the latest first."""
+    """List the customers who want no messages, the newest first."""
     rows = with_pool(lambda pool: contact_choices.listed(pool, wants=agreed, containing=search))
     if_none = "nobody has agreed" if agreed else "nobody has opted out"
     shown = rows if as_json else [row | {"made_at": row["at"]} for row in rows]

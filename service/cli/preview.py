@@ -119,7 +119,9 @@ def _sample(rule: Rule, papers: TaskHistory, now: datetime, sketch: RulesConfig)
     zone = sketch.zones.get(papers.key[0], sketch.timezone)
     shown = sample.sample(rule, papers.known.task, papers.events, now, zone, sketch.zones)
     if shown.failure is not None:
-        raise NothingMade(f"rule {rule.id} cannot write about this task: {shown.failure}")
+        raise NothingMade(
+            f"rule {rule.id} cannot write its message about this task: {shown.failure}"
+        )
     return shown
 
 

@@ -39,12 +39,12 @@ _ADVICE = {
         f" {_ITSELF}"
     ),
     SKIPPED: (
-        "Calls to {system} have failed, so Taskbell makes none for a moment."
+        "Calls to {system} have failed, so Taskbell pauses them for a moment."
         f" There is nothing to do unless this stays. {_ITSELF}"
     ),
 }
 _OTHERWISE = (
-    f"{_ITSELF} If this stays for more than an hour, show this text to whoever looks after"
+    f"{_ITSELF} If this stays for more than an hour, show this text to the person who looks after"
     " Taskbell, or to the support of {system}."
 )
 

@@ -94,9 +94,9 @@ async def alert_working_channels(
     )
     for row in rows:
         text = (
-            f"Taskbell can send through {row['name']} again. It could not from"
-            f" {local_time(row['since'], address)} to {local_time(row['ended'], address)}.\n"
-            "The messages that waited are being sent."
+            f"Taskbell can send through {row['name']} again. The interruption lasted from"
+            f" {local_time(row['since'], address)} to {local_time(row['ended'], address)}.\nThe"
+            " messages that waited are being sent."
         )
         await plan(connection, CHANNEL_WORKING, row, text, address, now)
     return len(rows)

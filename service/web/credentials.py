@@ -76,7 +76,7 @@ class Credentials:
         if self._waiting >= _WAITING:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                "Too many people sign in at once; try again soon",
+                "Too many people are signing in at once; try again soon",
                 headers={"Retry-After": "5"},
             )
         self._waiting += 1

@@ -51,7 +51,7 @@ class LiveUpdates:
         if self._streams >= self._most or self._is_closing:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                "Too many pages are open; this one is brought up to date every minute",
+                "Too many pages are open; this one is updated every minute",
                 headers={"Retry-After": str(int(RETRY_AFTER.total_seconds()))},
             )
         return StreamingResponse(self._events(), media_type="text/event-stream", headers=_HEADERS)

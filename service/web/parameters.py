@@ -89,8 +89,8 @@ def no_page() -> Problem:
     """The problem of a cursor that is none: whoever asks is to begin again."""
     return Problem(
         HTTPStatus.NOT_FOUND,
-        "This page of the list does not exist; begin with the first, or send as cursor what an"
-        " earlier page gave as next",
+        "This page of the list does not exist; start with the first page, or send the `next` of an"
+        " earlier page as cursor",
         parameter="cursor",
     )
 

@@ -161,7 +161,7 @@ async def test_a_rule_test_is_made_of_a_task(anna: Visitor) -> None:
     await anna.open("/tasks/london/T1")
     rule = anna.page.locator("#rules details", has_text="overdue-nudge").first
     await anna.unfold(rule.locator("summary"))
-    await anna.press(rule.get_by_role("link", name="Make a rule test of this"))
+    await anna.press(rule.get_by_role("link", name="Make a rule test from this"))
     await expect(anna.page.locator("pre")).to_contain_text("rules:")
     await anna.check()
     async with anna.page.expect_download() as download:

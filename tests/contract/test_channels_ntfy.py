@@ -112,7 +112,7 @@ async def test_a_limit_is_waited_for(
         (_no(403, 40301), r"the token may not publish there \(40301\)"),
         (_no(400, 40010), r"does not allow this name for a topic \(40010\)"),
         (_no(400, 40999), r"documentation of ntfy \(40999\)"),
-        (Answer(404, b"<html>"), r"no ntfy is there \(404\)"),
+        (Answer(404, b"<html>"), r"there is no ntfy server at this address \(404\)"),
     ],
     ids=str,
 )

@@ -149,7 +149,7 @@ async def test_an_unknown_word_is_refused(rig: PagerDutyRig, channel: Channel) -
             _no("Length of 'routing_key' is incorrect"),
             r"copy the Integration Key .* \(routing_key\)",
         ),
-        (_no("'payload.severity' is invalid"), r"does not take this event \(invalid event\)"),
+        (_no("'payload.severity' is invalid"), r"does not accept this event \(invalid event\)"),
         (Answer(403), r"copy the Integration Key .* \(403\)"),
         (Answer(404), r"documentation of PagerDuty \(404\)"),
     ],

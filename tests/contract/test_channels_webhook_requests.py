@@ -178,7 +178,7 @@ async def test_the_operator_says_what_success_is(
     [
         (Answer(200, {"ok": False}), "body.ok == true", "it is not true of this answer"),
         (Answer(200, {"no": 1}), "body.ok == true", "the answer has no ok"),
-        (Answer(200, b"<html>"), "body.ok == true", "it cannot be worked out from this answer"),
+        (Answer(200, b"<html>"), "body.ok == true", "it cannot be evaluated from this answer"),
         (Answer(200), "status == 202", "it is not true of this answer"),
     ],
 )

@@ -245,7 +245,7 @@ async def test_one_whose_process_is_gone_can_be_begun_again(
     await pool.execute("UPDATE rule_tries SET result = NULL, share = 40")
     assert "40 %" in (await web.client.get(PATH)).text
     clock.advance(timedelta(seconds=20))
-    assert "It was interrupted. Begin again." in (await web.client.get(PATH)).text
+    assert "It was interrupted. Try it again." in (await web.client.get(PATH)).text
     assert "It would have acted 0 times" in await tried(web)
 
 

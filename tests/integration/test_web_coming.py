@@ -189,7 +189,7 @@ async def test_each_says_by_what_it_comes(firm: Firm) -> None:
             "Waiting to see whether the condition stays true for 2 hours (for).",
         ),
         ("3 new", "A combined message: tasks are collected for it until then (group)."),
-        ("High one is open", "At a fixed time (schedule 0 18 * * *)."),
+        ("High one is open", "On a schedule (0 18 * * *)."),
     ):
         assert re.search(
             rf'<li class="card expected">(?:(?!</li>).)*{re.escape(text)}(?:(?!</li>).)*'

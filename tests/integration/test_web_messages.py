@@ -273,7 +273,7 @@ async def test_a_message_is_whole_and_says_what_is_behind_it(
     clock.advance(timedelta(minutes=5))
     page = await read(web, f"/messages/{number}")
     assert text.strip() in page
-    assert "Smith gutters was rescheduled, found when the system was read." in page
+    assert "Smith gutters was rescheduled, found when Taskbell read the system." in page
     assert "due Fri 6 Mar Sat 7 Mar" in page
     assert "assigned to Ann Bo" in page
     assert "Planned Fri 6 Mar, 12:00, 5 minutes ago" in page
@@ -317,7 +317,7 @@ async def test_a_message_without_a_task_has_its_screen(
         await events.insert([came], "v1", clock.now())
     planned = await plan(pool, came, text="Good morning")
     page = await read(web, f"/messages/{planned}")
-    assert "acted at its fixed time (schedule 30 7 * * 1-5, london)." in page
+    assert "acted at its scheduled time (schedule 30 7 * * 1-5, london)." in page
     old = await plan(pool, await record(pool, task(), Kind.COMPLETED, at=clock.now()))
     await pool.execute("DELETE FROM events")
     assert "What happened to it is no longer stored" in await read(web, f"/messages/{old}")

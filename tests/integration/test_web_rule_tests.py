@@ -255,7 +255,7 @@ async def test_hostile_texts_stay_texts(
     page = (await web.client.get(address)).text
     assert "<script>alert" not in page
     task_page = (await web.client.get(f"/tasks/london/{quote(name, safe='')}")).text
-    assert "Make a rule test of this" in task_page
+    assert "Make a rule test from this" in task_page
 
 
 async def test_a_date_that_is_set_late(

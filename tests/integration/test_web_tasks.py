@@ -289,7 +289,7 @@ async def test_the_timeline_tells_each_change(web: Site, pool: Pool, clock: Virt
     assert "assigned to: <bdi>Bo</bdi> → <bdi>Ann</bdi>" in happened
     parts = (
         "Rescheduled</b>",
-        "found when the system was read",
+        "found when Taskbell read the system",
         "13:00",
         "Created</b>",
         "by webhook",

@@ -37,8 +37,8 @@ LABELS: Mapping[Button, str] = {
     Button.ACKNOWLEDGE: "Acknowledge",
     Button.TAKE: "Take it",
     Button.DONE: "Done",
-    Button.SNOOZE_HOUR: "Again in 1 hour",
-    Button.SNOOZE_DAY: "Again tomorrow",
+    Button.SNOOZE_HOUR: "Snooze for 1 hour",
+    Button.SNOOZE_DAY: "Snooze until tomorrow",
     Button.APPROVE: "Approve",
     Button.DECLINE: "Decline",
 }

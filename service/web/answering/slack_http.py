@@ -40,7 +40,7 @@ class SlackEndpoint:
             payload = orjson.loads(parse_qs(body.decode())["payload"][0])
         except (KeyError, ValueError) as error:
             raise Problem(
-                HTTPStatus.BAD_REQUEST, "There is no payload as Slack sends it"
+                HTTPStatus.BAD_REQUEST, "The request has no payload from Slack"
             ) from error
         await self._presses.give(payload, address_of(request))
         return Response()

@@ -79,7 +79,7 @@ class Computed:
         length, after = _length(asked.values.get("within", _DAY)), _mark(asked)
         known = await self._forecast.latest(_PATIENCE)
         if known is None:
-            raise come_again(HTTPStatus.SERVICE_UNAVAILABLE, "This is still being worked out")
+            raise come_again(HTTPStatus.SERVICE_UNAVAILABLE, "This is still being calculated")
         until = min(self._clock.now() + length, known.until)
         rows = list(islice(known.sent_by(until, after), asked.limit + 1))
         at, *rest = rows[asked.limit - 1][0] if len(rows) > asked.limit else (None,)

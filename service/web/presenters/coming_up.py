@@ -200,12 +200,12 @@ def _how(rule: Rule | None, one: Delivery, at: datetime) -> str:
 def _by(rule: Rule | None, one: Delivery) -> str:
     event = one.request.event
     if rule is not None and rule.trigger.cron is not None:
-        return f"At a fixed time (schedule {rule.trigger.cron})."
+        return f"On a schedule ({rule.trigger.cron})."
     if rule is not None and rule.grouping is not None:
         return "A combined message: tasks are collected for it until then (group)."
     if rule is not None and rule.settle is not None:
         quiet = in_words(rule.settle.quiet)
-        return f"Waiting until nothing has changed in the task for {quiet} (settle)."
+        return f"Waiting until the task has not changed for {quiet} (settle)."
     if rule is not None and rule.lasts is not None:
         return f"Waiting to see whether the condition stays true for {in_words(rule.lasts)} (for)."
     if event.cause is Cause.CLOCK and event.kind is not Kind.SCHEDULED:

@@ -13,4 +13,4 @@ async def find_tasks(pool: Pool, asked: ListQuery) -> TaskPage:
     try:
         return await task_search.find(pool, wanted, asked.limit)
     except OverflowError:
-        raise wrong("cursor", "what an earlier page gave as next") from None
+        raise wrong("cursor", "the `next` of an earlier page") from None
