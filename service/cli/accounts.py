@@ -107,7 +107,7 @@ def sync(
 def pause(account: Name, *, as_json: AsJson = False) -> None:
     """Stop reading from an account's system and sending through it, until it is resumed.
 
-    Its webhooks are still processed.
+    Its webhooks are still accepted.
     """
 
     async def ask(pool: Pool) -> None:

@@ -59,7 +59,7 @@ def command(
     """Show what a rule would send about a task: to whom, when, and with which text.
 
     Nothing is sent or stored. It also works for rules that are off, and says if a condition of the
-    rule is not met. What `contacts:` holds back is said as well. Silences, holds and other messages
+    rule is not met. It also says what `contacts:` holds back. Silences, holds and other messages
     are not considered.
     """
     written = config.sketch(find(read_settings()).taskbell_config, os.environ)

@@ -73,7 +73,7 @@ def list_(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """List the tasks that were observed last, or those with these words.
+    """List the tasks that Taskbell saw last, or those with these words.
 
     Deleted tasks are listed with --state deleted only.
     """
