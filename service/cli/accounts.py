@@ -115,7 +115,7 @@ def pause(account: Name, *, as_json: AsJson = False) -> None:
 
     with_pool(ask)
     says = (
-        f"{account} is paused. Taskbell does not contact its system. Webhooks are still processed."
+        f"{account} is paused. Taskbell does not contact its system. Webhooks are still accepted."
     )
     say(says, {"account": account, "paused": True}, as_json=as_json)
 

@@ -44,7 +44,7 @@ def on(until: Until, reason: Reason, *, as_json: AsJson = False) -> None:
 
 @app.command()
 def off(number: Number = None, *, as_json: AsJson = False) -> None:
-    """Release the held customer messages now: each is checked again, and sent only if it still applies."""
+    """Release the held customer messages now. Each is checked again, and sent if it applies."""
 
     async def work(pool: Pool) -> list[dict[str, Any]]:
         now = _CLOCK.now()

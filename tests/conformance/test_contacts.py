@@ -102,7 +102,7 @@ async def test_what_is_too_much_waits_for_the_next_day(storage: Storage) -> None
     await storage.send(START)
     await place(storage, "details")
     await storage.send(START + HOUR)
-    said = "the customer has already got 1 message today: waiting until Sat 7 Mar 2026, 00:00"
+    said = "the customer already got 1 message today: waiting until Sat 7 Mar 2026, 00:00"
     assert await outcomes(storage) == [(State.SENT, None), (State.HELD, said)]
     await storage.send(START + 12 * HOUR)
     assert await states(storage) == [State.SENT, State.SENT]

@@ -226,7 +226,7 @@ async def test_one_customer_gets_so_many_a_day(
         states = await taskbell.states()
         assert (states.count("sent"), states.count("held")) == (4, 2)
         reasons = {reason for state, reason in await outcomes(taskbell) if state == "held"}
-        said = "the customer has already got 2 messages today: waiting until Sat 7 Mar 2026, 00:00"
+        said = "the customer already got 2 messages today: waiting until Sat 7 Mar 2026, 00:00"
         assert reasons == {said}
         clock.set(datetime(2026, 3, 7, 5, 1, tzinfo=UTC))
         await taskbell.poll()

@@ -248,7 +248,7 @@ async def test_a_move_that_was_undone_is_not_told(taskbell: Corridor) -> None:
     await move(taskbell, task_id, days=5)
     await move(taskbell, task_id, days=3)
     await pass_on(taskbell, hours=2)
-    undone = "cancelled: the change that it tells of was undone"
+    undone = "cancelled: the change that it reports was undone"
     assert (told(taskbell), await ends(taskbell)) == ([], [("cancelled", undone)])
 
 
@@ -366,7 +366,7 @@ async def test_another_wording_alone_does_not_change_what_waits(taskbell: Corrid
             BOOKED.replace("wait: 1h", 'notify: "accounting:x"\n      text: "internal"').replace(
                 TO_IDA, 'notify: "accounting:y"'
             ),
-            "the rule would send it to accounting:y, which is no customer of it",
+            "the rule would send it to accounting:y, which is not a customer of it",
         ),
     ],
 )

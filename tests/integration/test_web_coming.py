@@ -182,7 +182,7 @@ async def test_each_says_by_what_it_comes(firm: Firm) -> None:
         ("hurry up with Due one", "When the task is due soon."),
         (
             "Moved one is settled",
-            "Waiting until nothing has changed in the task for 30 minutes (settle).",
+            "Waiting until the task has not changed for 30 minutes (settle).",
         ),
         (
             "High one is still high",

@@ -55,7 +55,7 @@ class ContactsPolicy:
         closed = self.off_hours(tomorrow, None, zone)
         again_at = tomorrow if closed is None or closed.state is not State.HELD else closed.send_at
         until = again_at.astimezone(zone).strftime(DATE_FORMAT)
-        said = f"the customer has already got {self._many} today"
+        said = f"the customer already got {self._many} today"
         if expires_at is not None and expires_at <= again_at:
             reason = f"{said}, and this one expires before {until}"
             return SendDecision(State.SKIPPED, now, reason, expires_at)
