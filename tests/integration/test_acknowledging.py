@@ -99,7 +99,7 @@ async def test_only_the_first_one_counts(taskbell: Corridor) -> None:
     with pytest.raises(NotAnswered, match="a moment ago"):
         await acknowledge(taskbell, visit["id"], "Bo")
     await taskbell.ingest()
-    with pytest.raises(NotAnswered, match="Ann has acknowledged the task already"):
+    with pytest.raises(NotAnswered, match="Ann has already acknowledged the task"):
         await acknowledge(taskbell, visit["id"], "Bo")
     assert (await taskbell.events(visit["id"]))[1:] == ["acknowledged by person"]
 

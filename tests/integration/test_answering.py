@@ -89,7 +89,7 @@ async def test_a_link_answers_once_and_only_when_the_button_is_pressed(
     who = "the person who opened the link sent to accounting"
     assert await is_acknowledged(taskbell, task) == who
     again = await web.client.post(link, data={"answer": "acknowledge"})
-    assert "has acknowledged the task already" in again.text
+    assert "has already acknowledged the task" in again.text
     assert (await taskbell.events(task)).count("acknowledged by person") == 1
 
 
@@ -245,7 +245,7 @@ async def test_the_api_and_the_page_of_the_task(taskbell: Corridor, web: Site) -
     assert await is_acknowledged(taskbell, task) == "someone on this machine"
     late = await web.client.post("/api/v1/acknowledgements", json={"task": task})
     assert late.status_code == 409
-    assert "has acknowledged the task already" in late.json()["detail"]
+    assert "has already acknowledged the task" in late.json()["detail"]
     pressed = await web.client.post(f"/tasks/field/{task}/acknowledge", data={"back": "/"})
     assert pressed.headers["location"] == "/?too_late"
     page = await web.client.get(f"/tasks/field/{task}")

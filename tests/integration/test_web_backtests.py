@@ -275,7 +275,7 @@ async def test_it_ends_when_its_time_is_over(
     monkeypatch.setattr(rule_backtests, "LIMIT", 0.0)
     await late(pool, clock, "T1", 5, "Mow")
     page = await tried(web)
-    assert "There was too much to work out" in page
+    assert "There was too much to calculate" in page
     assert "<code>taskbell backtest late</code>" in page
     assert "sent 0 messages" in page
 

@@ -371,7 +371,7 @@ async def test_what_could_not_be_worked_out_is_said(
     await firm.observes(task("T1", due=firm.clock.now() + 5 * HOUR))
     monkeypatch.setattr(forecast, "LIMIT", 0.0)
     page = await firm.shows()
-    assert "There is too much to work out: beyond Fri 6 Mar, 12:00" in page
+    assert "There is too much to calculate: after Fri 6 Mar, 12:00" in page
     assert "is late" not in page
 
 
@@ -401,7 +401,7 @@ async def test_it_is_computed_once_and_kept(firm: Firm) -> None:
             break
         await asyncio.sleep(0.05)
     assert "is late" in page
-    assert "Worked out just now (Fri 6 Mar, 13:00)" in page
+    assert "Calculated just now (Fri 6 Mar, 13:00)" in page
 
 
 async def test_the_calendar_has_what_the_screen_has(firm: Firm) -> None:
