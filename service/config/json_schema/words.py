@@ -124,7 +124,7 @@ WORDS = {
         "on_undo": "What happens to a sent message when it is no longer true.",
         "repeat": "Send it again until the rule's until is true or the task is done.",
         "even_if_told": "true: send it even if the customer already got it for this visit.",
-        "buttons": "What the receiver can answer: acknowledge, take, done, snooze.",
+        "buttons": "What the recipient can answer: acknowledge, take, done, snooze.",
         "on_fail": "What to do instead when the message has finally failed.",
     },
     "RepeatShape": {

@@ -111,7 +111,7 @@ async def assign(
 
 def shown(person: Person) -> str:
     """The person as people call them."""
-    return person.name or person.email or person.id or "somebody"
+    return person.name or person.email or person.id or "someone"
 
 
 async def _meant(
