@@ -85,7 +85,7 @@ class Target:
 
 
 class Outcome(NamedTuple):
-    """What came of one target: `why` it failed, None if it did not."""
+    """The result for one target; `why` says why it failed, None: it did not."""
 
     target: Target
     why: str | None

@@ -56,7 +56,7 @@ _EVERYONE = re.compile(r"@(?=everyone|here)")
 
 
 class DiscordOptions(ChannelOptions):
-    """`url` is the address of the webhook; whoever knows it can post."""
+    """`url` is the address of the webhook; anyone who knows it can post."""
 
     url: HttpAddress
     # 30 messages a minute are known to pass.

@@ -46,7 +46,7 @@ _PAGES = frozenset({"mail.google.com", "chat.google.com"})
 
 
 class GoogleChatOptions(ChannelOptions):
-    """`url` is the address of the webhook; whoever knows it can post."""
+    """`url` is the address of the webhook; anyone who knows it can post."""
 
     url: HttpAddress
     rate: Rate | None = timedelta(seconds=1)

@@ -55,7 +55,7 @@ def may_be_deleted(account: Mapping[str, Any]) -> bool:
 
 
 def what_to_do(account: Mapping[str, Any]) -> str | None:
-    """What to do about an account that fails, as `api_lists.read_accounts` has it; else None."""
+    """What to do about a failing account (a row of `api_lists.read_accounts`); else None."""
     if account["state"] != "failing":
         return None
     error = account["error"] or ""

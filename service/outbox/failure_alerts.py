@@ -84,7 +84,7 @@ async def alert_channels(connection: Connection, address: OperatorAddress, now: 
 async def alert_working_channels(
     connection: Connection, address: OperatorAddress, now: datetime
 ) -> int:
-    """Tell that channels work again whose failure the operator was told of; returns how many."""
+    """Report that channels work again, if their failure was reported; returns how many."""
     rows = await connection.fetch(
         """
         DELETE FROM lane_recoveries WHERE (lane, since) IN (

@@ -258,4 +258,4 @@ async def test_a_task_is_assigned_to_whom_its_account_knows(
     assert (write["lane"], orjson.loads(write["fields"])) == ("writes:london", {"assignee": "7"})
     unknown = await command("tasks", "assign", "T9", "Cy")
     assert unknown.code == 1
-    assert "Taskbell knows nobody, or several, in london by Cy" in unknown.err
+    assert "in london, nobody or more than one person is known as Cy" in unknown.err

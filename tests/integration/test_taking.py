@@ -227,7 +227,7 @@ async def test_the_api_the_page_and_the_command_assign_a_task(
         "the task is assigned to Ann Lee already",
     )
     nobody = await web.client.post("/api/v1/assignments", json=about | {"assignee": "Cy"})
-    assert nobody.json()["detail"] == "Taskbell knows nobody, or several, in field by Cy"
+    assert nobody.json()["detail"] == "in field, nobody or more than one person is known as Cy"
     for wrong in ({}, {"assignee": 7}):
         assert (await web.client.post("/api/v1/assignments", json=about | wrong)).status_code == 400
     unknown = await web.client.post("/api/v1/assignments", json={"task": "404", "assignee": "Bo"})

@@ -140,7 +140,7 @@ def acknowledge(task: Named, *, account: Account = None, as_json: AsJson = False
 def assign(
     task: Named, person: Assignee, *, account: Account = None, as_json: AsJson = False
 ) -> None:
-    """Assign a task to somebody, in its system."""
+    """Assign a task to a person, in its system."""
     # The other commands for tasks need no system, and start faster without.
     from service.sources import assignable  # noqa: PLC0415
 
