@@ -110,7 +110,7 @@ async def test_why_it_failed_is_said_if_that_quotes_nothing(clock: VirtualClock)
 
 
 async def test_no_log_quotes_an_address(clock: VirtualClock) -> None:
-    """Of libraries, Taskbell logs warnings; those of Apprise quote what they like, so none is."""
+    """Taskbell logs no warning of Apprise, because it may quote an address."""
     rig, written, root = AppriseRig(), StringIO(), logging.getLogger()
     handler = logging.StreamHandler(written)
     handler.setLevel(logging.WARNING)

@@ -44,7 +44,7 @@ async def _failure(rig: NtfyRig, channel: Channel, answer: Answer) -> SendError:
 
 
 async def test_what_is_published(rig: NtfyRig, channel: Channel) -> None:
-    """The text as it is, with the subject on one line as its title."""
+    """The unchanged text, with the subject on one line as its title."""
     message = replace(MESSAGE, text="**Smith**\n<b>", subject="Smith\ngutters")
     assert await channel.send(message) == {"id": "xE73Iyuabi"}
     [request] = rig.receiver.requests

@@ -236,7 +236,7 @@ async def test_hostile_text_cannot_act(command: Command, pool: Pool) -> None:
 async def test_a_task_is_acknowledged_once(
     running: Corridor, command: Command, clock: VirtualClock
 ) -> None:
-    """It says so, and the second time that somebody was faster."""
+    """The command says so; the second time it says that someone was faster."""
     await know(running.pool, task("T9", title="Leak"), at=clock.now())
     done = await command("tasks", "acknowledge", "T9")
     assert (done.code, done.out) == (0, "task T9 in london is acknowledged\n")
@@ -248,7 +248,7 @@ async def test_a_task_is_acknowledged_once(
 async def test_a_task_is_assigned_to_whom_its_account_knows(
     running: Corridor, command: Command, clock: VirtualClock
 ) -> None:
-    """By a name that a task tells of; of others it says that it knows nobody."""
+    """By a name in a known task; an unknown name is refused."""
     bo = Person(id="7", name="Bo Reed")
     for one in (task("T9", title="Leak"), task("T8", title="Roof", assignees=(bo,))):
         await know(running.pool, replace(one, system="plannr"), at=clock.now())

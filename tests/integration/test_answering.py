@@ -198,7 +198,7 @@ async def test_a_name_of_any_letters_is_taken(
 async def test_a_forged_button_does_nothing(
     taskbell: Corridor, web: Site, clock: VirtualClock
 ) -> None:
-    """Neither without Slack's signature, nor with it for a message of somebody else."""
+    """Neither without Slack's signature, nor with it for another person's message."""
     task, _ = await told(taskbell)
     button = button_of(taskbell)
     assert (await press(web, clock, button, "guess")).status_code == 401

@@ -90,7 +90,7 @@ async def test_nothing_is_done_if_the_number_has_changed(
 
 
 async def test_more_than_the_most_is_refused(pool: Pool, clock: VirtualClock) -> None:
-    """Whoever means so many has to narrow it."""
+    """The person must narrow the search."""
     await message(pool, clock)
     columns = "account, task, event, rule, step, channel, target, lane, at_most_once"
     await pool.execute(

@@ -138,7 +138,7 @@ async def test_a_link_can_be_used_again(taskbell: Corridor, web: Site) -> None:
 
 
 async def test_a_forged_link_does_nothing(taskbell: Corridor, web: Site) -> None:
-    """Another customer's, a changed one, half of one: the page says whom to tell instead."""
+    """For another customer's link, a changed one or half of one, the page says what to do."""
     path = await sent_link(taskbell)
     customer = keys_of(Customer("8", "Bo", "bo@c.test"), "field")
     other = UnsubscribeLinks("", SecretStr("another-token-of-24-chars"))

@@ -151,7 +151,7 @@ async def test_whom_nobody_knows_takes_care_of_it_all_the_same(
 async def test_a_second_press_changes_nothing_and_says_who_was_first(
     taskbell: Corridor, web: Site
 ) -> None:
-    """Whether or not a worker has seen to the first."""
+    """Even before a worker has processed the first press."""
     taskbell.slack.emails["U1"] = "ann.lee@field.test"
     await told(taskbell)
     button = button_of(taskbell, "take") | {"reply_to": f"{taskbell.slack.url}/actions/1"}
@@ -211,7 +211,7 @@ async def test_a_task_that_is_reassigned_later_is_not_taken_any_more(
 async def test_the_api_the_page_and_the_command_assign_a_task(
     taskbell: Corridor, web: Site
 ) -> None:
-    """To anybody whom its tasks tell of, by id, address or name; each says who wanted it."""
+    """To any person in its tasks, by id, address or name; each records who did it."""
     task = await told(taskbell)
     page = (await web.client.get(f"/tasks/field/{task}")).text
     assert f'<option value="{ANN["id"]}">Ann Lee</option>' in page

@@ -357,7 +357,7 @@ async def test_long_lists_have_pages(firm: Firm) -> None:
     ],
 )
 async def test_wrong_parameters_give_a_page(web: Site, query: str) -> None:
-    """Whatever is asked for, the answer is a page in plain words."""
+    """For any parameter, the answer is a page in plain words."""
     answer = await web.client.get(f"/coming{query}", headers={"accept": "text/html"})
     assert answer.status_code == 400
     assert answer.headers["content-type"].startswith("text/html")

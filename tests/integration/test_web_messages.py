@@ -88,7 +88,7 @@ async def test_it_is_searched_by_the_words_of_a_task(
 async def test_words_of_a_search_are_no_operators(
     web: Site, pool: Pool, clock: VirtualClock
 ) -> None:
-    """Whatever PostgreSQL could take for syntax is looked for as text."""
+    """The search treats PostgreSQL's query syntax as text."""
     about = task(title="A & B | C")
     await know(pool, about, at=clock.now())
     await plan(pool, await record(pool, about, Kind.COMPLETED, at=clock.now()))
@@ -393,7 +393,7 @@ async def test_a_mail_to_a_customer_is_sent_again_after_a_confirmation(
 
 
 async def test_an_unknown_message_is_a_page_that_says_so(web: Site) -> None:
-    """Whatever stands in the address, and with the way to the others."""
+    """For any address, and with a link to the other messages."""
     for named in ("12", "9" * 19, "9" * 400, "x", "-1", "١٢"):
         page = await read(web, f"/messages/{named}", 404)
         assert "There is no message" in page
