@@ -112,7 +112,7 @@ async def test_what_is_done_or_unknown_cannot_be_acknowledged(taskbell: Corridor
     await taskbell.webhook(visit)
     taskbell.sandbox.kickserv.finish(str(visit["id"]))
     await taskbell.poll(full=True)
-    with pytest.raises(NotAnswered, match="done already"):
+    with pytest.raises(NotAnswered, match="already done"):
         await acknowledge(taskbell, visit["id"])
 
 

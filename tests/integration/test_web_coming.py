@@ -383,7 +383,7 @@ async def test_too_many_tasks_are_said(firm: Firm, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(foresight, "MOST_TASKS", 2)
     monkeypatch.setattr(foresight, "MOST_TO_CHOOSE", 2)
     page = await firm.shows()
-    assert "beyond Fri 6 Mar, 21:00" in page
+    assert "after Fri 6 Mar, 21:00" in page
     assert "There are too many tasks to calculate what these rules will send" in page
     assert '<a href="/rules/each-evening">each-evening</a>.' in page
     assert page.count("is late") == 1

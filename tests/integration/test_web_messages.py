@@ -356,7 +356,7 @@ async def test_each_state_has_the_buttons_that_fit(
         (State.HELD, "", ["cancel"]),
         (State.HELD, "storm = 1", ["cancel"]),
         (State.HELD, approver, ["decline", "approve"]),
-        (State.UNKNOWN, "", ["resolve", "resolve"]),
+        (State.UNKNOWN, "", ["resolve"]),  # one form with two buttons
         (State.FAILED, "", ["cancel", "retry"]),
         (State.FAILED, "acknowledged_at = now()", ["retry"]),
         (State.CANCELLED, "", ["retry"]),
