@@ -133,7 +133,11 @@ async def test_a_task_is_shown_with_all_that_is_known_of_it(command: Command) ->
         (("preview", "job-dnoe", "2357911"), 1, "did you mean job-done"),
         (("preview", "job-done", "nothing"), 1, "no task has the id or the title nothing"),
         (("preview", "job-done", "2357911", "--at", "soon"), 2, "write 2026-03-06T17:00"),
-        (("preview", "broken", "2357911"), 1, "rule broken cannot write about this task"),
+        (
+            ("preview", "broken", "2357911"),
+            1,
+            "rule broken cannot write its message about this task",
+        ),
     ],
 )
 @pytest.mark.usefixtures("running")

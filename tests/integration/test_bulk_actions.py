@@ -103,7 +103,7 @@ async def test_more_than_the_most_is_refused(pool: Pool, clock: VirtualClock) ->
     )
     assert len(await operator_actions.matching(pool, RETRY, FAILED)) == MOST_AT_ONCE
     await message(pool, clock)
-    with pytest.raises(NotPossible, match="may be more than 500 messages: narrow them"):
+    with pytest.raises(NotPossible, match="may be more than 500 messages: narrow the search"):
         await operator_actions.matching(pool, RETRY, FAILED)
 
 
@@ -192,7 +192,7 @@ async def test_an_address_that_asks_for_nonsense_says_so(web: Site) -> None:
     assert (await web.client.get("/messages/bulk/burn?state=failed")).status_code == 404
     assert "this can be done to messages" in await read(web, "/messages/bulk/retry", 409)
     assert "does not know" in await read(web, f"{PATH}&x=1", 400)
-    assert "There is no message to do this to" in await read(web, PATH)
+    assert "There are no such messages" in await read(web, PATH)
 
 
 async def test_the_api_counts_first(web: Site, pool: Pool, clock: VirtualClock) -> None:

@@ -220,9 +220,13 @@ async def test_other_programs_enter_it_by_the_api(web: Site) -> None:
 @pytest.mark.parametrize(
     ("said", "status", "why"),
     [
-        ({}, 400, "Name either an address"),
-        ({"address": "ida@c.test", "account": "field"}, 400, "Name either an address"),
-        ({"adress": "ida@c.test"}, 400, "Name either an address"),
+        ({}, 400, "Send either address, or customer and account"),
+        (
+            {"address": "ida@c.test", "account": "field"},
+            400,
+            "Send either address, or customer and account",
+        ),
+        ({"adress": "ida@c.test"}, 400, "Send either address, or customer and account"),
         ({"address": " "}, 400, "The parameter address: expected"),
         ({"address": "Ida"}, 409, "Ida is not one mail address or phone number"),
         ({"address": 7}, 400, "The parameter address: expected"),

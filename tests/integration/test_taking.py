@@ -161,8 +161,8 @@ async def test_a_second_press_changes_nothing_and_says_who_was_first(
     await press(web, taskbell.clock, button)
     texts = [one["text"] for one in taskbell.slack.told]
     assert texts[1:] == [
-        "Nothing was changed: somebody has acknowledged the task a moment ago.",
-        "Nothing was changed: Ann Lee has acknowledged the task already.",
+        "Nothing was changed: someone acknowledged the task a moment ago.",
+        "Nothing was changed: Ann Lee has already acknowledged the task.",
     ]
     assert len([one for one in await taskbell.deliveries() if one["channel"] == "update_task"]) == 1
 
@@ -263,7 +263,7 @@ async def test_two_people_of_one_name_are_nobody(taskbell: Corridor) -> None:
     twin = employee("Ann Lee", 6) | {"email": "ann2@field.test"}
     task = await told(taskbell, employees=[twin])
     now, by = taskbell.clock.now(), Actor("Cy")
-    with pytest.raises(NobodyMeant, match="nobody, or several"):
+    with pytest.raises(NobodyMeant, match="nobody or more than one person"):
         await assignments.assign(
             taskbell.pool, ("field", task), "Ann Lee", assignable(), now, by=by
         )
