@@ -1,4 +1,4 @@
-"""Live updates: a stream of server-sent events that tells open pages to read themselves again.
+"""Live updates: a stream of server-sent events that makes open pages reload their content.
 
 An event carries no data: the page asks for what it shows, as whoever is signed in. One loop per web
 process looks for changes, and only while a page is open.

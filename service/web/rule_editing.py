@@ -58,7 +58,7 @@ class RuleEditing:
         return self.view(copy.name, copy.text, copy.mark)
 
     def view(self, name: str, text: str, mark: str) -> EditorView:
-        """A text for a file that somebody read when it had this mark; raises NotEditable."""
+        """A text for a file that had this mark when it was read; raises NotEditable."""
         names = file_names(self._path)
         if name not in names:
             raise NotEditable(f"the configuration has no file {name}")

@@ -117,7 +117,7 @@ async def test_other_commands_mention_it(command: Command, tmp_path: Path) -> No
         out = (await command(*words)).out
         assert "rule job-done was switched off by" in out, out
         assert "(too loud)" in out
-        assert "`taskbell rules follow job-done` undoes that" in out
+        assert "`taskbell rules follow job-done` undoes this" in out
     assert list((await command("check", "--json")).json["overrides"]) == ["job-done"]
     assert list((await command("plan", "--json")).json["overrides"]) == ["job-done"]
     (tmp_path / "taskbell.yaml").write_text(RULES.replace("id: job-done", "id: renamed"))

@@ -22,7 +22,7 @@ _BODY_BYTES = 256 * 1024  # Slack repeats the whole message
 
 
 class SlackEndpoint:
-    """Takes presses from whoever proves to be Slack; without a `signing_secret` from nobody."""
+    """Accepts presses that Slack has signed; none without a `signing_secret`."""
 
     def __init__(self, config: Config, clock: Clock, presses: SlackPresses) -> None:
         self._clock = clock

@@ -7,7 +7,7 @@ from service.web.parameters import ListQuery, wrong
 
 
 async def find_tasks(pool: Pool, asked: ListQuery) -> TaskPage:
-    """The tasks with these words; raises a 400 Problem for a cursor that is none."""
+    """The tasks with these words; raises a 400 Problem for an invalid cursor."""
     values = asked.values
     wanted = TaskQuery(values.get("q", ""), values.get("account"), values.get("state"), asked.after)
     try:

@@ -74,7 +74,7 @@ class Coming(Screen):
         )
 
     async def feed(self, request: Request) -> Response:
-        """The next seven days as iCalendar, for whoever has the secret address."""
+        """The next seven days as iCalendar, for anyone with the secret address."""
         self.office.guard.admit_by_key(request, _CALENDAR)
         found = await self.office.forecast.latest(_PATIENCE_OF_CALENDARS)
         if found is None:
