@@ -226,7 +226,7 @@ async def act_on_all(
     async with pool.acquire() as connection, connection.transaction():
         numbers = await _lock_possible(connection, action, found)
         if len(numbers) != count:
-            raise NotPossible(f"there are now {len(numbers)} messages, not {count}")
+            raise NotPossible(f"the number of messages is now {len(numbers)}, not {count}")
         await changes.record(connection, by, _AS_RECORDED[action], count, now, _said(search))
         if action is BulkAction.DISMISS:
             await _dismiss(connection, numbers, f"dismissed by {by}", now)

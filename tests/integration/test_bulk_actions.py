@@ -83,7 +83,7 @@ async def test_nothing_is_done_if_the_number_has_changed(
     """One more has failed since it was shown."""
     await message(pool, clock)
     await message(pool, clock)
-    with pytest.raises(NotPossible, match="it is 2 now, and no longer 1"):
+    with pytest.raises(NotPossible, match="the number of messages is now 2, not 1"):
         await operator_actions.act_on_all(pool, clock, action, FAILED, 1, by=ANN)
     assert await states(pool) == ["failed", "failed"]
     assert await pool.fetchval("SELECT count(*) FROM changes") == 0
@@ -182,7 +182,7 @@ async def test_another_number_is_shown_again(
     await message(pool, clock)
     answer = await web.client.post(PATH, data={"count": count})
     assert answer.status_code == 409
-    assert "it is 1 now" in answer.text
+    assert "the number of messages is now 1" in answer.text
     assert 'name="count" value="1"' in answer.text
     assert await states(pool) == ["failed"]
 
@@ -204,7 +204,7 @@ async def test_the_api_counts_first(web: Site, pool: Pool, clock: VirtualClock) 
     assert counted.json() == {"count": 2, "customers": 1, "done": False}
     wrong = await web.client.post(path, json={**said, "count": 1})
     assert wrong.status_code == 409
-    assert wrong.json()["detail"] == "it is 2 now, and no longer 1"
+    assert wrong.json()["detail"] == "the number of messages is now 2, not 1"
     later = (clock.now() + timedelta(hours=1)).isoformat()
     none = await web.client.post(path, json={**said, "since": later})
     assert none.json()["count"] == 0
