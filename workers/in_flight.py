@@ -129,7 +129,7 @@ class InFlight:
             for one in answers:
                 await self._write([one])
         else:
-            reason = f"what the other side answered cannot be stored: {error}"
+            reason = f"the answer cannot be stored: {error}"
             told = replace(answers[0], reason=reason, receipt=None, attempt=None)
             await self._write([told])
 

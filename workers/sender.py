@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 _NEVER_SENT = frozenset({State.FAILED, State.SKIPPED, State.CANCELLED, State.EXPIRED})
 _DECISIONS = (Button.APPROVE, Button.DECLINE)
-_GIVEN_BACK = "Taskbell was stopped before it was sent"
+_GIVEN_BACK = "Taskbell was stopped before the message was sent"
 _BROKEN_OFF = SendError("Taskbell was stopped while it waited for an answer", outcome_unknown=True)
 
 

@@ -32,7 +32,7 @@ async def foresee(pool: Pool, sketch: RulesConfig, now: datetime, counting: Coun
     if forecast.concerns_tasks:
         total = await pending_counts.count_tasks(pool)
         async with pool.acquire() as connection, connection.transaction(readonly=True):
-            with counting("looking at tasks", total) as progress:
+            with counting("reading tasks", total) as progress:
                 await forecast.add_tasks(pending_counts.tasks(connection), now, progress)
     forecast.plan.overrides = overrides
     return forecast.plan

@@ -1,4 +1,4 @@
-"""What becomes of alarms, waits, digests and messages, in sentences."""
+"""What happens to alarms, waits, digests and messages, in sentences."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -30,12 +30,12 @@ def matching(one: RulePlan) -> Iterator[str]:
 
 
 def alarms(one: RulePlan) -> Iterator[str]:
-    """What becomes of the rule's alarms."""
+    """What happens to the rule's alarms."""
     yield from _effects("alarms", one.timers, _TIMERS)
 
 
 def pending(one: RulePlan) -> Iterator[str]:
-    """What becomes of what the rule has begun."""
+    """What happens to waits, digests and messages that the rule has begun."""
     yield from _effects("pending waits (settle, for)", one.waits, _WAITS)
     yield from _effects("digests", one.digests, _WAITS)
     yield from _effects("messages", one.deliveries, _MESSAGES)

@@ -239,12 +239,14 @@ async def http_call(host: str, within: timedelta) -> AsyncIterator[None]:
         ) from error
     except AnswerRefused as error:
         raise SendError(
-            f"what {host} answered cannot be read: {error}", outcome_unknown=True
+            f"the answer of {host} cannot be read: {error}", outcome_unknown=True
         ) from error
     except httpx.RequestError as error:
         if never_sent(error):
             raise SendError(explain(error)) from error
-        raise SendError(f"{host} broke off before it answered", outcome_unknown=True) from error
+        raise SendError(
+            f"{host} closed the connection before it answered", outcome_unknown=True
+        ) from error
 
 
 @cache

@@ -59,7 +59,7 @@ class AppriseOptions(ChannelOptions):
             if _service(url.get_secret_value()) is None:
                 which = f"number {number} of url" if len(urls) > 1 else "url"
                 raise refused(
-                    f"{which} is no address that Apprise can use",
+                    f"{which} is not an address that Apprise can use",
                     "see https://appriseit.com/services/; some services need another package",
                 )
         return urls
@@ -85,7 +85,7 @@ class Target:
 
 
 class Outcome(NamedTuple):
-    """What came of one target: `why` it failed, None if it did not."""
+    """The result for one target; `why` says why it failed, None: it did not."""
 
     target: Target
     why: str | None
@@ -149,7 +149,7 @@ def _failure(failed: Sequence[Outcome], progress: SentRef, targets: int) -> Send
     said = "; ".join(f"{one.target.name} failed: {one.why}" for one in failed)
     sent = targets - len(failed)
     if sent:
-        said += f" ({sent} of {targets} targets have got it, and do not get it again)"
+        said += f" ({sent} of {targets} targets have received it, and will not receive it again)"
     return SendError(said, outcome_unknown=True, progress=progress, status=PARTLY if sent else None)
 
 

@@ -40,7 +40,7 @@ EXPLANATIONS = {
     "30046": "the message is older than an hour and was changed too often",
     "50006": "the text is empty",
     "50027": "the address is not complete; copy it again from the channel's settings",
-    "50035": "Discord does not take this message",
+    "50035": "Discord does not accept this message",
     "50083": "the thread is archived",
     "160005": "the thread is locked",
     "220001": "in a forum it needs a thread; write its number behind the colon",
@@ -56,7 +56,7 @@ _EVERYONE = re.compile(r"@(?=everyone|here)")
 
 
 class DiscordOptions(ChannelOptions):
-    """`url` is the address of the webhook; whoever knows it can post."""
+    """`url` is the address of the webhook; anyone who knows it can post."""
 
     url: HttpAddress
     # 30 messages a minute are known to pass.

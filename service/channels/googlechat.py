@@ -29,7 +29,8 @@ Json: TypeAlias = dict[str, Any]
 LARGEST, LONGEST_NOTICE = 31_000, 200
 _AGAIN = "copy the webhook's address again from the space's settings"
 EXPLANATIONS = {
-    "INVALID_ARGUMENT": "it does not take this message, or the address is not complete; " + _AGAIN,
+    "INVALID_ARGUMENT": "it does not accept this message, or the address is not complete; "
+    + _AGAIN,
     "NOT_FOUND": "the space or the webhook was deleted; make a new webhook",
     "PERMISSION_DENIED": "the webhook may not post; its address is not complete, or the"
     " organization does not allow webhooks",
@@ -45,7 +46,7 @@ _PAGES = frozenset({"mail.google.com", "chat.google.com"})
 
 
 class GoogleChatOptions(ChannelOptions):
-    """`url` is the address of the webhook; whoever knows it can post."""
+    """`url` is the address of the webhook; anyone who knows it can post."""
 
     url: HttpAddress
     rate: Rate | None = timedelta(seconds=1)

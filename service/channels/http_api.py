@@ -25,7 +25,7 @@ REQUEST_TIMEOUT, TOO_MANY, SERVER_ERROR = 408, 429, 500
 
 @dataclass(frozen=True, slots=True)
 class ApiAnswer:
-    """An answer; `content` is the JSON in it, or None if there is none."""
+    """An answer; `content` is its JSON, or None."""
 
     status: int
     headers: Mapping[str, str]
@@ -41,7 +41,7 @@ class ApiAnswer:
         return "html" in self.headers.get("content-type", "").lower()
 
     def at(self, *path: str) -> Any:
-        """The value at a path in the JSON; None if there is none."""
+        """The value at a path in the JSON, or None."""
         found = self.content
         for name in path:
             found = found.get(name) if isinstance(found, dict) else None
@@ -149,7 +149,7 @@ class ApiChannel(ConfiguredChannel):
 
 
 def seconds(value: Any) -> timedelta | None:
-    """A pause that a service gives as a number of seconds; None if it is none."""
+    """A pause that a service gives as a number of seconds; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
         return None
     return timedelta(seconds=min(value, LONGEST_PAUSE.total_seconds()))

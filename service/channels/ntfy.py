@@ -39,7 +39,11 @@ EXPLANATIONS = {
     "40301": "the topic is protected, and the token may not publish there",
     "41303": "the message is too large",
 }
-BY_STATUS = {401: EXPLANATIONS["40101"], 403: EXPLANATIONS["40301"], 404: "no ntfy is there"}
+BY_STATUS = {
+    401: EXPLANATIONS["40101"],
+    403: EXPLANATIONS["40301"],
+    404: "there is no ntfy server at this address",
+}
 
 _TOPIC = re.compile(r"[-_A-Za-z0-9]{1,64}")
 

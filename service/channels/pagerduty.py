@@ -31,7 +31,7 @@ ACTIONS = (TRIGGER, "acknowledge", "resolve")
 EXPLANATIONS = {
     "routing_key": "the key is not valid; copy the Integration Key of the service's"
     " Events API v2 integration again",
-    "invalid event": "it does not take this event",
+    "invalid event": "it does not accept this event",
 }
 BY_STATUS = {403: EXPLANATIONS["routing_key"]}
 WORDS = "the target must be critical, error, warning, info, acknowledge or resolve"

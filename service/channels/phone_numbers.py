@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from service.errors import SendError
 
-WRONG_NUMBER = "the target is no phone number with its country code, such as +14155550100"
+WRONG_NUMBER = "the target is not a phone number with its country code, such as +14155550100"
 # Signs by which people group digits, and invisible ones that are copied with a number.
 _SEPARATORS = re.compile(
     r"[\s().\-\xa0\u2010-\u2015\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+"

@@ -45,7 +45,7 @@ EXPLANATIONS = {
     "channel_not_found": "there is no such channel, or the app is not in it; invite the app",
     "edit_window_closed": "the workspace does not allow a message this old to be rewritten",
     "invalid_auth": "the token is not valid; copy it again from the app's page",
-    "invalid_blocks": "its text or its buttons are not as Slack takes them",
+    "invalid_blocks": "Slack does not accept its text or its buttons",
     "is_archived": "the channel is archived; choose another",
     _GONE: "the message to change was deleted",
     "msg_blocks_too_long": "the text is too long",
@@ -310,7 +310,7 @@ def _refusal(code: str, status: int) -> SendError:
     if code in RATE_LIMITED:
         return SendError(f"Slack asked Taskbell to slow down ({code})", not_now=True, status=status)
     if code in NOT_NOW:
-        return SendError(f"Slack did not take it now ({code})", status=status)
+        return SendError(f"Slack did not accept it now ({code})", status=status)
     if code in PERHAPS_DONE:
         return SendError(f"Slack failed ({code})", outcome_unknown=True, status=status)
     if not code.isidentifier():

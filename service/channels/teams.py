@@ -53,7 +53,7 @@ BY_STATUS = {
 
 
 class TeamsOptions(ChannelOptions):
-    """`url` is the address of the workflow; whoever knows it can post."""
+    """`url` is the address of the workflow; anyone who knows it can post."""
 
     url: HttpAddress
     rate: Rate | None = timedelta(seconds=1)

@@ -171,7 +171,7 @@ class TwilioChannel(ApiChannel):
         )
 
     def error_name(self, answer: ApiAnswer) -> str:
-        """The number of the error, also of one that Twilio tells of a message it took."""
+        """The number of the error, also of one reported for a message that Twilio accepted."""
         code = answer.at("error_code") if answer.is_success else answer.at("code")
         if code is None and answer.at("status") in FAILED:
             return str(answer.at("status"))

@@ -125,7 +125,7 @@ class VonageChannel(ApiChannel):
     def refusal(self, answer: ApiAnswer) -> SendError:
         statuses = _statuses(answer)
         if TAKEN in statuses or INTERNAL in statuses:
-            what = "took only a part of it" if TAKEN in statuses else "failed"
+            what = "accepted only a part of it" if TAKEN in statuses else "failed"
             said = f"Vonage {what} ({self.error_name(answer)})"
             return SendError(said, outcome_unknown=True, status=answer.status)
         if {THROTTLED, TOO_MANY_BINDS} & {*statuses}:

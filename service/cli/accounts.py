@@ -107,7 +107,7 @@ def sync(
 def pause(account: Name, *, as_json: AsJson = False) -> None:
     """Stop reading from an account's system and sending through it, until it is resumed.
 
-    Its webhooks are still processed.
+    Its webhooks are still accepted.
     """
 
     async def ask(pool: Pool) -> None:
@@ -115,7 +115,7 @@ def pause(account: Name, *, as_json: AsJson = False) -> None:
 
     with_pool(ask)
     says = (
-        f"{account} is paused. Taskbell does not contact its system. Webhooks are still processed."
+        f"{account} is paused. Taskbell does not contact its system. Webhooks are still accepted."
     )
     say(says, {"account": account, "paused": True}, as_json=as_json)
 

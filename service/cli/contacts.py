@@ -21,13 +21,14 @@ _COLUMNS = ("kind", "value", "account", "made_at", "made_by", "made_through", "n
 _LONGEST_NOTE = 500
 
 Address = Annotated[
-    str, typer.Argument(metavar="ADDRESS", help="A mail address, or a phone number with its area.")
+    str,
+    typer.Argument(metavar="ADDRESS", help="A mail address, or a phone number with its area code."),
 ]
 Customer = Annotated[
-    str, typer.Option(metavar="ID", help="In place of an address: the customer's id.")
+    str, typer.Option(metavar="ID", help="Instead of an address: the customer's id.")
 ]
 Account = Annotated[str, typer.Option(help="The account in which the customer has this id.")]
-Note = Annotated[str, typer.Option(help="Why, or how the customer has said so.")]
+Note = Annotated[str, typer.Option(help="Why, or how the customer said so.")]
 
 
 @app.command("list")
@@ -37,11 +38,11 @@ def list_(
     ] = "",
     *,
     agreed: Annotated[
-        bool, typer.Option("--agreed", help="Show who has agreed to get messages instead.")
+        bool, typer.Option("--agreed", help="Instead, show who has agreed to get messages.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the customers who want no messages, the latest first."""
+    """List the customers who want no messages, the newest first."""
     rows = with_pool(lambda pool: contact_choices.listed(pool, wants=agreed, containing=search))
     if_none = "nobody has agreed" if agreed else "nobody has opted out"
     shown = rows if as_json else [row | {"made_at": row["at"]} for row in rows]
@@ -57,9 +58,9 @@ def opt_out(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Record that a customer wants no messages. It holds for all rules, channels and accounts.
+    """Record that a customer wants no messages, from any rule, channel or account.
 
-    Messages that wait already are not sent either.
+    Messages that already wait are not sent either.
     """
     key = _choose(_key(address, customer, account), note, wants=False)
     says = f"{key} gets no more messages"
@@ -75,9 +76,9 @@ def opt_in(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Record that a customer wants messages, also if they had opted out with Taskbell before.
+    """Record that a customer wants messages, even if they opted out in Taskbell before.
 
-    Who has opted out in the system itself gets none.
+    A customer who has opted out in the system itself still gets none.
     """
     key = _choose(_key(address, customer, account), note, wants=True)
     say(f"{key} may get messages", _as_json(key, wants=True), as_json=as_json)

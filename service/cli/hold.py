@@ -24,7 +24,7 @@ _NONE = "no customer messages are on hold"
 Reason = Annotated[str, typer.Option(help="The reason. It is shown with every message that waits.")]
 Number = Annotated[
     int | None,
-    typer.Argument(metavar="NUMBER", help="Only this hold, as `hold status` numbers it."),
+    typer.Argument(metavar="NUMBER", help="Only this hold, as `hold status` shows it."),
 ]
 
 
@@ -32,7 +32,7 @@ Number = Annotated[
 def on(until: Until, reason: Reason, *, as_json: AsJson = False) -> None:
     """Hold all messages to customers until the given time. They are sent after that.
 
-    Each is checked again then, and is sent only if it is still right. Messages to colleagues and
+    Each is checked again then, and is sent only if it still applies. Messages to colleagues and
     changes written to a system are not held.
     """
     now = _CLOCK.now()
@@ -44,7 +44,7 @@ def on(until: Until, reason: Reason, *, as_json: AsJson = False) -> None:
 
 @app.command()
 def off(number: Number = None, *, as_json: AsJson = False) -> None:
-    """Release the held customer messages now: each is checked again, and sent if it is right."""
+    """Release the held customer messages now. Each is checked again, and sent if it applies."""
 
     async def work(pool: Pool) -> list[dict[str, Any]]:
         now = _CLOCK.now()

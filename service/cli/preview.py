@@ -59,7 +59,7 @@ def command(
     """Show what a rule would send about a task: to whom, when, and with which text.
 
     Nothing is sent or stored. It also works for rules that are off, and says if a condition of the
-    rule is not met. What `contacts:` holds back is said as well. Silences, holds and other messages
+    rule is not met. It also says what `contacts:` holds back. Silences, holds and other messages
     are not considered.
     """
     written = config.sketch(find(read_settings()).taskbell_config, os.environ)
@@ -119,7 +119,9 @@ def _sample(rule: Rule, papers: TaskHistory, now: datetime, sketch: RulesConfig)
     zone = sketch.zones.get(papers.key[0], sketch.timezone)
     shown = sample.sample(rule, papers.known.task, papers.events, now, zone, sketch.zones)
     if shown.failure is not None:
-        raise NothingMade(f"rule {rule.id} cannot write about this task: {shown.failure}")
+        raise NothingMade(
+            f"rule {rule.id} cannot write its message about this task: {shown.failure}"
+        )
     return shown
 
 

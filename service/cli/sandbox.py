@@ -20,7 +20,7 @@ app = typer.Typer()
 def sandbox(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port of the systems.")] = 8090,
     smtp_port: Annotated[
-        int, typer.Option(min=1, max=65535, help="The port of the inbox for mail.")
+        int, typer.Option(min=1, max=65535, help="The port of the mail server.")
     ] = 8025,
     push: Annotated[
         str | None,

@@ -20,7 +20,8 @@ app = typer.Typer()
 Address = Annotated[
     str,
     typer.Argument(
-        metavar="CHANNEL[:TARGET]", help="The receiver, written as in rules, such as slack:#office."
+        metavar="CHANNEL[:TARGET]",
+        help="The recipient, written as in rules, such as slack:#office.",
     ),
 ]
 Text = Annotated[str, typer.Option(metavar="TEXT", help="The text of the message.")]

@@ -43,7 +43,7 @@ class NoSuchUser(TaskbellError):
 
 @app.command()
 def add(name: Name, role: MayDo = Role.OPERATOR, *, as_json: AsJson = False) -> None:
-    """Ask for a password and print the lines that let somebody sign in.
+    """Ask for a password and print the lines that let a person sign in.
 
     Put them into the configuration: this command changes no file. Without a terminal, the password
     is the first line of the standard input.
@@ -66,9 +66,9 @@ def list_(*, as_json: AsJson = False) -> None:
 
 @app.command()
 def remove(name: Name, *, as_json: AsJson = False) -> None:
-    """Say which lines to delete, so that somebody cannot sign in any more.
+    """Say which lines to delete so that a person can no longer sign in.
 
-    This command changes no file. Sessions of theirs end as soon as Taskbell uses the new file.
+    This command changes no file. Their sessions end as soon as Taskbell uses the new file.
     """
     rows = _rows()
     found = [one for one in rows if key_of(one["name"]) == key_of(name)]

@@ -23,7 +23,7 @@ NAME_HINT = "up to 64 letters, digits and . _ @ + -, such as anna; first a lette
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody who may sign in: `name` as it is written, and the argon2 hash of their password."""
+    """A person who may sign in, with their name and the argon2 hash of their password."""
 
     name: str
     role: Role
@@ -46,7 +46,7 @@ def _hash(written: SecretStr) -> SecretStr:
 
 
 class UserShape(Shape):
-    """Somebody who may sign in at the page."""
+    """A person who may sign in at the page."""
 
     role: Annotated[Role, BeforeValidator(_role)]
     password: Annotated[SecretStr, AfterValidator(_hash)]

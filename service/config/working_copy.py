@@ -22,7 +22,7 @@ class NotEditable(TaskbellError):
 class WorkingCopy:
     """A text for the file called `name` of the configuration at `path`.
 
-    `mark` stands for the contents that the file had when somebody began to change the text.
+    `mark` stands for the contents that the file had when the editor opened it.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""Replaces a file of a configuration as a whole: whoever reads it sees the old text or the new."""
+"""Replaces a file of a configuration atomically: a reader sees the old text or the new one."""
 
 import os
 import stat
@@ -16,7 +16,7 @@ _MARK_BYTES = 16
 
 
 class FileChanged(TaskbellError):
-    """The file has other contents than those that somebody has read."""
+    """The file has changed since it was read."""
 
 
 def mark_of(contents: bytes) -> str:

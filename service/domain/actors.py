@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What somebody may do; each may do what those before it may."""
+    """What a person may do; each role may do what the roles before it may."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
@@ -19,7 +19,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Somebody who does something, by the name that their decisions are stored with.
+    """A person who acts, with the name under which their decisions are stored.
 
     `address` is the network address that they come from; it is empty at the command line.
     """
@@ -33,5 +33,5 @@ class Actor:
 
 
 def with_reason(said: str, reason: str | None) -> str:
-    """What somebody did, and the reason that they gave, if they gave one."""
+    """The action, with the reason if there is one."""
     return f"{said}: {reason}" if reason else said

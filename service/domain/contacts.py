@@ -1,4 +1,4 @@
-"""Customers by what they are recognised by, and what they chose: messages or none. Pure functions.
+"""How customers are recognised, and whether they want messages. Pure functions.
 
 Choices are made for keys: the id of a customer in an account, a mail address, a phone number. A
 person has several keys; one key that was opted out is enough for them to get no messages.
@@ -28,7 +28,7 @@ class KeyKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ContactKey:
-    """What a customer is recognised by, in one notation.
+    """An identifier of a customer, in one notation.
 
     `value` is the id of a customer in `account`, or a mail address in small letters with its domain
     in ASCII, or the digits of a phone number without leading zeros. Addresses and numbers are those
@@ -102,7 +102,7 @@ def key_named(address: str, customer: str, account: str) -> ContactKey:
 
 @dataclass(frozen=True, slots=True)
 class Receivers:
-    """Whom a message reaches: the keys of each customer, and of addresses of nobody known."""
+    """The recipients of a message: the keys of each customer, and of unknown addresses."""
 
     customers: tuple[Keys, ...] = ()
     others: Keys = frozenset()
@@ -122,7 +122,7 @@ NOBODY = Receivers()
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What somebody chose for a key: whether they want messages, and since when (UTC)."""
+    """The choice for a key: whether this customer wants messages, and since when (UTC)."""
 
     key: ContactKey
     wants: bool
@@ -132,8 +132,8 @@ class Choice:
 class Choices:
     """Choices, found by their keys.
 
-    `are_all_asked`: whoever has chosen nothing counts as having agreed, as in a simulation that
-    does not know who has.
+    `are_all_asked`: a customer without a choice counts as having agreed, as in a simulation that
+    does not know the choices.
     """
 
     def __init__(self, choices: Iterable[Choice] = (), *, are_all_asked: bool = False) -> None:

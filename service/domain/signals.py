@@ -18,7 +18,7 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """A person has told Taskbell that they have seen a task, and take care of it."""
+    """A person says that they take care of a task."""
 
     account: str
     task_id: str

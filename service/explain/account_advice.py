@@ -39,12 +39,12 @@ _ADVICE = {
         f" {_ITSELF}"
     ),
     SKIPPED: (
-        "Calls to {system} have failed, so Taskbell makes none for a moment."
+        "Calls to {system} have failed, so Taskbell pauses them for a moment."
         f" There is nothing to do unless this stays. {_ITSELF}"
     ),
 }
 _OTHERWISE = (
-    f"{_ITSELF} If this stays for more than an hour, show this text to whoever looks after"
+    f"{_ITSELF} If this stays for more than an hour, show this text to the person who looks after"
     " Taskbell, or to the support of {system}."
 )
 
@@ -55,7 +55,7 @@ def may_be_deleted(account: Mapping[str, Any]) -> bool:
 
 
 def what_to_do(account: Mapping[str, Any]) -> str | None:
-    """What to do about an account that fails, as `api_lists.read_accounts` has it; else None."""
+    """What to do about a failing account (a row of `api_lists.read_accounts`); else None."""
     if account["state"] != "failing":
         return None
     error = account["error"] or ""

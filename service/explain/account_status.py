@@ -9,8 +9,8 @@ Told: TypeAlias = Callable[[datetime], str]
 
 FIRST_SYNC, READING_AGAIN = "first sync", "reading all tasks again"
 _LAST_KNOWN = (
-    "time-based and combined messages are now sent by what Taskbell knew last,"
-    " which may be out of date"
+    "time-based and combined messages are now sent from the last known data, which may be out of"
+    " date"
 )
 _MISSED = "It may have missed changes, so it is reading all tasks again."
 

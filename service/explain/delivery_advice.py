@@ -13,8 +13,8 @@ _CAUSES = {
         " this again."
     ),
     REJECTED: (
-        "{sender} did not accept this: something in the message or in its task is not as it has to"
-        " be. Correct it there, and then send this again."
+        "{sender} did not accept this: something in the message or in its task is wrong. Correct"
+        " it there, and then send this again."
     ),
     NOT_REACHED: "{sender} could not be reached. When it works again, send this again.",
     SLOW_DOWN: "{sender} had too much to do. Send this again later.",

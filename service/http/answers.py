@@ -18,7 +18,7 @@ async def read_answer(response: httpx.Response, most: int) -> bytes:
     """
     request = response.request
     if not can_be_read(response.headers.get("content-encoding", "")):
-        raise AnswerRefused("it is packed otherwise than by gzip", request=request)
+        raise AnswerRefused("it is compressed, but not with gzip", request=request)
     body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk

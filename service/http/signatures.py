@@ -156,7 +156,7 @@ def _one_of(given: Iterable[bytes], right: Iterable[bytes]) -> None:
     """Compare all with all: the duration must not reveal which one nearly matched."""
     matches = [hmac.compare_digest(one, other) for one in given for other in right]
     if not any(matches):
-        raise NotGenuine("The signature or token is not the right one")
+        raise NotGenuine("The signature or token is wrong")
 
 
 def _digest(key: bytes, signed: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Keeps the clock of a process at the database's, whatever its host's clock says.
+"""Keeps the clock of a process equal to the database's, even if its host's clock is wrong.
 
 Leases, versions and due times of several hosts are compared with each other. With hosts whose
 clocks differ by more than a lease, one would take over what another is just sending.

@@ -1,4 +1,4 @@
-"""Ends storms of which nothing is left: the next message is no part of that flood.
+"""Ends storms that hold no messages any more: the next message is not part of that flood.
 
 Their messages have expired, or were cancelled, for instance because a person switched the rule off.
 """

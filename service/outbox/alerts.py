@@ -105,9 +105,9 @@ async def alert_working(
     for row in rows:
         if await _was_told(connection, row, now):
             text = (
-                f"Taskbell can read {row['name']} ({title_of(row['system'])}) again. It could not"
-                f" from {local_time(row['since'], address)}"
-                f" to {local_time(row['polled_at'], address)}."
+                f"Taskbell can read {row['name']} ({title_of(row['system'])}) again. The"
+                f" interruption lasted from {local_time(row['since'], address)} to"
+                f" {local_time(row['polled_at'], address)}."
             )
             await plan(connection, WORKING, row, text, address, now)
     return len(rows)
@@ -201,8 +201,9 @@ async def alert_appeared(
     for row in rows:
         text = (
             f"{row['appeared']} older tasks appeared in {row['name']}"
-            f" ({title_of(row['system'])}) at once. Usually Taskbell's access was extended there."
-            " Taskbell sent no messages about them. It will report new changes to them as usual."
+            f" ({title_of(row['system'])}) at once. Usually someone has extended"
+            " Taskbell's access there. Taskbell sent no messages about them. It will report"
+            " new changes to them as usual."
         )
         await plan(connection, APPEARED, row, text, address, now)
     return len(rows)

@@ -21,7 +21,7 @@ from service.store.tasks import read_task
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A delivery that this process has to send now.
+    """A delivery that this process must send now.
 
     - `attempts`, `unsent`: the number of attempts that count, and of those that ended before
       anything was sent; together they identify this attempt

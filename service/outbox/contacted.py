@@ -1,7 +1,7 @@
 """The messages that reach customers, counted per customer and day over all rules and accounts.
 
-They are written down as they are claimed, if `contacts` has `at_most`. What becomes of them is read
-from the deliveries: one that was not sent does not count.
+They are written down as they are claimed, if `contacts` has `at_most`. Whether they were sent is
+read from the deliveries: one that was not sent does not count.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -84,7 +84,7 @@ async def alert_channels(connection: Connection, address: OperatorAddress, now: 
 async def alert_working_channels(
     connection: Connection, address: OperatorAddress, now: datetime
 ) -> int:
-    """Tell that channels work again whose failure the operator was told of; returns how many."""
+    """Report that channels work again, if their failure was reported; returns how many."""
     rows = await connection.fetch(
         """
         DELETE FROM lane_recoveries WHERE (lane, since) IN (
@@ -94,9 +94,9 @@ async def alert_working_channels(
     )
     for row in rows:
         text = (
-            f"Taskbell can send through {row['name']} again. It could not from"
-            f" {local_time(row['since'], address)} to {local_time(row['ended'], address)}.\n"
-            "The messages that waited are being sent."
+            f"Taskbell can send through {row['name']} again. The interruption lasted from"
+            f" {local_time(row['since'], address)} to {local_time(row['ended'], address)}.\nThe"
+            " messages that waited are being sent."
         )
         await plan(connection, CHANNEL_WORKING, row, text, address, now)
     return len(rows)

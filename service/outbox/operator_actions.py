@@ -226,7 +226,7 @@ async def act_on_all(
     async with pool.acquire() as connection, connection.transaction():
         numbers = await _lock_possible(connection, action, found)
         if len(numbers) != count:
-            raise NotPossible(f"it is {len(numbers)} now, and no longer {count}")
+            raise NotPossible(f"the number of messages is now {len(numbers)}, not {count}")
         await changes.record(connection, by, _AS_RECORDED[action], count, now, _said(search))
         if action is BulkAction.DISMISS:
             await _dismiss(connection, numbers, f"dismissed by {by}", now)
@@ -260,7 +260,8 @@ async def _found(pool: Pool, action: BulkAction, search: Search) -> list[int]:
     found = await message_search.find(pool, search, MOST_AT_ONCE)
     if found.looked_until is not None or found.older is not None:
         raise NotPossible(
-            f"these may be more than {MOST_AT_ONCE} messages: narrow them, for example by a day"
+            f"these may be more than {MOST_AT_ONCE} messages: narrow the search,"
+            " for example to one day"
         )
     return [row["id"] for row in found.rows]
 

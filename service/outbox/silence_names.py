@@ -61,7 +61,7 @@ class NothingKnown(TaskbellError):
 async def demand_known(
     pool: Pool, silence: Silence, written: Mapping[str, Collection[str]], remedy: str
 ) -> None:
-    """Raise NothingKnown if a name does not exist; `remedy` says how to have it all the same."""
+    """Raise NothingKnown if a name does not exist; `remedy` says how to use the name anyway."""
     if found := await unknown(pool, silence, written):
         raise NothingKnown(f"{found[0]} {remedy}")
 

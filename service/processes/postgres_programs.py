@@ -107,7 +107,7 @@ def _demand_name() -> None:
 
 
 def user_named(name: str) -> pwd.struct_passwd:
-    """The user of this name, who is made if there is none; raises NoUserForPostgres.
+    """The user with this name, created if needed; raises NoUserForPostgres.
 
     Several Taskbells may start at once, and several `useradd` at once can lose a user again that
     one of them has just made. So each waits for its turn.

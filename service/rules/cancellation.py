@@ -19,7 +19,7 @@ _UNDONE_BY = {
 _ENDS_ALARMS = frozenset({Kind.COMPLETED.value, Kind.DELETED.value, f"{Kind.CHANGED}:archived"})
 
 
-_SOMEBODY = "somebody"
+_SOMEONE = "someone"
 _ENDED: Mapping[Kind, str] = {
     Kind.COMPLETED: "the task was completed",
     Kind.REOPENED: "the task was reopened",
@@ -114,4 +114,4 @@ def _said(event: Event) -> str:
     if event.kind is not Kind.ACKNOWLEDGED:
         return _ENDED[event.kind]
     person = event.task.acknowledged_by
-    return f"{visible(person.name) if person and person.name else _SOMEBODY} acknowledged the task"
+    return f"{visible(person.name) if person and person.name else _SOMEONE} acknowledged the task"

@@ -36,7 +36,9 @@ _AGAIN = "/again:"
 OVER_ACCOUNTS = (
     "only the system of one account can be asked about a customer, and this is about several"
 )
-_NEVER = "cannot work out the date: the opening hours have too few open hours in the next ten years"
+_NEVER = (
+    "cannot calculate the date: the opening hours have too few open hours in the next ten years"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def rewriting(
 ) -> NewText | RevisedMessage | None:
     """The new text of a message about a single task as it is now; None if it is sent as planned.
 
-    It is not sent if the change that it tells of was undone, or if its text cannot be written anew.
+    It is not sent if the change that it reports was undone, or if its text cannot be written anew.
     If the customer's address has changed, another message goes there instead. A person who approved
     it with the old text is asked again.
     """
@@ -59,7 +59,7 @@ def rewriting(
     rule = rules.get(grounds.rule)
     event = _as_of_now(grounds, task, rule)
     if event is None:
-        return RevisedMessage(cancelled("the change that it tells of was undone"))
+        return RevisedMessage(cancelled("the change that it reports was undone"))
     try:
         plan = _outdated(grounds, event, rule, now, zone)
     except RenderError as error:
@@ -147,7 +147,9 @@ def _planned(
     if plan.state is State.SKIPPED:  # they have no address any more
         return plan
     if not plan.reaches_customer:  # perhaps it is another step by now
-        raise RenderError(f"the rule would send it to {plan.receiver}, which is no customer of it")
+        raise RenderError(
+            f"the rule would send it to {plan.receiver}, which is not a customer of it"
+        )
     return plan
 
 

@@ -108,7 +108,7 @@ class Rule:
             return self._missed(scope, *date)
         if self.settle is not None:
             quiet = in_words(self.settle.quiet)
-            reason = f"waiting until nothing has changed in the task for {quiet}"
+            reason = f"waiting until the task has not changed for {quiet}"
             return self._waits(reason, self.settle.quiet, self.settle.most)
         if self.lasts is None:
             return self.decide_now(scope)

@@ -140,7 +140,7 @@ class Source(TaskReader):
         """Subscribe `url` to changes of tasks; returns the secret that will sign them."""
         raise SourceRejected(
             f"{self.account.name}: {self.account.system} has no webhooks to subscribe {url} to;"
-            " it is polled, or pushed to by a script of your own"
+            " Taskbell polls it, or a script of yours pushes changes"
         )
 
     def by_change(self) -> AsyncIterator[Page] | None:

@@ -241,8 +241,8 @@ class Rolodex(Source):
         if name not in body:
             return None
         raise SourceRejected(
-            f"{self.account.name}: some {name} of task {known['id']} have no id, and writing"
-            " others would take them away"
+            f"{self.account.name}: some {name} of task {known['id']} have no id, and writing others"
+            " would remove them"
         )
 
     async def _pages(self, walk: OffsetWalk) -> AsyncIterator[Page]:

@@ -96,7 +96,7 @@ class Guard:
         return self._token is not None
 
     def signed(self, what: str, by: Actor) -> str:
-        """Somebody's own key of a secret address of ours; without credentials it proves nothing."""
+        """The user's own key for a secret address; without credentials it proves nothing."""
         return self._credentials.signature(f"address:{what}", by).hex()
 
     def admit_by_key(self, request: Request, what: str) -> None:
@@ -159,7 +159,7 @@ class Guard:
         return actor
 
     async def begin_session(self, request: Request, actor: Actor, response: Response) -> None:
-        """Start a browser session of somebody who has signed in."""
+        """Start a browser session for a user who signed in."""
         name, now = secrets.token_urlsafe(_ID_BYTES), self._clock.now()
         key = self._credentials.signature(f"session:{name}", actor)
         actor = replace(actor, address=address_of(request))

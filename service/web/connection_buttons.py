@@ -39,7 +39,7 @@ class ConnectionButtons(Buttons):
     async def act_on_account(self, action: str, request: Request) -> Response:
         form, account = await read_form(request), request.path_params["account"]
         if account not in self._office.config.accounts:
-            raise Problem(HTTPStatus.NOT_FOUND, "There is no account of this name")
+            raise Problem(HTTPStatus.NOT_FOUND, "There is no account with this name")
         said = {"believe": form.get("believe") == "yes"}
         done = self._actions.act_on_account(action, account, said, actor_of(request))
         return await self._decided(done, form)
@@ -49,7 +49,7 @@ class ConnectionButtons(Buttons):
         form, config = await read_form(request), self._office.config
         options = config.channels.get(request.path_params["name"])
         if options is None:
-            raise Problem(HTTPStatus.NOT_FOUND, "There is no channel of this name")
+            raise Problem(HTTPStatus.NOT_FOUND, "There is no channel with this name")
         target = form.get("target", "").strip()
         if not is_text(target, _LONGEST_TARGET):
             raise Problem(

@@ -19,7 +19,7 @@ _WAITING = 50
 
 
 class Credentials:
-    """Finds out who somebody is, and signs what belongs to them.
+    """Identifies users, and signs what belongs to them.
 
     A signature depends on the token, or on the name, the role and the password: when one of these
     changes, all that was signed with it is invalid.
@@ -69,14 +69,14 @@ class Credentials:
         return {_sign(secret, of): actor for actor, secret in self._secrets.items()}
 
     def signature(self, of: str, by: Actor) -> bytes:
-        """What somebody signs this with; without credentials it proves nothing."""
+        """The user's signature of this; without credentials it proves nothing."""
         return _sign(self._secrets.get(replace(by, address=""), b""), of)
 
     async def _check(self, password: str, of: str) -> bool:
         if self._waiting >= _WAITING:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                "Too many people sign in at once; try again soon",
+                "Too many people are signing in at once; try again soon",
                 headers={"Retry-After": "5"},
             )
         self._waiting += 1

@@ -58,7 +58,7 @@ class Health:
         return _json({"alive": True})
 
     async def ready(self, request: Request) -> Response:
-        """503 with the reasons, as text. Webhooks are accepted without Redis all the same."""
+        """503 with the reasons, as text. Webhooks are accepted even without Redis."""
         del request
         missing = await self._missing()
         if missing:

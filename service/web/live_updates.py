@@ -1,4 +1,4 @@
-"""Live updates: a stream of server-sent events that tells open pages to read themselves again.
+"""Live updates: a stream of server-sent events that makes open pages reload their content.
 
 An event carries no data: the page asks for what it shows, as whoever is signed in. One loop per web
 process looks for changes, and only while a page is open.
@@ -51,7 +51,7 @@ class LiveUpdates:
         if self._streams >= self._most or self._is_closing:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                "Too many pages are open; this one is brought up to date every minute",
+                "Too many pages are open; this one is updated every minute",
                 headers={"Retry-After": str(int(RETRY_AFTER.total_seconds()))},
             )
         return StreamingResponse(self._events(), media_type="text/event-stream", headers=_HEADERS)

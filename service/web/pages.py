@@ -37,7 +37,7 @@ _MET_BY_PEOPLE = frozenset(
 )
 _PLAINLY = {
     HTTPStatus.NOT_FOUND: "There is nothing at this address",
-    HTTPStatus.METHOD_NOT_ALLOWED: "This address is for buttons, and not to be opened",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This address belongs to a button and cannot be opened",
 }
 _KEPT = ("Allow", "Retry-After", "WWW-Authenticate")  # of an error's headers
 _LONGEST = 1_000  # characters of one value on a page

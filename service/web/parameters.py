@@ -86,11 +86,11 @@ def wrong(name: str, expected: str) -> Problem:
 
 
 def no_page() -> Problem:
-    """The problem of a cursor that is none: whoever asks is to begin again."""
+    """The problem for an invalid cursor: the caller must start again."""
     return Problem(
         HTTPStatus.NOT_FOUND,
-        "This page of the list does not exist; begin with the first, or send as cursor what an"
-        " earlier page gave as next",
+        "This page of the list does not exist; start with the first page, or send the `next` of an"
+        " earlier page as cursor",
         parameter="cursor",
     )
 
@@ -151,7 +151,7 @@ def _mark(text: str, listing: Listing) -> Mark:
 
 
 def read_cursor(text: str, kinds: Sequence[type]) -> Mark | None:
-    """The mark with parts of these types that `cursor` made text of; None if there is none."""
+    """The mark that `cursor` encoded, with parts of these types; None if it is invalid."""
     try:
         mark = orjson.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except ValueError:

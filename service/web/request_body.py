@@ -73,7 +73,7 @@ async def _read(receive: Receive, most: int, announced: bytes | str | None) -> b
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Problem(HTTPStatus.BAD_REQUEST, "The body broke off")
+            raise Problem(HTTPStatus.BAD_REQUEST, "The body ended early")
         body += message.get("body", b"")
         more = message.get("more_body", False)
         if len(body) > most:

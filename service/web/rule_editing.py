@@ -36,9 +36,9 @@ _TOO_MANY = (
 _FAULTY = "Correct the errors first."
 _OVERTAKEN = (
     "The file has changed on disk since you opened it. Nothing was saved, and your text is still"
-    " here. If you save now, your text replaces the other one."
+    " here. If you save now, your text replaces the changed file."
 )
-_IN_BRACKETS = "The rules of this file are in brackets. Write them as a list with dashes first."
+_IN_BRACKETS = "The rules of this file are in brackets. First write them as a list with dashes."
 _MEANWHILE = "Another file of the configuration has changed meanwhile. Check the text again."
 _ADDED = "The rule was added at the end of the rules. It is not saved yet."
 
@@ -58,7 +58,7 @@ class RuleEditing:
         return self.view(copy.name, copy.text, copy.mark)
 
     def view(self, name: str, text: str, mark: str) -> EditorView:
-        """A text for a file that somebody read when it had this mark; raises NotEditable."""
+        """A text for a file that had this mark when it was read; raises NotEditable."""
         names = file_names(self._path)
         if name not in names:
             raise NotEditable(f"the configuration has no file {name}")
@@ -144,7 +144,7 @@ class RuleEditing:
         """With the result of a dry run on a task, unless the text has errors."""
         view = await self.checked(view)
         if view.has_errors:
-            return replace(view, error=f"{_FAULTY} Then the rules can be tried.")
+            return replace(view, error=f"{_FAULTY} Then you can try the rules.")
         async with self._office.pool.acquire() as connection:
             if not all(map(is_text, key)) or not await task_search.is_known(connection, key):
                 return replace(view, error="There is no such task.")

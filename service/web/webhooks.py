@@ -117,7 +117,7 @@ class WebhookEndpoint:
     def _opened(self, account: str, scope: Scope) -> HookOptions:
         """How webhooks of the account are verified; raises Problem if it accepts none."""
         if account not in self._options:
-            raise Problem(HTTPStatus.NOT_FOUND, "There is no account of this name")
+            raise Problem(HTTPStatus.NOT_FOUND, "There is no account with this name")
         options = self._options[account]
         if options is None:
             raise Problem(HTTPStatus.NOT_FOUND, _CLOSED)

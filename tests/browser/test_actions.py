@@ -99,7 +99,7 @@ async def test_a_storm_is_ended(anna: Visitor, button: str, state: str) -> None:
 
 
 async def test_a_webhook_is_tried_again_or_ignored(anna: Visitor) -> None:
-    """In the log both are still there, with what became of them."""
+    """The log still lists both, with their results."""
     await anna.open("/webhooks")
     await anna.decide("Webhook 3", "Try again")
     await _is(anna, "Webhook 3", "waiting")
@@ -108,7 +108,7 @@ async def test_a_webhook_is_tried_again_or_ignored(anna: Visitor) -> None:
 
 
 async def test_a_silence_is_shown_saved_and_ended(anna: Visitor) -> None:
-    """First one sees what it hides; then it is on, until somebody ends it."""
+    """The form first shows what it hides; then the silence is on until someone ends it."""
     await anna.open("/silences")
     await anna.write("Rule", "job-done")
     await anna.choose("How long", "for 1 hour")
@@ -161,7 +161,7 @@ async def test_a_rule_test_is_made_of_a_task(anna: Visitor) -> None:
     await anna.open("/tasks/london/T1")
     rule = anna.page.locator("#rules details", has_text="overdue-nudge").first
     await anna.unfold(rule.locator("summary"))
-    await anna.press(rule.get_by_role("link", name="Make a rule test of this"))
+    await anna.press(rule.get_by_role("link", name="Make a rule test from this"))
     await expect(anna.page.locator("pre")).to_contain_text("rules:")
     await anna.check()
     async with anna.page.expect_download() as download:

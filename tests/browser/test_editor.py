@@ -48,7 +48,7 @@ async def test_the_editor_keeps_nobody_out(browser: Browser, office: Site, look:
     async with visiting(browser, office, look, "cy") as visitor:
         await visitor.open("/rules/edit")
         await expect(visitor.page.locator("#faults h2")).not_to_be_empty()
-        for words in ("Try the rules on a task", "Begin with a recipe"):
+        for words in ("Try the rules on a task", "Start from a recipe"):
             await visitor.unfold(visitor.page.locator("summary", has_text=words))
         await visitor.check()
         await text_of(visitor).fill("rules:\n- id: x\n  whe: task.created\n  ")

@@ -225,7 +225,7 @@ async def test_it_says_that_nobody_answers(browser: Browser, office: Site) -> No
 async def test_a_rule_that_is_being_tried_shows_its_result(
     browser: Browser, office: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing has changed for others, so the page asks by itself, and stops when it has ended."""
+    """The page polls the result by itself, and stops when the run has ended."""
     gate = Event()
 
     async def slowly(*parts: Any) -> Tried:

@@ -15,7 +15,7 @@ _FORMS = "form[method=post]"
 
 
 async def test_no_page_is_forgotten(office: Site) -> None:
-    """A route that shows a page has to be in the table of those that are tried here."""
+    """The table here must list every route that shows a page."""
     assert pages.routes_of(office) == pages.PAGES.keys()
 
 
@@ -97,7 +97,7 @@ async def _acts(visitor: Visitor) -> list[str | None]:
 
 
 async def test_a_stranger_sees_no_page(browser: Browser, office: Site, pool: Pool) -> None:
-    """Whatever is asked for, there is the form to sign in, and nothing else."""
+    """Every address shows the sign-in form, and nothing else."""
     async with visiting(browser, office, DESK, None) as visitor:
         for path in await pages.addresses(pool, pages.PUBLIC):
             await visitor.open(path)

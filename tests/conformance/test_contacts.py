@@ -54,7 +54,7 @@ async def test_who_wants_no_messages_gets_none(storage: Storage, target: str) ->
 
 
 async def test_a_number_is_known_in_any_notation(storage: Storage) -> None:
-    """With its country's code or without; another area is somebody else."""
+    """With or without the country code; another area code is another person."""
     [key] = keys_in("(212) 555-0123")
     await storage.choose(choice(key))
     await place(storage, phone="+1 212.555.0123")
@@ -73,7 +73,7 @@ async def test_one_address_is_enough(storage: Storage) -> None:
 
 
 async def test_who_has_to_agree_first(storage: Storage) -> None:
-    """Whoever did gets messages at any address, and others get none."""
+    """A customer who agreed gets messages at any address; others get none."""
     storage.contacts = ContactsPolicy(asks_first=True)
     [mail] = keys_in("smith@x.test")
     await storage.choose(choice(mail, wants=True))
@@ -102,7 +102,7 @@ async def test_what_is_too_much_waits_for_the_next_day(storage: Storage) -> None
     await storage.send(START)
     await place(storage, "details")
     await storage.send(START + HOUR)
-    said = "the customer has already got 1 message today: waiting until Sat 7 Mar 2026, 00:00"
+    said = "the customer already got 1 message today: waiting until Sat 7 Mar 2026, 00:00"
     assert await outcomes(storage) == [(State.SENT, None), (State.HELD, said)]
     await storage.send(START + 12 * HOUR)
     assert await states(storage) == [State.SENT, State.SENT]
@@ -132,7 +132,7 @@ async def test_one_customer_in_two_accounts(
 
 
 async def test_a_customer_is_counted_by_their_id(storage: Storage) -> None:
-    """At whatever address; without an id, by the addresses that they have in the account."""
+    """At any address; without an id, by their addresses in the account."""
     storage.contacts = ContactsPolicy(per_day=1)
     await place(storage, "one@x.test", email="one@x.test", phone=None)
     await place(storage, "two@x.test", email="two@x.test", phone=None)

@@ -39,7 +39,7 @@ async def test_messages_to_customers_wait_until_a_hold_is_over(storage: Storage)
 
 
 async def test_a_hold_holds_nothing_for_colleagues(storage: Storage) -> None:
-    """A message to a customer's own address is held, whatever channel it takes."""
+    """A message to a customer's own address is held on every channel."""
     await storage.hold(HOLD)
     event = await storage.happen(Kind.COMPLETED, after=task(customer=SMITH))
     for target in ("#office", "bo@x.test", "smith@x.test"):
@@ -49,7 +49,7 @@ async def test_a_hold_holds_nothing_for_colleagues(storage: Storage) -> None:
 
 
 async def test_what_is_too_late_by_then_expires_at_its_time(storage: Storage) -> None:
-    """A hold makes nothing go out late, and the reason still tells of it."""
+    """A hold sends nothing too late, and the reason still names the hold."""
     await storage.hold(HOLD)
     await place(storage, expires_at=START + HOUR)
     await storage.send(START)

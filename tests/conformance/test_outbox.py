@@ -104,7 +104,7 @@ async def test_a_rule_on_trial_keeps_count_for_itself(storage: Storage) -> None:
 
 
 async def test_what_is_silenced_is_skipped(storage: Storage) -> None:
-    """It is new all the same, and is sent if it comes again after the silence."""
+    """It counts as new, so it is sent if it comes again after the silence."""
     await storage.silence(Silence(7, START, START + HOUR, "stocktaking", account=PARIS))
     here, there = (
         await storage.happen(Kind.CREATED),

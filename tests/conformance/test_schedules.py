@@ -44,7 +44,7 @@ async def test_several_slots_that_were_missed_come_as_one(storage: Storage) -> N
 
 
 async def test_a_slot_of_long_ago_is_too_late(storage: Storage) -> None:
-    """It comes all the same, to be put on record."""
+    """It still comes, so that it is recorded."""
     daily = Schedule("0 8 * * *", ZONES[LONDON])
     await storage.put_in_force({("r", LONDON): daily}, MORNING)
     slot = await storage.tx.schedules.take({("r", LONDON): daily}, at(12))

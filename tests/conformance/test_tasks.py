@@ -26,7 +26,7 @@ async def due(storage: Storage, hours: int) -> list[str]:
 
 
 async def test_of_an_unknown_task_nothing_is_known(storage: Storage) -> None:
-    """It is locked all the same; and then there is still no task."""
+    """It is locked anyway, and there is still no task."""
     assert await storage.tx.tasks.lock([NOBODY]) == {NOBODY: TaskState()}
     assert await storage.tx.tasks.present([NOBODY]) == {}
     assert await titles(storage, LONDON) == {}
@@ -149,7 +149,7 @@ async def test_an_alarm_is_due_until_another_one_is_set(storage: Storage) -> Non
 
 
 async def test_what_another_watch_has_set_is_not_due(storage: Storage) -> None:
-    """Until this one takes the task over; and so it is in an account that may not speak."""
+    """Due once this alarm set takes it over, and never in an account that may not send."""
     await storage.know(task(), alarm=START, alarm_set="another")
     assert await due(storage, 1) == []
     await storage.know(task(), alarm=START)

@@ -79,7 +79,7 @@ async def test_a_wait_that_starts_again_is_put_off(storage: Storage) -> None:
 
 
 async def test_a_wait_is_put_off_no_longer_than_that(storage: Storage) -> None:
-    """A task that is never quiet is decided on all the same."""
+    """A task that never stops changing is still decided."""
     event = await storage.happen(Kind.CHANGED)
     for at in (0, 8, 16, 24):
         await start(storage, event, at, quiet=10, most=20)

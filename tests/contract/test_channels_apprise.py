@@ -110,7 +110,7 @@ async def test_why_it_failed_is_said_if_that_quotes_nothing(clock: VirtualClock)
 
 
 async def test_no_log_quotes_an_address(clock: VirtualClock) -> None:
-    """Of libraries, Taskbell logs warnings; those of Apprise quote what they like, so none is."""
+    """Taskbell logs no warning of Apprise, because it may quote an address."""
     rig, written, root = AppriseRig(), StringIO(), logging.getLogger()
     handler = logging.StreamHandler(written)
     handler.setLevel(logging.WARNING)
@@ -158,8 +158,14 @@ async def test_an_empty_text_is_not_sent(channel: Channel) -> None:
     [
         ({"url": "json://u:s3cr3t@h.test"}, "Apprise connects by itself"),
         ({"url": "json://u:s3cr3t@h.test", "unguarded": False}, "Apprise connects by itself"),
-        ({"url": "s3cr3t://h.test", "unguarded": True}, "url is no address that Apprise can use"),
-        ({"url": ["json://h.test", "s3cr3t"], "unguarded": True}, "number 2 of url is no address"),
+        (
+            {"url": "s3cr3t://h.test", "unguarded": True},
+            "url is not an address that Apprise can use",
+        ),
+        (
+            {"url": ["json://h.test", "s3cr3t"], "unguarded": True},
+            "number 2 of url is not an address",
+        ),
         ({"url": [], "unguarded": True}, "at least 1 item"),
     ],
 )

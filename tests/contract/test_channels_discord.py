@@ -71,7 +71,7 @@ async def test_what_is_posted(rig: DiscordRig, channel: Channel) -> None:
 async def test_a_text_is_only_text(
     rig: DiscordRig, channel: Channel, text: str, shown: str
 ) -> None:
-    """Whoever can name a task can neither format, nor mention, nor disguise a link."""
+    """A task's title cannot format text, mention anyone, or disguise a link."""
     assert await _shown(rig, channel, text) == shown
 
 
@@ -107,7 +107,7 @@ async def test_a_target_that_is_no_thread_is_refused(rig: DiscordRig, channel: C
 
 
 async def test_what_is_gone_is_removed(rig: DiscordRig, channel: Channel) -> None:
-    """Somebody has deleted the post already: that is what was wanted."""
+    """Someone already deleted the post, which is the wanted result."""
     receipt = await channel.send(MESSAGE)
     rig.receiver.reply(Answer(404, {"code": 10008, "message": "Unknown Message"}))
     await channel.take_back(replace(MESSAGE, receipt=receipt, undo="retract"))
@@ -183,7 +183,7 @@ async def test_a_failure_leaves_the_outcome_unknown(
 
 @pytest.mark.parametrize("url", ["https://discord.com/channels/1/hidden", "hidden", "https://a.b/"])
 def test_an_address_of_something_else_is_refused(url: str) -> None:
-    """Without repeating it: whoever knows it could post."""
+    """The error does not repeat it: anyone who knows it could post."""
     with pytest.raises(ValidationError) as caught:
         DiscordOptions.model_validate({"name": "x", "kind": "discord", "url": url})
     assert "hidden" not in str(caught.value)

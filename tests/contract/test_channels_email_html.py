@@ -71,7 +71,7 @@ def test_a_value_is_text_wherever_it_stands(text: str) -> None:
 
 @given(st.text(), st.text())
 def test_no_value_makes_an_element(title: str, other: str) -> None:
-    """Whatever it is, and whatever stands beside it."""
+    """For any value, in any place."""
     text = (
         "**{{ task.title }}**{{ task.id }}_x_ [l](https://x.test/{{ task.id }})\n\n- {{ task.id }}"
     )

@@ -47,7 +47,7 @@ def invitation(mail: EmailMessage) -> tuple[Calendar, Event]:
 
 
 async def test_a_mail_has_the_visit_with_it(smtp: SmtpReceiver, channel: Channel) -> None:
-    """As calendars want it: who invites whom to what, and when; the text is in the mail as ever."""
+    """The mail has its text, and an invitation that calendars can read."""
     task = TASK | {"end": "2026-03-09T11:30:00+01:00"}
     await channel.send(replace(MESSAGE, target="Bo Reed <bo@x.test>", task=task))
     mail = smtp.mails[0]
@@ -97,7 +97,7 @@ async def test_a_deleted_visit_is_removed(smtp: SmtpReceiver, channel: Channel) 
 async def test_without_a_start_it_is_sent_without(
     smtp: SmtpReceiver, channel: Channel, task: dict[str, Any] | None, why: str
 ) -> None:
-    """The mail arrives all the same, and its delivery says what is missing and why."""
+    """The mail arrives anyway, and its delivery says what is missing and why."""
     receipt = await channel.send(replace(MESSAGE, task=task))
     assert [*smtp.mails[0].message.iter_attachments()] == []
     assert receipt["note"].startswith("sent without an invitation to the visit: ")

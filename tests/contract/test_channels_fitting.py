@@ -16,7 +16,7 @@ def escaped(text: str) -> int:
 
 @given(TEXTS, st.integers(20, 120), st.sampled_from([len, escaped, utf16_units, utf8_bytes]))
 def test_a_text_fits(text: str, most: int, size: object) -> None:
-    """Whatever it is made of, in whatever units the service counts; a short one is left alone."""
+    """For any characters and any unit of the service; a short text is not changed."""
     assert callable(size)
     found = fitted(text, most, size)
     assert size(found) <= most

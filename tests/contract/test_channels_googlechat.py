@@ -80,7 +80,7 @@ async def test_what_is_posted(rig: GoogleChatRig, channel: Channel) -> None:
 async def test_a_text_is_only_text(
     rig: GoogleChatRig, channel: Channel, text: str, shown: str
 ) -> None:
-    """Whoever can name a task can neither format, nor mention, nor disguise a link."""
+    """A task's title cannot format text, mention anyone, or disguise a link."""
     assert await _shown(rig, channel, text) == shown
 
 

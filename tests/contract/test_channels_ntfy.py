@@ -44,7 +44,7 @@ async def _failure(rig: NtfyRig, channel: Channel, answer: Answer) -> SendError:
 
 
 async def test_what_is_published(rig: NtfyRig, channel: Channel) -> None:
-    """The text as it is, with the subject on one line as its title."""
+    """The unchanged text, with the subject on one line as its title."""
     message = replace(MESSAGE, text="**Smith**\n<b>", subject="Smith\ngutters")
     assert await channel.send(message) == {"id": "xE73Iyuabi"}
     [request] = rig.receiver.requests
@@ -112,7 +112,7 @@ async def test_a_limit_is_waited_for(
         (_no(403, 40301), r"the token may not publish there \(40301\)"),
         (_no(400, 40010), r"does not allow this name for a topic \(40010\)"),
         (_no(400, 40999), r"documentation of ntfy \(40999\)"),
-        (Answer(404, b"<html>"), r"no ntfy is there \(404\)"),
+        (Answer(404, b"<html>"), r"there is no ntfy server at this address \(404\)"),
     ],
     ids=str,
 )

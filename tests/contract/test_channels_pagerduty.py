@@ -123,7 +123,7 @@ async def test_a_long_text_is_cut_in_the_summary(rig: PagerDutyRig, channel: Cha
 
 
 async def test_taking_back_resolves(rig: PagerDutyRig, channel: Channel) -> None:
-    """The alert that was triggered, whatever its key; an acknowledgement stays."""
+    """The triggered alert is resolved, with any key; an acknowledgement stays."""
     message = replace(MESSAGE, target="critical/boiler")
     receipt = await channel.send(message)
     await channel.take_back(replace(message, receipt=receipt, undo="retract"))
@@ -149,7 +149,7 @@ async def test_an_unknown_word_is_refused(rig: PagerDutyRig, channel: Channel) -
             _no("Length of 'routing_key' is incorrect"),
             r"copy the Integration Key .* \(routing_key\)",
         ),
-        (_no("'payload.severity' is invalid"), r"does not take this event \(invalid event\)"),
+        (_no("'payload.severity' is invalid"), r"does not accept this event \(invalid event\)"),
         (Answer(403), r"copy the Integration Key .* \(403\)"),
         (Answer(404), r"documentation of PagerDuty \(404\)"),
     ],
@@ -168,7 +168,7 @@ async def test_a_refusal_is_final_and_says_why(
 
 @pytest.mark.parametrize("body", [b"", {"status": "throttled"}])
 async def test_only_success_is_success(rig: PagerDutyRig, channel: Channel, body: bytes) -> None:
-    """Whatever the status of HTTP is."""
+    """For any HTTP status."""
     await _failure(rig, channel, Answer(202, body))
 
 

@@ -138,7 +138,7 @@ async def test_an_address_can_be_clicked(
 async def test_a_link_cannot_be_disguised(
     workflow: HttpReceiver, channel: Channel, text: str, shown: str
 ) -> None:
-    """Whoever can name a task cannot make the office click on one thing and get another."""
+    """A task's title cannot show one address and lead to another."""
     assert await _posted(workflow, channel, text) == shown
 
 

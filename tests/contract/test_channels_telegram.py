@@ -65,7 +65,7 @@ async def test_what_is_sent(rig: TelegramRig, channel: Channel) -> None:
 async def test_a_text_is_only_text(
     rig: TelegramRig, channel: Channel, text: str, shown: str
 ) -> None:
-    """Whoever can name a task can neither have someone notified, nor add a command to press."""
+    """A task's title can neither notify anyone, nor add a command to press."""
     await channel.send(replace(MESSAGE, text=text))
     assert rig.posted[0].json["text"] == shown
 

@@ -95,7 +95,7 @@ async def test_a_whatsapp_message(clock: VirtualClock) -> None:
 
 
 async def test_a_call_reads_the_text(clock: VirtualClock) -> None:
-    """Whatever is in it, it is said and not obeyed."""
+    """Any markup in the text is read aloud, and not executed."""
     text = 'Smith <Hangup/> & "Sons"\x07 </Say><Dial>+1900</Dial>'
     sent = await _sent(clock, "voice:+4915112345678", text, language="en-GB")
     assert sent.path.endswith("/Calls.json")
@@ -144,7 +144,7 @@ async def test_a_number_as_people_write_it(
 async def test_what_is_not_one_number_is_not_guessed(
     rig: TwilioRig, clock: VirtualClock, target: str, code: str | None
 ) -> None:
-    """A message to somebody else is worse than none."""
+    """A message to the wrong person is worse than none."""
     async with rig.receiver as twilio, open_client(LOOPBACK) as client:
         options = {**GIVEN, "api_url": twilio.url, "country_code": code}
         channel = configured("twilio", client, clock, **options)

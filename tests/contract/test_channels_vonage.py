@@ -94,7 +94,7 @@ async def test_numbers_as_people_write_them(clock: VirtualClock) -> None:
 
 
 async def test_what_is_not_one_number_is_not_guessed(rig: VonageRig, channel: Channel) -> None:
-    """A message to somebody else is worse than none."""
+    """A message to the wrong person is worse than none."""
     for target in ("555 0123", "bo@x.test", "+1 415 555 0123 ext 4"):
         with pytest.raises(SendError, match="phone number") as caught:
             await channel.send(replace(MESSAGE, target=target))

@@ -85,7 +85,7 @@ async def test_a_body_is_made_of_the_message(api: HttpReceiver) -> None:
 
 
 async def test_a_name_cannot_change_the_json(api: HttpReceiver) -> None:
-    """Whoever can name a task neither breaks the request nor adds anything to it."""
+    """A task's title can neither break the request nor add anything to it."""
     message = replace(MESSAGE, text=HOSTILE)
     sent = await _sent(api, message, body='{"a": "<{{ text }}>", "b": {{ text }}}')
     assert sent.json == {"a": f"<{HOSTILE}>", "b": HOSTILE}
@@ -94,7 +94,7 @@ async def test_a_name_cannot_change_the_json(api: HttpReceiver) -> None:
 @settings(deadline=None)
 @given(st.text(), st.text())
 def test_no_text_can_change_the_json(text: str, title: str) -> None:
-    """Every text arrives as it is, wherever it stands."""
+    """Every text arrives unchanged, in any place."""
     template = RequestTemplate('{"a": "x{{ text }}\\"{{ text }}", "b": {{ task.title }}}', "body")
     made = orjson.loads(template.json({"text": text, "task": {"title": title}}))
     assert made == {"a": f'x{text}"{text}', "b": title}
@@ -121,7 +121,7 @@ async def test_headers_stay_on_their_line(api: HttpReceiver) -> None:
 
 @pytest.mark.parametrize("target", ["a/b?c=d#e", "%2e%2e", "é &"])
 async def test_a_value_cannot_lead_to_another_address(api: HttpReceiver, target: str) -> None:
-    """It is one part of the path, whatever stands in it."""
+    """Any value stays one part of the path."""
     async with open_client(LOOPBACK) as client:
         url = f"{api.url}/tasks/{{{{ target }}}}/notes"
         await configured("webhook", client, SystemClock(), url=url, method="PUT").send(
@@ -178,14 +178,14 @@ async def test_the_operator_says_what_success_is(
     [
         (Answer(200, {"ok": False}), "body.ok == true", "it is not true of this answer"),
         (Answer(200, {"no": 1}), "body.ok == true", "the answer has no ok"),
-        (Answer(200, b"<html>"), "body.ok == true", "it cannot be worked out from this answer"),
+        (Answer(200, b"<html>"), "body.ok == true", "it cannot be evaluated from this answer"),
         (Answer(200), "status == 202", "it is not true of this answer"),
     ],
 )
 async def test_a_200_that_is_no_success_is_tried_again(
     api: HttpReceiver, answer: Answer, condition: str, said: str
 ) -> None:
-    """The receiver answered, so it is known that it did not do it."""
+    """The receiver answered, so Taskbell knows that it did nothing."""
     error = await _failure(api, answer, success=condition)
     assert str(error) == f"127.0.0.1 answered 200; `success` is not met: {said}"
     assert (error.permanent, error.outcome_unknown) == (False, False)
@@ -199,7 +199,7 @@ async def test_an_answer_without_end_is_not_read_for_the_condition(api: HttpRece
 
 
 async def test_a_pause_is_kept_with_a_condition(api: HttpReceiver) -> None:
-    """429 is no failed attempt, whatever success is."""
+    """A 429 is not a failed attempt, with any `success` condition."""
     error = await _failure(api, Answer(429, headers={"retry-after": "90"}), success="body.ok")
     assert error.not_now
 

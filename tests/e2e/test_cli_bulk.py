@@ -33,7 +33,7 @@ async def delivery(pool: Pool, state: State) -> int:
 
 
 async def test_many_failures_are_dismissed_at_once(command: Command, pool: Pool) -> None:
-    """Their number is told first; without --yes somebody has to agree, and nobody does here."""
+    """The command first says how many; without --yes someone must agree, and nobody does here."""
     for state in (State.FAILED, State.FAILED, State.PLANNED):
         await delivery(pool, state)
     words = ["outbox", "cancel", "--state", "failed", "--channel", "slack", "--since", "2020-01-01"]

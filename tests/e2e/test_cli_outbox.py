@@ -157,7 +157,7 @@ async def test_a_message_is_sent_ahead_of_its_time(command: Command, pool: Pool)
 
 
 async def test_many_are_sent_again_at_once(command: Command, pool: Pool) -> None:
-    """Their number is told first; without --yes somebody has to agree, and nobody does here."""
+    """The command first says how many; without --yes someone must agree, and nobody does here."""
     for _ in range(2):
         await delivery(pool, State.FAILED)
     await pool.execute("UPDATE deliveries SET channel = 'customer', lane = 'account:field'")

@@ -110,14 +110,14 @@ async def test_a_faulty_file_does_not_keep_a_rule_from_being_stopped(
 
 
 async def test_other_commands_mention_it(command: Command, tmp_path: Path) -> None:
-    """Whoever checks, plans or lists reads that the file is not all; so of a rule that is gone."""
+    """`check`, `plan` and `list` say that a rule was switched, even one that no longer exists."""
     assert "switched" not in (await command("check")).out
     await command("rules", "off", "job-done", "--reason", "too loud")
     for words in (("check",), ("plan",), ("accounts", "list")):
         out = (await command(*words)).out
         assert "rule job-done was switched off by" in out, out
         assert "(too loud)" in out
-        assert "`taskbell rules follow job-done` undoes that" in out
+        assert "`taskbell rules follow job-done` undoes this" in out
     assert list((await command("check", "--json")).json["overrides"]) == ["job-done"]
     assert list((await command("plan", "--json")).json["overrides"]) == ["job-done"]
     (tmp_path / "taskbell.yaml").write_text(RULES.replace("id: job-done", "id: renamed"))
@@ -131,7 +131,7 @@ async def test_other_commands_mention_it(command: Command, tmp_path: Path) -> No
 
 
 async def test_check_says_if_it_cannot_know(tmp_path: Path) -> None:
-    """The configuration is checked all the same."""
+    """The configuration is still checked."""
     (tmp_path / "taskbell.yaml").write_text(RULES)
     nowhere = "postgresql://nobody@127.0.0.1:9/none"
     result = await taskbell(tmp_path, "check", DATABASE_URL=nowhere)

@@ -133,7 +133,11 @@ async def test_a_task_is_shown_with_all_that_is_known_of_it(command: Command) ->
         (("preview", "job-dnoe", "2357911"), 1, "did you mean job-done"),
         (("preview", "job-done", "nothing"), 1, "no task has the id or the title nothing"),
         (("preview", "job-done", "2357911", "--at", "soon"), 2, "write 2026-03-06T17:00"),
-        (("preview", "broken", "2357911"), 1, "rule broken cannot write about this task"),
+        (
+            ("preview", "broken", "2357911"),
+            1,
+            "rule broken cannot write its message about this task",
+        ),
     ],
 )
 @pytest.mark.usefixtures("running")
@@ -236,19 +240,19 @@ async def test_hostile_text_cannot_act(command: Command, pool: Pool) -> None:
 async def test_a_task_is_acknowledged_once(
     running: Corridor, command: Command, clock: VirtualClock
 ) -> None:
-    """It says so, and the second time that somebody was faster."""
+    """The command says so; the second time it says that someone was faster."""
     await know(running.pool, task("T9", title="Leak"), at=clock.now())
     done = await command("tasks", "acknowledge", "T9")
     assert (done.code, done.out) == (0, "task T9 in london is acknowledged\n")
     again = await command("tasks", "acknowledge", "T9")
     assert again.code == 1
-    assert "somebody has acknowledged the task a moment ago" in again.err
+    assert "someone acknowledged the task a moment ago" in again.err
 
 
 async def test_a_task_is_assigned_to_whom_its_account_knows(
     running: Corridor, command: Command, clock: VirtualClock
 ) -> None:
-    """By a name that a task tells of; of others it says that it knows nobody."""
+    """By a name in a known task; an unknown name is refused."""
     bo = Person(id="7", name="Bo Reed")
     for one in (task("T9", title="Leak"), task("T8", title="Roof", assignees=(bo,))):
         await know(running.pool, replace(one, system="plannr"), at=clock.now())
@@ -258,4 +262,4 @@ async def test_a_task_is_assigned_to_whom_its_account_knows(
     assert (write["lane"], orjson.loads(write["fields"])) == ("writes:london", {"assignee": "7"})
     unknown = await command("tasks", "assign", "T9", "Cy")
     assert unknown.code == 1
-    assert "Taskbell knows nobody, or several, in london by Cy" in unknown.err
+    assert "in london, nobody or more than one person is known as Cy" in unknown.err

@@ -17,7 +17,7 @@ FIRST_MINUTE = 30.0  # seconds more
 CAUSES = {"webhook", "poll", "clock"}
 TOLD = (
     "(reported at once, by webhook)",
-    "(found when the system was read)",
+    "(found when Taskbell read the system)",
     "(at the planned time)",
 )
 

@@ -90,7 +90,7 @@ async def test_it_ends_when_the_task_is_another_one(taskbell: Corridor) -> None:
 
 
 async def test_only_the_first_one_counts(taskbell: Corridor) -> None:
-    """The second person is told who was faster, whether or not a worker has seen to the first."""
+    """The second person reads who was faster, even before a worker processed the first answer."""
     visit = taskbell.visit(name="Leak")
     await taskbell.webhook(visit)
     await answers.acknowledge(
@@ -99,20 +99,20 @@ async def test_only_the_first_one_counts(taskbell: Corridor) -> None:
     with pytest.raises(NotAnswered, match="a moment ago"):
         await acknowledge(taskbell, visit["id"], "Bo")
     await taskbell.ingest()
-    with pytest.raises(NotAnswered, match="Ann has acknowledged the task already"):
+    with pytest.raises(NotAnswered, match="Ann has already acknowledged the task"):
         await acknowledge(taskbell, visit["id"], "Bo")
     assert (await taskbell.events(visit["id"]))[1:] == ["acknowledged by person"]
 
 
 async def test_what_is_done_or_unknown_cannot_be_acknowledged(taskbell: Corridor) -> None:
-    """Nothing is left to be seen to; nothing is stored."""
+    """Nobody needs to take care of it, so nothing is stored."""
     with pytest.raises(NoSuchTask):
         await acknowledge(taskbell, "404")
     visit = taskbell.visit(name="Leak")
     await taskbell.webhook(visit)
     taskbell.sandbox.kickserv.finish(str(visit["id"]))
     await taskbell.poll(full=True)
-    with pytest.raises(NotAnswered, match="done already"):
+    with pytest.raises(NotAnswered, match="already done"):
         await acknowledge(taskbell, visit["id"])
 
 

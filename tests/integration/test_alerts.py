@@ -81,7 +81,7 @@ async def test_a_failure_and_its_end_are_told_once(taskbell: Corridor) -> None:
     [good] = taskbell.posts[1:]
     assert good == (
         "Taskbell can read field (Kickserv) again."
-        " It could not from Fri 6 Mar, 07:01 to Fri 6 Mar, 08:05."
+        " The interruption lasted from Fri 6 Mar, 07:01 to Fri 6 Mar, 08:05."
     )
     await fail(taskbell)
     await go_on_failing(taskbell, 6, *alerts)

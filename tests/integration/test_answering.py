@@ -82,14 +82,14 @@ async def test_a_link_answers_once_and_only_when_the_button_is_pressed(
     task, link = await told(taskbell)
     for _ in range(3):
         page = (await web.client.get(link)).text
-        assert "Do you take care of this?" in page
+        assert "Will you take care of this?" in page
     assert await is_acknowledged(taskbell, task) is None
     pressed = await web.client.post(link, data={"answer": "acknowledge"})
     assert "It was acknowledged just now." in pressed.text
     who = "the person who opened the link sent to accounting"
     assert await is_acknowledged(taskbell, task) == who
     again = await web.client.post(link, data={"answer": "acknowledge"})
-    assert "has acknowledged the task already" in again.text
+    assert "has already acknowledged the task" in again.text
     assert (await taskbell.events(task)).count("acknowledged by person") == 1
 
 
@@ -127,7 +127,7 @@ async def test_a_link_to_what_is_over_says_so(taskbell: Corridor, web: Site) -> 
     await taskbell.poll(full=True)
     assert "The task is done" in (await web.client.get(link)).text
     pressed = await web.client.post(link, data={"answer": "acknowledge"})
-    assert "Nothing was changed: the task is done already." in pressed.text
+    assert "Nothing was changed: the task is already done." in pressed.text
 
 
 def buttons_of(taskbell: Corridor) -> dict[str, dict[str, str]]:
@@ -198,7 +198,7 @@ async def test_a_name_of_any_letters_is_taken(
 async def test_a_forged_button_does_nothing(
     taskbell: Corridor, web: Site, clock: VirtualClock
 ) -> None:
-    """Neither without Slack's signature, nor with it for a message of somebody else."""
+    """Neither without Slack's signature, nor with it for another person's message."""
     task, _ = await told(taskbell)
     button = button_of(taskbell)
     assert (await press(web, clock, button, "guess")).status_code == 401
@@ -238,18 +238,18 @@ async def test_the_api_and_the_page_of_the_task(taskbell: Corridor, web: Site) -
     """Each says who it was; the second one is told that it comes too late."""
     task, _ = await told(taskbell)
     page = await web.client.get(f"/tasks/field/{task}")
-    assert "I take care of it" in page.text
+    assert "I will take care of it" in page.text
     about = {"task": task, "account": "field"}
     answer = await web.client.post("/api/v1/acknowledgements", json=about)
     assert (answer.status_code, answer.json()["id"]) == (200, task)
     assert await is_acknowledged(taskbell, task) == "someone on this machine"
     late = await web.client.post("/api/v1/acknowledgements", json={"task": task})
     assert late.status_code == 409
-    assert "has acknowledged the task already" in late.json()["detail"]
+    assert "has already acknowledged the task" in late.json()["detail"]
     pressed = await web.client.post(f"/tasks/field/{task}/acknowledge", data={"back": "/"})
     assert pressed.headers["location"] == "/?too_late"
     page = await web.client.get(f"/tasks/field/{task}")
-    assert "I take care of it" not in page.text
+    assert "I will take care of it" not in page.text
     assert "someone on this machine" in page.text
     unknown = await web.client.post("/api/v1/acknowledgements", json={"task": "404"})
     assert unknown.status_code == 404

@@ -42,7 +42,7 @@ async def attempts(taskbell: Corridor) -> list[int]:
 
 
 async def test_what_cannot_be_reached_is_not_tried_for_each_message(taskbell: Corridor) -> None:
-    """One message finds out; the others wait, and all go at once as soon as somebody is there."""
+    """One message tries the channel; the others wait, and are sent as soon as it answers."""
     await taskbell.accounting.stop()
     await plan(taskbell, 1)
     await taskbell.deliver("accounting")
@@ -161,7 +161,7 @@ async def test_what_waited_for_days_is_given_up_in_words(taskbell: Corridor) -> 
 
 
 async def test_a_rejected_message_is_no_outage(taskbell: Corridor) -> None:
-    """Whoever says 404 is there, however often: each message keeps its own schedule."""
+    """A server that answers 404 works, so each message keeps its own schedule."""
     taskbell.accounting.reply(*[Answer(404)] * 8)
     for _ in range(8):
         await plan(taskbell, 1)

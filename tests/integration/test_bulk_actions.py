@@ -83,14 +83,14 @@ async def test_nothing_is_done_if_the_number_has_changed(
     """One more has failed since it was shown."""
     await message(pool, clock)
     await message(pool, clock)
-    with pytest.raises(NotPossible, match="it is 2 now, and no longer 1"):
+    with pytest.raises(NotPossible, match="the number of messages is now 2, not 1"):
         await operator_actions.act_on_all(pool, clock, action, FAILED, 1, by=ANN)
     assert await states(pool) == ["failed", "failed"]
     assert await pool.fetchval("SELECT count(*) FROM changes") == 0
 
 
 async def test_more_than_the_most_is_refused(pool: Pool, clock: VirtualClock) -> None:
-    """Whoever means so many has to narrow it."""
+    """The person must narrow the search."""
     await message(pool, clock)
     columns = "account, task, event, rule, step, channel, target, lane, at_most_once"
     await pool.execute(
@@ -103,7 +103,7 @@ async def test_more_than_the_most_is_refused(pool: Pool, clock: VirtualClock) ->
     )
     assert len(await operator_actions.matching(pool, RETRY, FAILED)) == MOST_AT_ONCE
     await message(pool, clock)
-    with pytest.raises(NotPossible, match="may be more than 500 messages: narrow them"):
+    with pytest.raises(NotPossible, match="may be more than 500 messages: narrow the search"):
         await operator_actions.matching(pool, RETRY, FAILED)
 
 
@@ -182,7 +182,7 @@ async def test_another_number_is_shown_again(
     await message(pool, clock)
     answer = await web.client.post(PATH, data={"count": count})
     assert answer.status_code == 409
-    assert "it is 1 now" in answer.text
+    assert "the number of messages is now 1" in answer.text
     assert 'name="count" value="1"' in answer.text
     assert await states(pool) == ["failed"]
 
@@ -192,7 +192,7 @@ async def test_an_address_that_asks_for_nonsense_says_so(web: Site) -> None:
     assert (await web.client.get("/messages/bulk/burn?state=failed")).status_code == 404
     assert "this can be done to messages" in await read(web, "/messages/bulk/retry", 409)
     assert "does not know" in await read(web, f"{PATH}&x=1", 400)
-    assert "There is no message to do this to" in await read(web, PATH)
+    assert "There are no such messages" in await read(web, PATH)
 
 
 async def test_the_api_counts_first(web: Site, pool: Pool, clock: VirtualClock) -> None:
@@ -204,7 +204,7 @@ async def test_the_api_counts_first(web: Site, pool: Pool, clock: VirtualClock) 
     assert counted.json() == {"count": 2, "customers": 1, "done": False}
     wrong = await web.client.post(path, json={**said, "count": 1})
     assert wrong.status_code == 409
-    assert wrong.json()["detail"] == "it is 2 now, and no longer 1"
+    assert wrong.json()["detail"] == "the number of messages is now 2, not 1"
     later = (clock.now() + timedelta(hours=1)).isoformat()
     none = await web.client.post(path, json={**said, "since": later})
     assert none.json()["count"] == 0

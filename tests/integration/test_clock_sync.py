@@ -36,7 +36,7 @@ class WrongClock:
 
 @pytest.mark.parametrize("minutes", [-120, -2, 2, 120])
 async def test_a_wrong_clock_is_corrected(pool: Pool, minutes: int) -> None:
-    """By the database's, which is right here; whoever reads the log learns of it once."""
+    """By the database's clock, which is right here; the log says so once."""
     clock = SharedClock(WrongClock(timedelta(minutes=minutes)))
     with capture_logs() as logs:
         for _ in range(3):

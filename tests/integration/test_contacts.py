@@ -138,7 +138,7 @@ async def test_a_link_can_be_used_again(taskbell: Corridor, web: Site) -> None:
 
 
 async def test_a_forged_link_does_nothing(taskbell: Corridor, web: Site) -> None:
-    """Another customer's, a changed one, half of one: the page says whom to tell instead."""
+    """For another customer's link, a changed one or half of one, the page says what to do."""
     path = await sent_link(taskbell)
     customer = keys_of(Customer("8", "Bo", "bo@c.test"), "field")
     other = UnsubscribeLinks("", SecretStr("another-token-of-24-chars"))
@@ -220,9 +220,13 @@ async def test_other_programs_enter_it_by_the_api(web: Site) -> None:
 @pytest.mark.parametrize(
     ("said", "status", "why"),
     [
-        ({}, 400, "Name either an address"),
-        ({"address": "ida@c.test", "account": "field"}, 400, "Name either an address"),
-        ({"adress": "ida@c.test"}, 400, "Name either an address"),
+        ({}, 400, "Send either address, or customer and account"),
+        (
+            {"address": "ida@c.test", "account": "field"},
+            400,
+            "Send either address, or customer and account",
+        ),
+        ({"adress": "ida@c.test"}, 400, "Send either address, or customer and account"),
         ({"address": " "}, 400, "The parameter address: expected"),
         ({"address": "Ida"}, 409, "Ida is not one mail address or phone number"),
         ({"address": 7}, 400, "The parameter address: expected"),

@@ -59,7 +59,7 @@ async def asking(url: str) -> AsyncIterator[Redis]:
 
 
 async def test_a_worker_is_woken_by_a_job(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It does not look into the queue by itself for an hour, and hears of the job all the same."""
+    """The worker would not poll the queue for an hour, but the job wakes it."""
     monkeypatch.setattr(arq_jobs, "_LONGEST_WAIT", 3600.0)
     bell = Doorbell(f"{url}?socket_timeout=7200")
     async with listening(f"{url}?socket_timeout=7200") as rung:

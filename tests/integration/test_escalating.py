@@ -84,7 +84,7 @@ async def test_without_an_answer_everyone_is_told_once(taskbell: Corridor) -> No
 
 @pytest.mark.parametrize("change", ["finish", "delete", "move"])
 async def test_it_stops_when_the_task_changes(taskbell: Corridor, change: str) -> None:
-    """Nobody has to be told of a task that is another one now, and the first message says so."""
+    """Nobody needs a message about a task that has changed, and the first message says so."""
     visit = taskbell.visit(name="Leak")
     await taskbell.webhook(visit)
     await taskbell.deliver()
@@ -170,7 +170,7 @@ async def test_a_customer_gets_no_button(folder: Path, pool: Pool, clock: Virtua
 async def test_what_taskbell_writes_itself_does_not_end_it(
     folder: Path, pool: Pool, clock: VirtualClock
 ) -> None:
-    """A rule moves the visit as part of what it does: nobody has seen to anything by that."""
+    """If a rule moves the visit, nobody has taken care of the task."""
     rules = """
 - id: urgent
   when: task.created

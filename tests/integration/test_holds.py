@@ -154,7 +154,7 @@ async def test_a_hold_between_the_claim_and_the_sending_still_holds(taskbell: Co
 
 
 async def test_what_a_person_sends_all_the_same_goes(taskbell: Corridor) -> None:
-    """Somebody has asked for this one."""
+    """A person requested this message."""
     await taskbell.webhook(taskbell.visit())
     first, *_ = await taskbell.deliveries("new")
     await operator_actions.cancel(taskbell.pool, taskbell.clock, first["id"], by=Actor("Ann"))

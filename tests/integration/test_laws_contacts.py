@@ -74,7 +74,7 @@ async def outcomes(taskbell: Corridor, rule: str | None = None) -> list[tuple[st
 async def test_who_has_opted_out_gets_none_by_any_channel(
     pool: Pool, clock: VirtualClock, folder: Path, to: str, key: ContactKey
 ) -> None:
-    """Whichever of their addresses they have named, and in whatever notation."""
+    """For any of their addresses, in any notation."""
     async with begun(folder, pool, clock, rules(to)) as taskbell:
         await choose(taskbell, key)
         await new_visit(taskbell)
@@ -98,7 +98,7 @@ async def test_it_holds_in_every_account(pool: Pool, clock: VirtualClock, folder
 async def test_the_id_of_a_customer_is_that_of_one_account(
     pool: Pool, clock: VirtualClock, folder: Path
 ) -> None:
-    """Number 7 of another system is somebody else."""
+    """Number 7 in another system is another customer."""
     async with begun(folder, pool, clock, rules()) as taskbell:
         await choose(taskbell, ContactKey(KeyKind.CUSTOMER, "7", "london"))
         await new_visit(taskbell)
@@ -135,7 +135,7 @@ async def test_the_address_of_now_counts_too(pool: Pool, clock: VirtualClock, fo
 
 
 async def test_a_person_cannot_overrule_it(pool: Pool, clock: VirtualClock, folder: Path) -> None:
-    """Whoever has it sent after all; until the customer wants messages again."""
+    """Nobody can send it by hand until the customer wants messages again."""
     async with begun(folder, pool, clock, rules()) as taskbell:
         for _ in range(2):
             await new_visit(taskbell)
@@ -200,7 +200,7 @@ async def test_who_has_not_agreed_gets_none(pool: Pool, clock: VirtualClock, fol
 async def test_customers_are_left_alone_at_night(
     pool: Pool, clock: VirtualClock, folder: Path
 ) -> None:
-    """By the clock of the account, whatever the rule says; colleagues are told."""
+    """In the account's time zone, for any rule; colleagues get messages."""
     wanted = rules(contacts='contacts: { hours: "Mo-Su 09:00-20:00" }')
     wanted = wanted.replace("text: Hello }]", "text: Hello }, { notify: accounting:us@x.test }]")
     async with begun(folder, pool, clock, wanted) as taskbell:
@@ -226,7 +226,7 @@ async def test_one_customer_gets_so_many_a_day(
         states = await taskbell.states()
         assert (states.count("sent"), states.count("held")) == (4, 2)
         reasons = {reason for state, reason in await outcomes(taskbell) if state == "held"}
-        said = "the customer has already got 2 messages today: waiting until Sat 7 Mar 2026, 00:00"
+        said = "the customer already got 2 messages today: waiting until Sat 7 Mar 2026, 00:00"
         assert reasons == {said}
         clock.set(datetime(2026, 3, 7, 5, 1, tzinfo=UTC))
         await taskbell.poll()

@@ -122,7 +122,7 @@ async def test_a_moved_visit_moves_in_the_customers_calendar(
 
 
 async def test_a_mail_without_its_visit_says_why(taskbell: Corridor, smtp: SmtpReceiver) -> None:
-    """Somebody who looks up what was sent sees that there was no start."""
+    """The delivery says that there was no start."""
     await book(taskbell, scheduled_at=None, ends_at=None)
     await taskbell.deliver()
     assert len(smtp.mails) == 1

@@ -300,7 +300,7 @@ async def test_an_account_that_fails_says_what_waits(taskbell: Corridor) -> None
         "failing",
         (
             "The account has failed for too long, so time-based and combined messages are now sent"
-            f" by what Taskbell knew last, which may be out of date. {customers}"
+            f" from the last known data, which may be out of date. {customers}"
         ),
     )
 

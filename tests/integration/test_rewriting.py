@@ -248,7 +248,7 @@ async def test_a_move_that_was_undone_is_not_told(taskbell: Corridor) -> None:
     await move(taskbell, task_id, days=5)
     await move(taskbell, task_id, days=3)
     await pass_on(taskbell, hours=2)
-    undone = "cancelled: the change that it tells of was undone"
+    undone = "cancelled: the change that it reports was undone"
     assert (told(taskbell), await ends(taskbell)) == ([], [("cancelled", undone)])
 
 
@@ -264,7 +264,7 @@ async def test_a_later_message_of_the_rule_tells_it_alone(taskbell: Corridor) ->
 
 
 async def test_what_was_approved_with_the_old_text_is_asked_again(taskbell: Corridor) -> None:
-    """Approved for one day and moved to another: somebody has to approve the other day, too."""
+    """A visit that was approved for one day and moved to another needs a new approval."""
     await taskbell.restart(APPROVED)
     task_id = await book(taskbell)
     await taskbell.deliver()
@@ -366,7 +366,7 @@ async def test_another_wording_alone_does_not_change_what_waits(taskbell: Corrid
             BOOKED.replace("wait: 1h", 'notify: "accounting:x"\n      text: "internal"').replace(
                 TO_IDA, 'notify: "accounting:y"'
             ),
-            "the rule would send it to accounting:y, which is no customer of it",
+            "the rule would send it to accounting:y, which is not a customer of it",
         ),
     ],
 )
@@ -399,7 +399,7 @@ async def test_a_retry_tells_what_is_so_by_then(taskbell: Corridor) -> None:
 
 
 async def test_a_person_who_sends_it_after_all_sends_what_is_so(taskbell: Corridor) -> None:
-    """It was cancelled, the visit was moved, and somebody wants it sent all the same."""
+    """A person sends a cancelled message after the visit was moved."""
     task_id = await book(taskbell)
     [planned] = await taskbell.deliveries()
     await operator_actions.cancel(taskbell.pool, taskbell.clock, planned["id"], by=Actor("Al"))

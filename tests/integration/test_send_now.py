@@ -82,7 +82,7 @@ async def test_another_attempt_does_not_wait_for_hours_either(taskbell: Corridor
 
 
 async def test_the_forecast_knows_that_it_does_not_wait(taskbell: Corridor) -> None:
-    """What somebody sends now is no longer expected on Monday."""
+    """A message that a person sends now is no longer expected on Monday."""
     await hurry(taskbell, "book")
     config, now = taskbell.config, taskbell.clock.now()
     trial = Simulator(config.rules, config.zones, ways(config.kinds), now)

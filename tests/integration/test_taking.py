@@ -151,7 +151,7 @@ async def test_whom_nobody_knows_takes_care_of_it_all_the_same(
 async def test_a_second_press_changes_nothing_and_says_who_was_first(
     taskbell: Corridor, web: Site
 ) -> None:
-    """Whether or not a worker has seen to the first."""
+    """Even before a worker has processed the first press."""
     taskbell.slack.emails["U1"] = "ann.lee@field.test"
     await told(taskbell)
     button = button_of(taskbell, "take") | {"reply_to": f"{taskbell.slack.url}/actions/1"}
@@ -161,8 +161,8 @@ async def test_a_second_press_changes_nothing_and_says_who_was_first(
     await press(web, taskbell.clock, button)
     texts = [one["text"] for one in taskbell.slack.told]
     assert texts[1:] == [
-        "Nothing was changed: somebody has acknowledged the task a moment ago.",
-        "Nothing was changed: Ann Lee has acknowledged the task already.",
+        "Nothing was changed: someone acknowledged the task a moment ago.",
+        "Nothing was changed: Ann Lee has already acknowledged the task.",
     ]
     assert len([one for one in await taskbell.deliveries() if one["channel"] == "update_task"]) == 1
 
@@ -211,7 +211,7 @@ async def test_a_task_that_is_reassigned_later_is_not_taken_any_more(
 async def test_the_api_the_page_and_the_command_assign_a_task(
     taskbell: Corridor, web: Site
 ) -> None:
-    """To anybody whom its tasks tell of, by id, address or name; each says who wanted it."""
+    """To any person in its tasks, by id, address or name; each records who did it."""
     task = await told(taskbell)
     page = (await web.client.get(f"/tasks/field/{task}")).text
     assert f'<option value="{ANN["id"]}">Ann Lee</option>' in page
@@ -227,7 +227,7 @@ async def test_the_api_the_page_and_the_command_assign_a_task(
         "the task is assigned to Ann Lee already",
     )
     nobody = await web.client.post("/api/v1/assignments", json=about | {"assignee": "Cy"})
-    assert nobody.json()["detail"] == "Taskbell knows nobody, or several, in field by Cy"
+    assert nobody.json()["detail"] == "in field, nobody or more than one person is known as Cy"
     for wrong in ({}, {"assignee": 7}):
         assert (await web.client.post("/api/v1/assignments", json=about | wrong)).status_code == 400
     unknown = await web.client.post("/api/v1/assignments", json={"task": "404", "assignee": "Bo"})
@@ -263,7 +263,7 @@ async def test_two_people_of_one_name_are_nobody(taskbell: Corridor) -> None:
     twin = employee("Ann Lee", 6) | {"email": "ann2@field.test"}
     task = await told(taskbell, employees=[twin])
     now, by = taskbell.clock.now(), Actor("Cy")
-    with pytest.raises(NobodyMeant, match="nobody, or several"):
+    with pytest.raises(NobodyMeant, match="nobody or more than one person"):
         await assignments.assign(
             taskbell.pool, ("field", task), "Ann Lee", assignable(), now, by=by
         )

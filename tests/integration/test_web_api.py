@@ -142,7 +142,7 @@ async def test_pages_go_on_where_the_last_one_ended(
 async def test_a_cursor_that_no_page_gave_leads_nowhere(web: Site, path: str, cursor: str) -> None:
     """There is no such page, and the answer says how to begin again."""
     said = await refused(web, 404, path, cursor=cursor)
-    assert "send as cursor what an earlier page gave as next" in said["detail"]
+    assert "send the `next` of an earlier page as cursor" in said["detail"]
 
 
 async def test_the_methods_of_an_address_are_named(web: Site) -> None:

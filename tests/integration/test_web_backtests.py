@@ -245,7 +245,7 @@ async def test_one_whose_process_is_gone_can_be_begun_again(
     await pool.execute("UPDATE rule_tries SET result = NULL, share = 40")
     assert "40 %" in (await web.client.get(PATH)).text
     clock.advance(timedelta(seconds=20))
-    assert "It was interrupted. Begin again." in (await web.client.get(PATH)).text
+    assert "It was interrupted. Try it again." in (await web.client.get(PATH)).text
     assert "It would have acted 0 times" in await tried(web)
 
 
@@ -275,7 +275,7 @@ async def test_it_ends_when_its_time_is_over(
     monkeypatch.setattr(rule_backtests, "LIMIT", 0.0)
     await late(pool, clock, "T1", 5, "Mow")
     page = await tried(web)
-    assert "There was too much to work out" in page
+    assert "There was too much to calculate" in page
     assert "<code>taskbell backtest late</code>" in page
     assert "sent 0 messages" in page
 

@@ -182,14 +182,14 @@ async def test_each_says_by_what_it_comes(firm: Firm) -> None:
         ("hurry up with Due one", "When the task is due soon."),
         (
             "Moved one is settled",
-            "Waiting until nothing has changed in the task for 30 minutes (settle).",
+            "Waiting until the task has not changed for 30 minutes (settle).",
         ),
         (
             "High one is still high",
             "Waiting to see whether the condition stays true for 2 hours (for).",
         ),
         ("3 new", "A combined message: tasks are collected for it until then (group)."),
-        ("High one is open", "At a fixed time (schedule 0 18 * * *)."),
+        ("High one is open", "On a schedule (0 18 * * *)."),
     ):
         assert re.search(
             rf'<li class="card expected">(?:(?!</li>).)*{re.escape(text)}(?:(?!</li>).)*'
@@ -357,7 +357,7 @@ async def test_long_lists_have_pages(firm: Firm) -> None:
     ],
 )
 async def test_wrong_parameters_give_a_page(web: Site, query: str) -> None:
-    """Whatever is asked for, the answer is a page in plain words."""
+    """For any parameter, the answer is a page in plain words."""
     answer = await web.client.get(f"/coming{query}", headers={"accept": "text/html"})
     assert answer.status_code == 400
     assert answer.headers["content-type"].startswith("text/html")
@@ -371,7 +371,7 @@ async def test_what_could_not_be_worked_out_is_said(
     await firm.observes(task("T1", due=firm.clock.now() + 5 * HOUR))
     monkeypatch.setattr(forecast, "LIMIT", 0.0)
     page = await firm.shows()
-    assert "There is too much to work out: beyond Fri 6 Mar, 12:00" in page
+    assert "There is too much to calculate: after Fri 6 Mar, 12:00" in page
     assert "is late" not in page
 
 
@@ -383,8 +383,8 @@ async def test_too_many_tasks_are_said(firm: Firm, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(foresight, "MOST_TASKS", 2)
     monkeypatch.setattr(foresight, "MOST_TO_CHOOSE", 2)
     page = await firm.shows()
-    assert "beyond Fri 6 Mar, 21:00" in page
-    assert "There are too many tasks to work out what these rules will send" in page
+    assert "after Fri 6 Mar, 21:00" in page
+    assert "There are too many tasks to calculate what these rules will send" in page
     assert '<a href="/rules/each-evening">each-evening</a>.' in page
     assert page.count("is late") == 1
 
@@ -401,7 +401,7 @@ async def test_it_is_computed_once_and_kept(firm: Firm) -> None:
             break
         await asyncio.sleep(0.05)
     assert "is late" in page
-    assert "Worked out just now (Fri 6 Mar, 13:00)" in page
+    assert "Calculated just now (Fri 6 Mar, 13:00)" in page
 
 
 async def test_the_calendar_has_what_the_screen_has(firm: Firm) -> None:

@@ -144,7 +144,7 @@ async def test_a_folder_that_cannot_be_written_says_so(
 async def test_unless_the_operator_allows_it_nothing_is_saved(
     firm: Firm, pool: Pool, tmp_path: Path
 ) -> None:
-    """There is no button, and pressing it all the same does nothing; the text can be downloaded."""
+    """There is no button, a forged press does nothing, and the text can be downloaded."""
     async with firm(edit="off") as web:
         form = await opened(web)
         page = (await web.client.get("/rules/edit")).text

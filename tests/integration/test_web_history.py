@@ -228,7 +228,7 @@ async def test_sign_ins_are_in_it_and_guesses_once_an_hour(
 async def test_an_address_that_is_none_is_not_repeated(
     tmp_path: Path, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
 ) -> None:
-    """Whatever a proxy passes on."""
+    """For any header that a proxy sends."""
     garbage = {"x-forwarded-for": "<b>" * 2000}
     async with site(tmp_path, pool, clock, valkey.url, token="s3cret-of-the-page") as web:
         await web.client.post("/login", data={"token": "x"}, headers=garbage)
@@ -299,7 +299,7 @@ async def test_it_is_read_page_by_page(web: Site, pool: Pool, clock: VirtualCloc
 
 
 async def test_hostile_texts_are_texts(web: Site, pool: Pool, clock: VirtualClock) -> None:
-    """Whatever a name, a subject or a reason holds."""
+    """For any name, subject or reason."""
     await changes.record(
         pool,
         Actor(HOSTILE, address=HOSTILE),

@@ -59,7 +59,7 @@ def _begun(lines: AsyncIterator[str]) -> asyncio.Task[str]:
 
 
 async def test_a_page_is_told_of_what_a_person_does(web: Site) -> None:
-    """Somebody puts a rule on trial."""
+    """For example, that someone switched a rule to trial."""
     async with web.client.stream("GET", "/live") as answer:
         lines = answer.aiter_lines()
         assert await _next(lines) == ALIVE

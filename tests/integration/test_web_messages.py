@@ -88,7 +88,7 @@ async def test_it_is_searched_by_the_words_of_a_task(
 async def test_words_of_a_search_are_no_operators(
     web: Site, pool: Pool, clock: VirtualClock
 ) -> None:
-    """Whatever PostgreSQL could take for syntax is looked for as text."""
+    """The search treats PostgreSQL's query syntax as text."""
     about = task(title="A & B | C")
     await know(pool, about, at=clock.now())
     await plan(pool, await record(pool, about, Kind.COMPLETED, at=clock.now()))
@@ -273,7 +273,7 @@ async def test_a_message_is_whole_and_says_what_is_behind_it(
     clock.advance(timedelta(minutes=5))
     page = await read(web, f"/messages/{number}")
     assert text.strip() in page
-    assert "Smith gutters was rescheduled, found when the system was read." in page
+    assert "Smith gutters was rescheduled, found when Taskbell read the system." in page
     assert "due Fri 6 Mar Sat 7 Mar" in page
     assert "assigned to Ann Bo" in page
     assert "Planned Fri 6 Mar, 12:00, 5 minutes ago" in page
@@ -317,7 +317,7 @@ async def test_a_message_without_a_task_has_its_screen(
         await events.insert([came], "v1", clock.now())
     planned = await plan(pool, came, text="Good morning")
     page = await read(web, f"/messages/{planned}")
-    assert "acted at its fixed time (schedule 30 7 * * 1-5, london)." in page
+    assert "acted at its scheduled time (schedule 30 7 * * 1-5, london)." in page
     old = await plan(pool, await record(pool, task(), Kind.COMPLETED, at=clock.now()))
     await pool.execute("DELETE FROM events")
     assert "What happened to it is no longer stored" in await read(web, f"/messages/{old}")
@@ -356,7 +356,7 @@ async def test_each_state_has_the_buttons_that_fit(
         (State.HELD, "", ["cancel"]),
         (State.HELD, "storm = 1", ["cancel"]),
         (State.HELD, approver, ["decline", "approve"]),
-        (State.UNKNOWN, "", ["resolve", "resolve"]),
+        (State.UNKNOWN, "", ["resolve"]),  # one form with two buttons
         (State.FAILED, "", ["cancel", "retry"]),
         (State.FAILED, "acknowledged_at = now()", ["retry"]),
         (State.CANCELLED, "", ["retry"]),
@@ -393,7 +393,7 @@ async def test_a_mail_to_a_customer_is_sent_again_after_a_confirmation(
 
 
 async def test_an_unknown_message_is_a_page_that_says_so(web: Site) -> None:
-    """Whatever stands in the address, and with the way to the others."""
+    """For any address, and with a link to the other messages."""
     for named in ("12", "9" * 19, "9" * 400, "x", "-1", "١٢"):
         page = await read(web, f"/messages/{named}", 404)
         assert "There is no message" in page

@@ -98,7 +98,7 @@ async def test_it_says_what_was_sent_and_why(web: Site, pool: Pool, clock: Virtu
     clock.advance(timedelta(minutes=5))
     page = " ".join(without_links((await web.client.get("/")).text).split())
     assert "Because <b>Smith gutters</b> is done (reported at once, by webhook)" in page
-    assert "<b>Smith gutters</b> was rescheduled, found when the system was read" in page
+    assert "<b>Smith gutters</b> was rescheduled, found when Taskbell read the system" in page
     assert "<b>Smith gutters</b> is overdue, at the planned time" in page
     assert page.count("5 minutes ago") >= 3
     assert "#office" in page
@@ -423,7 +423,9 @@ async def test_a_paused_account_says_so_beside_what_waits_for_it(
     assert "resume" not in (await web.client.get("/")).text
     await pool.execute("UPDATE accounts SET paused = true WHERE name = 'field'")
     page = (await web.client.get("/")).text
-    assert "Waiting: field is paused. It is sent after someone resumes the account." in page
+    assert (
+        "Waiting: field is paused. This message is sent after someone resumes the account." in page
+    )
     assert '<a href="/connections#account-field">Connections</a> and choose "Resume"' in page
 
 
@@ -550,7 +552,7 @@ async def test_an_error_is_a_page_for_browsers_and_a_document_for_scripts(web: S
     """An address that is not there, one that is for a button, and one of the API."""
     for path, status, says in (
         ("/nothing/here", 404, "There is nothing at this address."),
-        ("/deliveries/1/retry", 405, "This address is for buttons, and not to be opened."),
+        ("/deliveries/1/retry", 405, "This address belongs to a button and cannot be opened."),
         ("/api/v1/tasks?limit=none", 400, "limit: expected a number"),
     ):
         page = await web.client.get(path, headers={"accept": "text/html,*/*"})
@@ -631,7 +633,7 @@ async def test_a_schedule_and_a_digest_say_what_they_are(
     opened = await record(pool, task(), Kind.COMPLETED, at=clock.now())
     await plan(pool, replace(opened, task_id=""), text="3 done")
     page = " ".join(re.sub(r"<[^>]*>", "", (await web.client.get("/")).text).split())
-    assert "The fixed time of a rule came (schedule 30 7 * * 1-5, london)" in page
+    assert "The scheduled time of a rule came (schedule 30 7 * * 1-5, london)" in page
     assert "Sent on a schedule" in page
     assert "Combined message, started when Smith gutters is done" in page
 

@@ -90,7 +90,7 @@ async def test_a_rule_that_would_not_act_says_why(
 async def test_a_rule_that_is_off_or_on_trial_says_so(
     web: Site, pool: Pool, clock: VirtualClock
 ) -> None:
-    """By the file, and by somebody who switched it; the task names those that are off."""
+    """By the file, or because a person switched it; the task names the rules that are off."""
     await know(pool, task("T1", "field"), at=clock.now())
     from_the_task = (await web.client.get("/tasks/field/T1")).text
     assert f'<a href="{address("quiet").replace("&", "&amp;")}">quiet</a>' in from_the_task
@@ -128,7 +128,7 @@ async def test_what_is_not_there_is_said(
 async def test_it_says_what_holds_back_messages_to_customers(
     tmp_path: Path, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
 ) -> None:
-    """The hours of customers, whom the rule's own do not concern; and who wants no messages."""
+    """The customers' hours, apart from the rule's own; and that a customer wants no messages."""
     rule = """
 - id: hello
   when: task.created

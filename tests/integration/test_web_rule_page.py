@@ -139,7 +139,7 @@ async def test_nobody_waits_for_slow_tests(
     """The screen says that they are being run, and later how they ended."""
     monkeypatch.setattr(rule_test_states, "_PATIENCE", 0.0)
     async with serving(configured(tmp_path, TESTED), pool, clock, valkey.url) as running:
-        assert "They are being run" in (await running.client.get("/rules/late")).text
+        assert "The tests are running" in (await running.client.get("/rules/late")).text
 
         async def are_known() -> bool:
             return "1 of 2 pass" in (await running.client.get("/rules/late")).text

@@ -244,7 +244,7 @@ async def test_signals_digests_and_every_field(
 async def test_hostile_texts_stay_texts(
     web: Site, pool: Pool, clock: VirtualClock, tmp_path: Path
 ) -> None:
-    """Whatever stands in a task, the file is valid YAML and the page shows it as text."""
+    """For any text in a task, the file is valid YAML, and the page shows it as text."""
     name = "a/b ?<b>&'\"\u202e"
     title = f"{HOSTILE}: - # & * ! | > % @ ` \u2028\x85\x07{{{{ x }}}} {LONG}"
     one = task(name, title=title, type="job")
@@ -255,7 +255,7 @@ async def test_hostile_texts_stay_texts(
     page = (await web.client.get(address)).text
     assert "<script>alert" not in page
     task_page = (await web.client.get(f"/tasks/london/{quote(name, safe='')}")).text
-    assert "Make a rule test of this" in task_page
+    assert "Make a rule test from this" in task_page
 
 
 async def test_a_date_that_is_set_late(

@@ -102,7 +102,7 @@ async def test_a_rule_is_switched_by_a_button(web: Site, pool: Pool, clock: Virt
     page = await press(web, "job-done", "file")
     assert 'class="state ok">on<' in page
     assert "Switched" not in page
-    assert "Left to the file" in (await web.client.get("/rules/job-done")).text
+    assert "Reset to the file" in (await web.client.get("/rules/job-done")).text
     told = await pool.fetch("SELECT action, subject, detail FROM changes ORDER BY id DESC LIMIT 1")
     assert [tuple(one) for one in told] == [
         (

@@ -93,7 +93,7 @@ async def test_what_it_hides_is_shown_before_anything_is_saved(
     answer = await web.client.post("/silences/preview", data=ASKED)
     assert answer.status_code == 200
     said = plain(answer.text)
-    assert "This hides 2 messages that are planned now, here they are" in said
+    assert "This hides 2 messages that are planned now (see below)" in said
     assert "2 messages of the last week would have been hidden, 2 of the last 30 days" in said
     for number in (first, second):
         assert f'href="/messages/{number}"' in answer.text

@@ -176,7 +176,7 @@ async def test_a_wrong_parameter_is_a_page_that_names_it(web: Site, query: str) 
 async def test_a_page_of_the_list_that_does_not_exist(web: Site, cursor: str) -> None:
     """It is said in words, with the way back to the first page."""
     page = await page_of(web, f"/tasks?cursor={cursor}", status=400)
-    assert "This page of the list does not exist; begin with the first" in page
+    assert "This page of the list does not exist; start with the first" in page
     assert 'href="/tasks"' in page
 
 
@@ -289,7 +289,7 @@ async def test_the_timeline_tells_each_change(web: Site, pool: Pool, clock: Virt
     assert "assigned to: <bdi>Bo</bdi> → <bdi>Ann</bdi>" in happened
     parts = (
         "Rescheduled</b>",
-        "found when the system was read",
+        "found when Taskbell read the system",
         "13:00",
         "Created</b>",
         "by webhook",

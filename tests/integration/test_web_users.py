@@ -199,7 +199,7 @@ async def test_a_viewer_is_told_in_words_and_sees_no_buttons(
             forms = re.findall(r'<form[^>]*method="post"[^>]*action="([^"]*)"', page)
             assert (set(forms) > {"/logout"}) == (sees and path != "/coming"), path
             assert f"<bdi>{name}</bdi>" in page
-            assert ("may look only" in page) != sees
+            assert ("view only" in page) != sees
     pressed = await web.client.post(f"/deliveries/{number}/retry", headers={"accept": "text/html"})
     assert pressed.status_code == 403
     assert "You may look at everything, but not decide" in pressed.text

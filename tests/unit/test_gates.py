@@ -134,7 +134,7 @@ GATES = {
     ),
     "enough": Closed(
         State.HELD,
-        "the customer has already got 2 messages today: waiting until Sat 7 Mar 2026, 08:00",
+        "the customer already got 2 messages today: waiting until Sat 7 Mar 2026, 08:00",
         {"reaches_customer": True, "receivers": Receivers((IDA,))},
         {"sent": GOT},
     ),

@@ -252,7 +252,7 @@ def test_a_rule_as_a_whole() -> None:
         ("slack:#office", "to Slack #office."),
         ("slack:@{{ task.assignee.email }}", "to Slack @[its assignee's email address]."),
         ("email:boss@x.test", "to boss@x.test by email."),
-        ("email:{{ group.key }}", "to the receiver of this group by email."),
+        ("email:{{ group.key }}", "to the recipient of this group by email."),
         ("email:{{ task.fields.mail | downcase }}", "to … by email."),
         ("accounting", "to accounting."),
     ],

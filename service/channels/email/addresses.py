@@ -45,7 +45,7 @@ def recipients(target: str) -> list[Address]:
 
 
 def mailbox(written: str) -> Address:
-    """One address, with or without a name or a comment; raises SendError if it is none."""
+    """One address, with or without a name or a comment; raises SendError for anything else."""
     found = MAILBOX.fullmatch(SCHEME.sub("", written, count=1))
     name, address = "", ""
     if found:
@@ -59,7 +59,7 @@ def mailbox(written: str) -> Address:
 
 
 def as_spoken(address: str) -> str | None:
-    """An address as mail servers are told it; None if it is not one.
+    """An address as it is sent to mail servers; None if it is not one.
 
     Its domain is in ASCII (IDNA 2008, with the mapping of UTS 46 for capitals and the like).
     """

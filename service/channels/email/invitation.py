@@ -25,7 +25,7 @@ _REQUEST, _CANCEL = "REQUEST", "CANCEL"
 def attach(
     mail: EmailMessage, message: Message, uid: str, organizer: Address, invited: Sequence[Address]
 ) -> str | None:
-    """Attach the visit that the message's task is; returns why not, if there is none."""
+    """Attach the visit of the message's task; returns why there is none."""
     task = orjson.loads(orjson.dumps(message.task)) or {}
     if not task:
         return "it is not about a single task"

@@ -108,7 +108,7 @@ def _switched(overrides: Mapping[str, Override], configuration: Config | None) -
             yield note(f"rule {rule}", f"was {one.said}", f"to follow the file again: {undo}")
         else:
             says = f"was {one.said}, and the configuration has no such rule"
-            yield note(f"rule {rule}", says, f"to forget that: {undo}")
+            yield note(f"rule {rule}", says, f"to remove this switch: {undo}")
 
 
 async def examine_doorbell(settings: Settings) -> list[Finding]:

@@ -183,8 +183,8 @@ def retry(
 ) -> None:
     """Send a failed, expired, cancelled or unknown delivery again.
 
-    A customer message is first checked against the system. With --state: many at once, after a
-    question with their number. With --webhook: process an unreadable webhook again.
+    A customer message is first checked against the system. With --state: send many again; it says
+    how many, and asks. With --webhook: process an unreadable webhook again.
     """
     search = search_for(state, channel, rule, account, since)
     demand_one_or_many(number, search, webhook=webhook)
@@ -231,7 +231,7 @@ def cancel(
     """Cancel a pending delivery, or dismiss a failed one.
 
     A dismissed delivery stays failed and no longer needs attention. With --state failed: dismiss
-    many, after a question with their number. With --webhook: ignore an unreadable webhook.
+    many; it says how many, and asks. With --webhook: ignore an unreadable webhook.
     """
     search = search_for(state, channel, rule, account, since)
     demand_one_or_many(number, search, webhook=webhook)

@@ -38,7 +38,7 @@ ToDismiss = Annotated[
 ]
 OfChannel = Annotated[
     str | None,
-    typer.Option("--channel", metavar="CHANNEL", help="Only messages by this channel."),
+    typer.Option("--channel", metavar="CHANNEL", help="Only messages through this channel."),
 ]
 OfRule = Annotated[
     str | None,

@@ -12,9 +12,9 @@ def lines_of(
     for rule, one in sorted(overrides.items()):
         line = f"rule {rule} was {one.said}, {one.at.astimezone():%d %b %H:%M %Z}"
         if rules is None or rule in rules:
-            yield f"{line}; `taskbell rules follow {rule}` undoes that"
+            yield f"{line}; `taskbell rules follow {rule}` undoes this"
         else:
             yield (
                 f"{line}, and the configuration has no such rule;"
-                f" `taskbell rules follow {rule}` forgets that"
+                f" `taskbell rules follow {rule}` removes this switch"
             )

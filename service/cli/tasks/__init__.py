@@ -73,7 +73,7 @@ def list_(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """List the tasks that were observed last, or those with these words.
+    """List the tasks that Taskbell saw last, or those with these words.
 
     Deleted tasks are listed with --state deleted only.
     """
@@ -140,7 +140,7 @@ def acknowledge(task: Named, *, account: Account = None, as_json: AsJson = False
 def assign(
     task: Named, person: Assignee, *, account: Account = None, as_json: AsJson = False
 ) -> None:
-    """Assign a task to somebody, in its system."""
+    """Assign a task to a person, in its system."""
     # The other commands for tasks need no system, and start faster without.
     from service.sources import assignable  # noqa: PLC0415
 

@@ -12,13 +12,13 @@ WORDS = {
         "people": "Details of people that the systems do not have, by their ids or names there.",
         "users": "Who may sign in at the page, by names that you choose.",
         "network": "Which private addresses Taskbell may call.",
-        "operator": "Who is told when an account fails, such as slack:#ops.",
+        "operator": "Who gets a message when an account fails, such as slack:#ops.",
         "timezone": "The zone of accounts without their own, such as Europe/London. Default: UTC.",
         "hours": 'Opening hours by names that you choose, such as "Mo-Fr 08:00-17:00; PH off".',
         "holidays": "The country whose public holidays (PH) count, and own closing days.",
         "storm": "Limits: messages above them are held until someone decides.",
-        "contacts": "What holds for all messages to customers, whatever a rule says.",
-        "defaults": "What every rule has that does not say otherwise: hours, expires, on_fail.",
+        "contacts": "What applies to all messages to customers, whatever a rule says.",
+        "defaults": "The defaults of all rules: hours, expires, on_fail.",
         "lists": "CSV files beside the configuration, by names for conditions: lists.NAME.",
         "rules": "What to do when something happens.",
         "tests": "Tests of the rules, for taskbell test.",
@@ -48,7 +48,7 @@ WORDS = {
         "consent": "opt_out (default): until they opt out. opt_in: only once they have agreed.",
         "hours": "When customers get messages: a name of hours, or opening hours. Outside: held.",
         "at_most": "How many messages a customer gets, over all rules and accounts.",
-        "same_customer_by": "By what a customer is recognised in other accounts: phone, email.",
+        "same_customer_by": "How a customer is recognised in other accounts: phone, email.",
     },
     "AtMostShape": {
         "per_day": "How many a day. Others wait until the next day.",
@@ -74,11 +74,11 @@ WORDS = {
         "if": "A condition in CEL, or a list of conditions that must all be true.",
         "for_each": "The tasks that a schedule is about: tasks.filter(t, …).",
         "group": "Send several tasks in one message, one for each value of by.",
-        "settle": "Wait until nothing has changed in the task for this long, then react to the"
+        "settle": "Wait until the task has not changed for this long, then react to the"
         " difference.",
         "for": "How long the condition must stay true.",
-        "hours": "The opening hours. Nothing is sent outside of them. Of a list, the first"
-        " whose if is true.",
+        "hours": "The opening hours. Nothing is sent outside of them. In a list, the first"
+        " whose if is true applies.",
         "limit": "How many messages may be sent: 2/m, 5/h or 20/d.",
         "muted_by": "Another rule that suppresses this one for tasks that belong together.",
         "expires": "How long after the event the message may still be sent.",
@@ -93,7 +93,7 @@ WORDS = {
         "own_writes": "true: also react to changes that other rules made.",
     },
     "SettleShape": {
-        "quiet": "How long nothing must have changed in the task.",
+        "quiet": "How long the task must not have changed.",
         "max": "The longest wait if the task keeps changing. Default: 1 day, or quiet if that is"
         " longer.",
     },
@@ -109,7 +109,7 @@ WORDS = {
     },
     "HoursShape": {
         "use": "The name of the opening hours.",
-        "if": "For tasks for which this condition (CEL) is true; without it, for all.",
+        "if": "These hours apply if this condition (CEL) is true for the task. Default: always.",
         "outside": "hold: wait until they open. skip: do not send. ignore: send at any time.",
     },
     "ActionShape": {
@@ -124,7 +124,7 @@ WORDS = {
         "on_undo": "What happens to a sent message when it is no longer true.",
         "repeat": "Send it again until the rule's until is true or the task is done.",
         "even_if_told": "true: send it even if the customer already got it for this visit.",
-        "buttons": "What the receiver can answer: acknowledge, take, done, snooze.",
+        "buttons": "What the recipient can answer: acknowledge, take, done, snooze.",
         "on_fail": "What to do instead when the message has finally failed.",
     },
     "RepeatShape": {
@@ -192,14 +192,14 @@ WORDS = {
         "updated_at": "When it was last changed. Default for a change: the time of its step.",
         "completed_at": "When it was done, in the zone of the configuration.",
         "completed_by": "The person who has done it.",
-        "author": "The person who has created it.",
+        "author": "The person who created it.",
         "assignee": "The person who does it.",
         "assignees": "All people who do it, if there are several.",
         "tags": "The tags of the task.",
         "customer": "The customer.",
         "contacts": "All contacts of the task, each with their own addresses.",
         "acknowledged": "Whether someone has acknowledged it.",
-        "acknowledged_by": "The person who has acknowledged it.",
+        "acknowledged_by": "The person who acknowledged it.",
         "project": "The job, case or deal that it belongs to.",
         "fields": "The account's own custom fields.",
     },
@@ -246,7 +246,7 @@ WORDS = {
         "stretch": "By how much poll may be multiplied while webhooks arrive.",
         "per_minute": "The most calls per minute.",
         "timeout": "How long one call may take.",
-        "max_pages": "The most pages read from one list.",
+        "max_pages": "The maximum number of pages read from one list.",
         "webhook": "How its webhooks are verified.",
     },
     "ChannelOptions": {

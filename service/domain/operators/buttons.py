@@ -1,4 +1,4 @@
-"""What the receiver of a message can answer with one press, and the words for it."""
+"""The answers that a recipient can give with one press, and the words for them."""
 
 from collections.abc import Mapping
 from datetime import datetime, time, timedelta
@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 from service.domain.days import Calendar
 
 ANSWER_KEY = "answer:"
-"""How the key of a delivery begins that a person has asked for by a button."""
+"""The beginning of the key of a delivery that a button requested."""
 ESCALATION = "escalation"
-"""Among the words that cancel a delivery: whatever ends an escalation does."""
+"""Among the words that cancel a delivery: the end of an escalation."""
 _MORNING = time(8)
 
 
@@ -37,8 +37,8 @@ LABELS: Mapping[Button, str] = {
     Button.ACKNOWLEDGE: "Acknowledge",
     Button.TAKE: "Take it",
     Button.DONE: "Done",
-    Button.SNOOZE_HOUR: "Again in 1 hour",
-    Button.SNOOZE_DAY: "Again tomorrow",
+    Button.SNOOZE_HOUR: "Snooze for 1 hour",
+    Button.SNOOZE_DAY: "Snooze until tomorrow",
     Button.APPROVE: "Approve",
     Button.DECLINE: "Decline",
 }
@@ -49,7 +49,7 @@ MEANINGS: Mapping[Button, str] = {
     Button.SNOOZE_HOUR: "this message comes again in an hour, unless the task has changed.",
     Button.SNOOZE_DAY: "this message comes again tomorrow at eight, unless the task has changed.",
 }
-"""What a button does, for whoever is about to press it."""
+"""What a button does, in words, before it is pressed."""
 DONE: Mapping[Button, str] = {
     Button.ACKNOWLEDGE: "It was acknowledged just now.",
     Button.TAKE: "The task is yours: it is being assigned to you in its system.",
@@ -57,7 +57,7 @@ DONE: Mapping[Button, str] = {
     Button.SNOOZE_HOUR: "This message comes again in an hour.",
     Button.SNOOZE_DAY: "This message comes again tomorrow at eight.",
 }
-"""What was done by it, for whoever has pressed it."""
+"""What a button did, in words, after it was pressed."""
 WORDS: Mapping[str, tuple[Button, ...]] = {
     "acknowledge": (Button.ACKNOWLEDGE,),
     "take": (Button.TAKE,),

@@ -19,7 +19,7 @@ def reached(one: Candidate, task: Task | None) -> Receivers:
 
 
 def is_unwanted(one: Candidate, facts: GateFacts) -> Stop | None:
-    """Whether somebody whom it reaches wants no messages, whatever its rule or a person asks."""
+    """Whether a recipient wants no messages. This applies to every rule, and to sending by hand."""
     if not one.receivers.keys:
         return None
     found = reached(one, facts.present(one.key))

@@ -21,7 +21,7 @@ def too_long(
         return
     if len(_FILLED.sub("", text.text)) > way.longest:
         message = f"{channel} takes texts of up to {way.longest} characters"
-        hint = "of a longer text the middle is left out"
+        hint = "the middle of a longer text is left out"
         yield Issue(path, message, hint, severity=Severity.WARNING)
 
 

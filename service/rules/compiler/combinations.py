@@ -87,7 +87,9 @@ def _over_accounts(
         message = f"together needs several accounts, and the rule has only {lead}"
         yield Issue(place, message, "remove together, or add accounts")
     if shape.group is None and (shape.when.cron is None or shape.for_each is not None):
-        message = "together makes one message of several accounts, and here each task has its own"
+        message = (
+            "together makes one message of several accounts, but this rule sends one for each task"
+        )
         yield Issue(place, message, "add group, or remove together", at_key=True)
 
 

@@ -1,4 +1,4 @@
-"""The `hours` of a rule: one name, or several of which conditions choose one for each task."""
+"""The `hours` of a rule: one name, or several with conditions that choose one for each task."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

@@ -80,7 +80,7 @@ class StepReader:
         at = (*path, "escalate", place)
         if isinstance(raw, dict) and "notify" not in raw:
             hint = "write notify: slack:#dispatch, or put the step under then"
-            self._fault(at, "escalate can only send messages, and here is no notify", hint)
+            self._fault(at, "escalate can only send messages, and this step has no notify", hint)
             return
         shape, problems = salvaged(EscalationShape, raw, at, _KEYS)
         self.problems += problems

@@ -1,4 +1,4 @@
-"""`contacts:`: what holds for every message that reaches a customer, whatever its rule says."""
+"""`contacts:`: the policy for every message that reaches a customer, whatever its rule says."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,7 +32,7 @@ class ContactsPolicy:
     same_by: frozenset[Literal["phone", "email"]] = frozenset()
 
     def refusal(self, receivers: Receivers, choices: Choices, now: datetime) -> str | None:
-        """Why these receivers get no message: somebody among them wants none."""
+        """Why these recipients get no message, for the choice of one of them; else None."""
         if choices.refuses(receivers, now) is not None:
             return OPTED_OUT
         if self.asks_first and not choices.agree(receivers, now):
@@ -55,7 +55,7 @@ class ContactsPolicy:
         closed = self.off_hours(tomorrow, None, zone)
         again_at = tomorrow if closed is None or closed.state is not State.HELD else closed.send_at
         until = again_at.astimezone(zone).strftime(DATE_FORMAT)
-        said = f"the customer has already got {self._many} today"
+        said = f"the customer already got {self._many} today"
         if expires_at is not None and expires_at <= again_at:
             reason = f"{said}, and this one expires before {until}"
             return SendDecision(State.SKIPPED, now, reason, expires_at)

@@ -1,4 +1,4 @@
-"""Whom a message reaches, by all keys that these customers are recognised by. Pure functions."""
+"""The recipients of a message, with all keys of these customers. Pure functions."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from service.rules.recipients import is_address, is_for, people
 
 
 def receivers(channel: str, target: str, tasks: Iterable[Task]) -> Receivers:
-    """Whom a message about these tasks reaches.
+    """The recipients of a message about these tasks.
 
     By the system's own messages it is the customer; else all people of the tasks at whose address
     it is aimed. The other addresses of the target belong to nobody known; those of people who are

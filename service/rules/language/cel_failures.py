@@ -2,7 +2,7 @@
 
 import re
 
-_ANYTHING_ELSE = "it cannot be worked out for this task"
+_ANYTHING_ELSE = "it cannot be evaluated for this task"
 _SAYINGS = (
     (r"optional\.none\(\) dereference", "a value that it needs is not set"),
     (r"Key not found in map : \"?([^\"]*)\"?", "the task has no {}"),

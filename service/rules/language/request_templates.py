@@ -1,4 +1,4 @@
-"""Liquid for the requests of webhooks: whatever the values are, they stay values.
+"""Liquid for the requests of webhooks: a value never becomes part of the syntax.
 
 Anyone may have named a task. So each value is put in between two marks, as JSON, and is escaped by
 the place where it stands when the whole text is there: within quotes as part of a text, outside of
@@ -100,7 +100,7 @@ class RequestTemplate:
                 raise refused(f"{what}: a task has no {unknown}", hint)
 
     def json(self, values: Mapping[str, Any]) -> bytes:
-        """The text as JSON; raises RenderError if it is none."""
+        """The text as JSON; raises RenderError if it is not valid JSON."""
         made = "".join(_json_pieces(self._rendered(values)))
         try:
             orjson.loads(made)

@@ -67,4 +67,4 @@ def _explained(text: str, error: str, what: str) -> ValueError:
 
 def _failure(said: str) -> str:
     key = _NO_KEY.search(said)
-    return f"the answer has no {key[1]}" if key else "it cannot be worked out from this answer"
+    return f"the answer has no {key[1]}" if key else "it cannot be evaluated from this answer"

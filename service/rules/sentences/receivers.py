@@ -53,6 +53,6 @@ def _filled(found: re.Match[str]) -> str:
     """What is filled in, such as `its assignee's email address`."""
     path = found[1]
     if path == "group.key":
-        return "the receiver of this group"
+        return "the recipient of this group"
     words = Names().field(path) if _PATH.fullmatch(path) else None
     return words or "…"

@@ -55,7 +55,7 @@ async def keep(connection: Connection, said: Acknowledgement, by: Actor) -> None
         said.by.id,
     )
     if stored is None:
-        raise NotAnswered("somebody has acknowledged the task a moment ago")
+        raise NotAnswered("someone acknowledged the task a moment ago")
 
 
 async def complete(pool: Pool, message: int, now: datetime, *, by: Actor) -> str:
@@ -80,7 +80,7 @@ async def complete(pool: Pool, message: int, now: datetime, *, by: Actor) -> str
             now,
         )
         if lane is None:
-            raise NotAnswered("somebody has asked for that already")
+            raise NotAnswered("someone has already asked for that")
         await changes.record(connection, by, Action.MESSAGE_ANSWERED, message, now, "done")
         return lane
 
@@ -182,7 +182,7 @@ async def demand_not_done(connection: Connection, key: Key) -> Task:
     if task is None:
         raise NoSuchTask("there is no such task")
     if task.done:
-        raise NotAnswered("the task is done already")
+        raise NotAnswered("the task is already done")
     return task
 
 
@@ -191,5 +191,5 @@ async def demand_open(connection: Connection, key: Key) -> Task:
     task = await demand_not_done(connection, key)
     if task.acknowledged:
         who = task.acknowledged_by and task.acknowledged_by.name
-        raise NotAnswered(f"{who or 'somebody'} has acknowledged the task already")
+        raise NotAnswered(f"{who or 'someone'} has already acknowledged the task")
     return task

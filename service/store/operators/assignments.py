@@ -111,7 +111,7 @@ async def assign(
 
 def shown(person: Person) -> str:
     """The person as people call them."""
-    return person.name or person.email or person.id or "somebody"
+    return person.name or person.email or person.id or "someone"
 
 
 async def _meant(
@@ -127,7 +127,7 @@ async def _meant(
     if not words:
         raise NobodyMeant("Taskbell does not know who you are")
     raise NobodyMeant(
-        f"Taskbell knows nobody, or several, in {task.account} by {' or '.join(words)}"
+        f"in {task.account}, nobody or more than one person is known as {' or '.join(words)}"
     )
 
 

@@ -116,7 +116,7 @@ async def key_of_number(pool: Pool, number: int) -> ContactKey | None:
 async def listed(
     pool: Pool, *, wants: bool, containing: str = "", limit: int | None = None
 ) -> list[dict[str, Any]]:
-    """Who chose that, the latest first; `containing` is a part of an address, a number or an id."""
+    """Who chose that, the newest first; `containing` is a part of an address, a number or an id."""
     rows = await pool.fetch(
         """
         SELECT id, kind, nullif(account, '') AS account, value, at, made_by, made_through, note

@@ -70,7 +70,7 @@ async def held(pool: Pool, storm: int, limit: int) -> list[asyncpg.Record]:
 
 
 async def lately(pool: Pool, limit: int) -> list[asyncpg.Record]:
-    """Deliveries that were recently sent or ended otherwise, with the reason; the latest first.
+    """Deliveries that were recently sent or ended otherwise, with the reason; the newest first.
 
     A delivery that was held overnight has an old number and a late end, so more rows are read than
     are shown.

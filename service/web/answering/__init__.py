@@ -1,4 +1,4 @@
-"""What the receivers of messages answer: by the page behind a link, or by a button in Slack."""
+"""How recipients answer messages: on the page behind a link, or by a button in Slack."""
 
 from starlette.routing import BaseRoute
 

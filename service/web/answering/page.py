@@ -86,7 +86,7 @@ class AnswerPage:
 
 
 def receiver(message: AnswerableMessage) -> Person:
-    """Who answers by the link of a message: its address, or whoever it was sent to."""
+    """The person who answers by the link of a message: its address, or its recipient."""
     address = message.target.lstrip("@")
     if recipients.is_address(address) and not message.target.startswith("#"):
         email = [*mails(plain(address))]

@@ -22,7 +22,7 @@ from service.web.problems import Problem
 _LONGEST_NAME = 80
 _DECISIONS = frozenset({Button.APPROVE, Button.DECLINE})
 _TOO_LATE = frozenset({HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND})
-_UNREADABLE = "This is no button of a message of Taskbell"
+_UNREADABLE = "This is not a button of a Taskbell message"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ _BODY_BYTES = 256 * 1024  # Slack repeats the whole message
 
 
 class SlackEndpoint:
-    """Takes presses from whoever proves to be Slack; without a `signing_secret` from nobody."""
+    """Accepts presses that Slack has signed; none without a `signing_secret`."""
 
     def __init__(self, config: Config, clock: Clock, presses: SlackPresses) -> None:
         self._clock = clock
@@ -40,7 +40,7 @@ class SlackEndpoint:
             payload = orjson.loads(parse_qs(body.decode())["payload"][0])
         except (KeyError, ValueError) as error:
             raise Problem(
-                HTTPStatus.BAD_REQUEST, "There is no payload as Slack sends it"
+                HTTPStatus.BAD_REQUEST, "The request has no payload from Slack"
             ) from error
         await self._presses.give(payload, address_of(request))
         return Response()

@@ -67,7 +67,7 @@ class Accounts:
         name = request.path_params["id"]
         if name not in self._names:
             hint = did_you_mean(name, self._names) or "GET /api/v1/accounts lists them"
-            raise Problem(HTTPStatus.NOT_FOUND, f"There is no account of this name; {hint}")
+            raise Problem(HTTPStatus.NOT_FOUND, f"There is no account with this name; {hint}")
         await self._actions.act_on_account(action, name, body, actor_of(request))
         return await self._one(request)
 

@@ -79,7 +79,7 @@ class Computed:
         length, after = _length(asked.values.get("within", _DAY)), _mark(asked)
         known = await self._forecast.latest(_PATIENCE)
         if known is None:
-            raise come_again(HTTPStatus.SERVICE_UNAVAILABLE, "This is still being worked out")
+            raise come_again(HTTPStatus.SERVICE_UNAVAILABLE, "This is still being calculated")
         until = min(self._clock.now() + length, known.until)
         rows = list(islice(known.sent_by(until, after), asked.limit + 1))
         at, *rest = rows[asked.limit - 1][0] if len(rows) > asked.limit else (None,)
@@ -113,7 +113,9 @@ class Computed:
             )
         if len(tasks) > 1:
             names = ", ".join(f"{number} in {name}" for name, number, _ in tasks[:_MOST_NAMED])
-            several = f"one of {len(tasks)} tasks of this name, with its id and account: {names}"
+            several = (
+                f"one of the {len(tasks)} tasks with this name, by its id and account: {names}"
+            )
             raise wrong("task", several)
         [(name, number, _)] = tasks
         return name, number
@@ -122,7 +124,7 @@ class Computed:
         """Raise a 404 Problem if the configuration has no account of this name."""
         if name not in self._config.accounts:
             known = ", ".join(sorted(self._config.accounts))
-            why = f"There is no account of this name; the configuration has: {known}"
+            why = f"There is no account with this name; the configuration has: {known}"
             raise Problem(HTTPStatus.NOT_FOUND, why, parameter="account")
 
     async def _search(self, request: Request) -> Response:
@@ -141,7 +143,7 @@ def _length(text: str) -> timedelta:
     except PydanticCustomError:
         length = timedelta()
     if not timedelta() < length <= AHEAD:
-        raise wrong("within", f"a length of time up to {AHEAD.days}d, such as 24h")
+        raise wrong("within", f"a duration of up to {AHEAD.days}d, such as 24h")
     return length
 
 
@@ -161,5 +163,5 @@ def _of_rule(results: Sequence[Explanation], rule: str | None) -> Sequence[Expla
         return results
     if rule not in names:
         hint = did_you_mean(rule, names) or "GET /api/v1/rules lists them"
-        raise Problem(HTTPStatus.NOT_FOUND, f"There is no rule of this id; {hint}")
+        raise Problem(HTTPStatus.NOT_FOUND, f"There is no rule with this id; {hint}")
     return [one for one in results if one.rule == rule]

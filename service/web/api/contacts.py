@@ -66,7 +66,7 @@ def _read(said: Mapping[str, Any]) -> tuple[ContactKey, str]:
     """The key and the note; raises a Problem that names what is wrong."""
     named = {name for name in said if name != "note"}
     if named not in map(set, WHO):
-        why = "Name either an address, or a customer together with its account; and perhaps a note"
+        why = "Send either address, or customer and account; note is optional"
         raise Problem(HTTPStatus.BAD_REQUEST, why)
     who = {name: _text(said[name], name, LONGEST_NAME) for name in named}
     for name in named:

@@ -103,9 +103,9 @@ def _paths(*, has_token: bool) -> Schema:
 
 
 def _computed(usual: tuple[int, ...]) -> Schema:
-    """What is worked out when it is asked for."""
+    """The paths whose answers are computed for each request."""
     coming = _page_of("coming")
-    until = {**TIME, "description": "how far ahead it could be computed"}
+    until = {**TIME, "description": "the end of the computed time"}
     coming["properties"]["until"] = until
     coming["required"].append("until")
     task = _parameter(
@@ -129,7 +129,9 @@ def _parameter(name: str, schema: Schema, description: str = "") -> Schema:
 
 
 _VERSION = _parameter(
-    "version", LINE, "as they were then: a decision's rules_version; else as they are now"
+    "version",
+    LINE,
+    "a decision's rules_version: the rules of that time; default: the current rules",
 )
 _CURSOR = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": LONGEST}
 _LENGTH = {
@@ -140,7 +142,7 @@ _LENGTH = {
 }
 _PAGE: list[Schema] = [
     _parameter("limit", LIMIT | {"default": DEFAULT_LIMIT}),
-    _parameter("cursor", _CURSOR, "the `next` of an earlier page, unread"),
+    _parameter("cursor", _CURSOR, "the `next` of an earlier page, unchanged"),
 ]
 # Of the lists that are held whole.
 _SHORT: Mapping[str, list[Schema]] = {
@@ -153,7 +155,7 @@ _SHORT: Mapping[str, list[Schema]] = {
 }
 _OF_ONE: Mapping[str, list[Schema]] = {
     "rules": [_VERSION],
-    "tasks": [_parameter("account", LINE, "where several have a task of this id")],
+    "tasks": [_parameter("account", LINE, "needed if several accounts have a task with this id")],
 }
 # What is more by itself than in its list.
 _WHOLE: Mapping[str, str] = {"receipts": "whole_receipt"}
@@ -171,7 +173,7 @@ _ACTIONS = (
 )
 _REASON: Schema = {"type": ["string", "null"], "pattern": TEXT, "maxLength": LONGEST_REASON}
 _ATTEMPTS: Schema = {"type": ["integer", "null"], "minimum": 0, "maximum": LARGEST_ID}
-_BELIEVE = {**TRUTH, "description": "missing tasks are deleted; else nobody knows"}
+_BELIEVE = {**TRUTH, "description": "treat all missing tasks as deleted"}
 _SAID: Mapping[tuple[str, str], Schema] = {
     ("delivery", "retry"): {"attempts": _ATTEMPTS},
     ("delivery", "cancel"): {"reason": _REASON},
@@ -247,7 +249,7 @@ def _new_silence(usual: tuple[int, ...]) -> Schema:
         **dict.fromkeys(SCOPES, name),
         "ends_at": TIME,
         "reason": _not_blank("string") | {"maxLength": LONGEST_REASON},
-        "anyway": {**TRUTH, "description": "also if a name is unknown"},
+        "anyway": {**TRUTH, "description": "accept unknown names"},
     }
     schema = {
         "type": "object",
@@ -308,7 +310,7 @@ def _bulk(usual: tuple[int, ...]) -> Schema:
         "state": one_of(*bulk_body.STATES),
         **dict.fromkeys(bulk_body.NAMES, name),
         **dict.fromkeys(bulk_body.TIMES, MAYBE_TIME),
-        "count": {**count, "description": "as it was answered before; null: only count them"},
+        "count": {**count, "description": "the count of an earlier answer; null: only count"},
     }
     schema = {
         "type": "object",

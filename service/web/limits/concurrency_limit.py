@@ -47,5 +47,5 @@ class ConcurrencyLimit:
 
 def _busy() -> Problem:
     return come_again(
-        HTTPStatus.SERVICE_UNAVAILABLE, "Too many ask at once; try again soon", closes=True
+        HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests at once; try again soon", closes=True
     )

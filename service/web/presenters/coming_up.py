@@ -62,7 +62,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What comes if nothing changes, worked out at `now` and complete up to `until` (UTC).
+    """The messages to come if nothing changes, computed at `now`, complete up to `until` (UTC).
 
     `expected` are messages that nobody has planned yet, in order. `fates` is the expected result of
     each planned message, by its number. `unasked` are rules that had too many tasks to choose from.
@@ -96,7 +96,7 @@ class Outlook:
         return takewhile(lambda one: one.at <= until, self.expected[first:])
 
     def sent_by(self, until: datetime, after: Mark | None) -> Iterator[tuple[Mark, Delivery]]:
-        """What will be sent by then, after a mark if one is given."""
+        """The messages that will be sent until then, after a mark if one is given."""
         first = 0 if after is None else bisect_right(self.going, after, key=_place)
         return takewhile(lambda one: _place(one)[0] <= until, self.going[first:])
 
@@ -200,12 +200,12 @@ def _how(rule: Rule | None, one: Delivery, at: datetime) -> str:
 def _by(rule: Rule | None, one: Delivery) -> str:
     event = one.request.event
     if rule is not None and rule.trigger.cron is not None:
-        return f"At a fixed time (schedule {rule.trigger.cron})."
+        return f"On a schedule ({rule.trigger.cron})."
     if rule is not None and rule.grouping is not None:
         return "A combined message: tasks are collected for it until then (group)."
     if rule is not None and rule.settle is not None:
         quiet = in_words(rule.settle.quiet)
-        return f"Waiting until nothing has changed in the task for {quiet} (settle)."
+        return f"Waiting until the task has not changed for {quiet} (settle)."
     if rule is not None and rule.lasts is not None:
         return f"Waiting to see whether the condition stays true for {in_words(rule.lasts)} (for)."
     if event.cause is Cause.CLOCK and event.kind is not Kind.SCHEDULED:

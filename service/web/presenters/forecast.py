@@ -31,7 +31,7 @@ class _Kept:
 
 
 class Forecast:
-    """The next seven days, as they are if nothing changes; computed if somebody asks.
+    """The messages of the next seven days if nothing changes; computed on request.
 
     It is computed in a thread with a connection of its own, one at a time.
     """

@@ -7,10 +7,10 @@ from service.web.parameters import ListQuery, wrong
 
 
 async def find_tasks(pool: Pool, asked: ListQuery) -> TaskPage:
-    """The tasks with these words; raises a 400 Problem for a cursor that is none."""
+    """The tasks with these words; raises a 400 Problem for an invalid cursor."""
     values = asked.values
     wanted = TaskQuery(values.get("q", ""), values.get("account"), values.get("state"), asked.after)
     try:
         return await task_search.find(pool, wanted, asked.limit)
     except OverflowError:
-        raise wrong("cursor", "what an earlier page gave as next") from None
+        raise wrong("cursor", "the `next` of an earlier page") from None

@@ -45,7 +45,7 @@ _BETWEEN_SIGNS = 1.0  # seconds between two signs that it goes on
 _TOO_MANY = f"There are more than {MOST_TASKS:,} tasks, which is too much for this page."
 _BROKEN = "It failed. Show this to your developer."
 _AWAY = "The database did not answer."
-_LOST = "It was interrupted. Begin again."
+_LOST = "It was interrupted. Try it again."
 
 
 @dataclass(frozen=True, slots=True)

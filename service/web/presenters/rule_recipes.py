@@ -22,7 +22,7 @@ _PLACEHOLDER = re.compile(r"\$(\w+)")
 _LABELS = {
     "account": "Account",
     "channel": "Channel",
-    "target": "Receiver",
+    "target": "Recipient",
     "hours": "Opening hours",
     "time": "Time",
     "wait": "How long, such as 1h",

@@ -23,9 +23,9 @@ class RuleTestState:
 
 
 class RuleTestStates:
-    """Runs the tests of a rule when somebody first looks at it; the rules do not change meanwhile.
+    """Runs the tests of a rule when its page is first opened; the rules do not change meanwhile.
 
-    They run in a thread; whoever looks waits for two seconds at most.
+    They run in a thread; the page waits for two seconds at most.
     """
 
     def __init__(self, config: Config) -> None:

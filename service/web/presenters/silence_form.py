@@ -26,7 +26,7 @@ LABELS: Mapping[str, str] = {
     "rule": "Rule",
     "account": "Account",
     "customer": "Customer",
-    "person": "Receiver",
+    "person": "Recipient",
     "project": "Project",
 }
 _LONGEST_NAME = 200

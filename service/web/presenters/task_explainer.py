@@ -1,4 +1,4 @@
-"""Works out why each rule acted on a task or did not, for the page and for the API."""
+"""Explains why each rule acted on a task or did not, for the page and for the API."""
 
 import asyncio
 from dataclasses import replace

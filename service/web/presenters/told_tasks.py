@@ -1,4 +1,4 @@
-"""Which tasks a webhook tells of, read as ingest reads it, and without a call to the system."""
+"""Which tasks a webhook contains, read as ingest reads it, and without a call to the system."""
 
 import httpx
 
@@ -30,7 +30,7 @@ class _NoCalls(httpx.AsyncBaseTransport):
 
 
 def told_tasks(account: Account, clock: Clock, body: bytes, most: int) -> list[str]:
-    """The ids of the first tasks that a webhook's body tells of; none if it cannot be read."""
+    """The ids of the first tasks in a webhook's body; none if it cannot be read."""
     client = httpx.AsyncClient(transport=_NoCalls(), trust_env=False)
     source = systems()[account.system].connect(account, client, clock, Unthrottled())
     try:

@@ -74,11 +74,11 @@ class Coming(Screen):
         )
 
     async def feed(self, request: Request) -> Response:
-        """The next seven days as iCalendar, for whoever has the secret address."""
+        """The next seven days as iCalendar, for anyone with the secret address."""
         self.office.guard.admit_by_key(request, _CALENDAR)
         found = await self.office.forecast.latest(_PATIENCE_OF_CALENDARS)
         if found is None:
-            raise come_again(HTTPStatus.SERVICE_UNAVAILABLE, "This is still being worked out")
+            raise come_again(HTTPStatus.SERVICE_UNAVAILABLE, "This is still being calculated")
         now = self.office.clock.now()
         messages = await self._messages(found, now + AHEAD, _IN_CALENDAR, None)
         text = await asyncio.to_thread(calendar, messages, now, self._page(request))

@@ -24,7 +24,7 @@ _NAMES = ("address", "customer", "account")
 
 
 class Contacts(Screen):
-    """The list, a search in it, and a form for customers who have said it to somebody."""
+    """The list, a search in it, and a form to record what a customer wants."""
 
     path = "/silences"
 

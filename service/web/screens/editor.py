@@ -36,7 +36,7 @@ _UNSTORED = {"Cache-Control": "no-store"}
 
 
 class Editor(Screen):
-    """For admins only: a file may hold secrets, and whoever changes it decides where they go."""
+    """For admins only: a file may hold secrets, and an editor of it decides where they go."""
 
     path = "/rules"
 
@@ -100,7 +100,7 @@ class Editor(Screen):
         return response
 
     async def check(self, request: Request) -> Response:
-        """The faults for the script, which asks while somebody types."""
+        """The faults for the script, which asks while the user types."""
         _, view = await self._sent(request)
         found = await self._editing.checked(view)
         return JSONResponse(faults_as_json(found.faults or ()), headers=_UNSTORED)

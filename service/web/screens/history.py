@@ -61,7 +61,7 @@ class History(Screen):
         query = request.query_params
         by, day = query.get("by") or None, query.get("day")
         if not query.keys() <= _KNOWN or not is_text(by or ""):
-            raise _wrong("The history can be looked through by person and day only")
+            raise _wrong("The history can be filtered by person and day only")
         if not day:
             return Asked(by)
         zone = self.office.config.timezone

@@ -89,7 +89,7 @@ class Rules(Screen):
         ]
 
     async def _texts(self, rules: Sequence[str]) -> Mapping[str, RuleText]:
-        """These rules in words and as they are written; each is worked out once, in a thread."""
+        """These rules in words and as they are written; each is computed once, in a thread."""
         missing = [self._rules[one] for one in rules if one not in self._known]
         if missing:
             found = await asyncio.to_thread(lambda: [RuleText.of(one) for one in missing])

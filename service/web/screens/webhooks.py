@@ -76,7 +76,7 @@ class Webhooks(Screen):
         if found is None:
             raise Problem(
                 HTTPStatus.NOT_FOUND,
-                "There is no webhook of this number. Old webhooks are deleted after a while",
+                "There is no webhook with this number. Old webhooks are deleted after a while",
             )
         return self.render(
             request,

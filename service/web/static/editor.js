@@ -17,7 +17,7 @@ async function ask(what, more = {}) {
   const body = new URLSearchParams({ file: form.elements.file.value, text: text.value, ...more });
   const answer = await fetch(`${form.getAttribute("action")}/${what}`, { method: "POST", body });
   if (answer.status === 401) throw new Error("You are signed out. Sign in in another tab; your text stays here.");
-  if (!answer.ok) throw new Error("Taskbell does not check at the moment. Your text stays here.");
+  if (!answer.ok) throw new Error("Taskbell cannot check at the moment. Your text stays here.");
   return answer.json();
 }
 
