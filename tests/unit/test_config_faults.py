@@ -54,7 +54,10 @@ FILES = {
     when("schedule"): ('14:9: a schedule has no value | write { schedule: "30 7 * * 1-5" }'),
     when('{ schedule: "0 7 * * *" }\n  if: task.done'): (
         "15:7: task cannot be used here"
-        " | a schedule does not belong to a task: choose some with for_each:"
+        " | a schedule has no task of its own: write tasks.filter(t, …) with t for each of them"
+    ),
+    when('{ schedule: "08:00" }\n  group: {}\n  together: a'): (
+        f"14:21: a schedule must have five parts, not 1 | {CRON}"
     ),
     when('{ schedule: "0 7 * * *" }\n  until: task.done'): (
         "15:3: until needs a task, and this schedule has none"

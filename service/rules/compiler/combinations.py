@@ -40,11 +40,14 @@ def without_one_task(shape: RuleShape) -> str | None:
 def invalid_combinations(shape: RuleShape, accounts: Sequence[str], path: Path) -> Iterable[Issue]:
     """The problems with keys of a rule that cannot be combined.
 
-    `accounts` are those that it is for; none if that is not known.
+    `accounts` are those that it is for; none if that is not known. A trigger that cannot be read is
+    a problem of its own: what can be combined with it is not known.
     """
+    if shape.when.cron is None and not shape.when.kinds:
+        return
     if shape.when.cron is not None:
         yield from _by_schedule(shape, path)
-    elif shape.for_each is not None and shape.when.kinds:
+    elif shape.for_each is not None:
         message = "for_each can be used only with a schedule"
         yield Issue((*path, "for_each"), message, 'write when: { schedule: "30 7 * * 1-5" }')
     elif shape.group is not None and shape.group.empty == "send":

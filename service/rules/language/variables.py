@@ -19,7 +19,7 @@ _SEVERAL = (
 )
 _HINTS = {
     "group": "use it only in the steps of a rule with group:",
-    "task": "a schedule does not belong to a task: choose some with for_each:",
+    "task": "a schedule has no task of its own: write tasks.filter(t, …) with t for each of them",
     "tasks": "use it only in for_each: of a rule with a schedule, or in its if: without for_each:",
 }
 
