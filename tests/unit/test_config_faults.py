@@ -56,7 +56,7 @@ FILES = {
         "15:7: task cannot be used here"
         " | a schedule has no task of its own: write tasks.filter(t, …) with t for each of them"
     ),
-    when('{ schedule: "08:00" }\n  group: {}\n  together: a'): (
+    when('{ schedule: "08:00" }\n  group: { by: task.id }\n  together: a'): (
         f"14:21: a schedule must have five parts, not 1 | {CRON}"
     ),
     when('{ schedule: "0 7 * * *" }\n  until: task.done'): (
