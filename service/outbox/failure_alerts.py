@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
+from service.domain.operators.buttons import NO_RULES
 from service.outbox.alerts import (
     CHANNEL,
     CHANNEL_WORKING,
@@ -38,7 +39,8 @@ async def alert_unsent(
         UPDATE deliveries SET operator_told_at = $2 WHERE id IN (
             SELECT id FROM deliveries
             WHERE state IN ('failed', 'unknown') AND acknowledged_at IS NULL
-              AND operator_told_at IS NULL AND event IS NOT NULL AND account = ANY ($1)
+              AND operator_told_at IS NULL AND (event IS NOT NULL OR task <> '')
+              AND account = ANY ($1)
             FOR UPDATE SKIP LOCKED)
         RETURNING id, account, rule, state, reason,
             concat_ws(':', channel, nullif(target, '')) AS receiver
@@ -113,8 +115,7 @@ def _unsent(rows: Sequence[asyncpg.Record], address: OperatorAddress) -> str:
     counts = [(failed, "failed"), (len(ordered) - failed, "may or may not have arrived")]
     said = " and ".join(f"{_messages(count)} {what}" for count, what in counts if count)
     examples = [
-        f'- message {row["id"]}: rule "{row["rule"]}" to {row["receiver"]}'
-        f" (account {row['account']}):"
+        f"- message {row['id']}: {_origin(row)} (account {row['account']}):"
         f" {(row['reason'] or row['state'])[:_LONGEST_REASON]}"
         for row in ordered[:_EXAMPLES]
     ]
@@ -123,6 +124,12 @@ def _unsent(rows: Sequence[asyncpg.Record], address: OperatorAddress) -> str:
         examples.append(f"- and {more} more")
     where = f"To decide, open {address.screen('Today', '/')}. (Developers: `taskbell outbox list`)"
     return "\n".join([f"{said}.", *examples, where])
+
+
+def _origin(row: asyncpg.Record) -> str:
+    if row["rule"] in NO_RULES:
+        return f"{row['receiver']}, which a person asked for"
+    return f'rule "{row["rule"]}" to {row["receiver"]}'
 
 
 def _messages(count: int) -> str:

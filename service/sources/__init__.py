@@ -226,6 +226,12 @@ def assignable() -> frozenset[str]:
 
 
 @cache
+def completable() -> frozenset[str]:
+    """The systems in which Taskbell can complete a task."""
+    return frozenset(name for name, one in systems().items() if "complete_task" in one.writes)
+
+
+@cache
 def systems() -> Mapping[str, type[Source]]:
     """Every system there is a module for, by its name."""
     return dict(plugins.find(__name__, Source))

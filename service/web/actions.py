@@ -13,7 +13,6 @@ from starlette.routing import Route
 
 from service.clock import Clock
 from service.domain.actors import Actor
-from service.domain.model import Person
 from service.domain.operators.holds import Hold
 from service.domain.operators.overrides import Mode
 from service.doorbell import DELIVER, INGEST, Doorbell
@@ -34,21 +33,17 @@ from service.outbox.rule_switches import NoOverride
 from service.outbox.silences import NoSuchSilence
 from service.outbox.storms import NoStorm
 from service.rules.overrides import modes
-from service.sources import assignable
 from service.store import Pool, account_actions, dead_letters
 from service.store.account_actions import AccountPaused, NoSuchAccount
 from service.store.dead_letters import NotRejected
-from service.store.operators import answers, assignments
-from service.store.operators.answers import NoSuchTask, NotAnswered
-from service.store.operators.assignments import NobodyMeant
 from service.store.operators.rule_overrides import AS_IN_FILE, Switch
-from service.store.tasks import Key
 from service.store.views import messages
 from service.store.views.message_search import Search
 from service.web.auth import Endpoint
 from service.web.parameters import LARGEST_ID, is_text, wrong
 from service.web.presenters.customer_messages import TO_UNDO, to_customers
 from service.web.problems import Problem
+from service.web.task_actions import TaskActions
 
 DELIVERY_ACTIONS = ("retry", "send-now", "cancel", "resolve", "approve", "decline")
 WEBHOOK_ACTIONS = ("retry", "cancel")
@@ -70,12 +65,14 @@ class Matching:
 class OperatorActions:
     """Carries out operator actions; each raises a Problem if it is not possible.
 
-    `rewritable` are the channels that can change what they have sent.
+    `rewritable` are the channels that can change what they have sent. `tasks` are the actions on
+    tasks.
     """
 
     def __init__(
         self, pool: Pool, clock: Clock, doorbell: Doorbell, rewritable: Collection[str]
     ) -> None:
+        self.tasks = TaskActions(pool, clock, doorbell)
         self._rewritable = rewritable
         self._pool = pool
         self._clock = clock
@@ -139,27 +136,6 @@ class OperatorActions:
                 await dead_letters.leave(self._pool, receipt, by=by, now=now)
         except NotRejected as error:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
-
-    async def acknowledge(self, key: Key, person: Person, by: Actor) -> None:
-        """Store that this person takes care of a task; a worker makes an event of it."""
-        try:
-            await answers.acknowledge(self._pool, key, person, self._clock.now(), by=by)
-        except NoSuchTask as error:
-            raise Problem(HTTPStatus.NOT_FOUND, "There is no such task") from error
-        except NotAnswered as error:
-            raise Problem(HTTPStatus.CONFLICT, str(error)) from error
-        self._doorbell.ring(INGEST, key[0])
-
-    async def assign(self, key: Key, word: str, by: Actor) -> None:
-        """Have a task assigned in its system to the person of this id, address or name."""
-        now = self._clock.now()
-        try:
-            lane, _ = await assignments.assign(self._pool, key, word, assignable(), now, by=by)
-        except NoSuchTask as error:
-            raise Problem(HTTPStatus.NOT_FOUND, "There is no such task") from error
-        except (NotAnswered, NobodyMeant) as error:
-            raise Problem(HTTPStatus.CONFLICT, str(error)) from error
-        self._doorbell.ring(DELIVER, lane)
 
     async def act_on_account(
         self, action: str, account: str, said: Mapping[str, Any], by: Actor

@@ -9,7 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service.domain.actors import Actor
 from service.domain.model import Person
+from service.domain.operators.buttons import WORDS, Button, snoozed_until
+from service.store.views import messages
 from service.web.actions import (
     DELIVERY_ACTIONS,
     STORM_ACTIONS,
@@ -19,6 +22,7 @@ from service.web.actions import (
 from service.web.auth import Endpoint, actor_of
 from service.web.office import Office
 from service.web.pages import read_form
+from service.web.parameters import LARGEST_ID, wrong
 from service.web.presenters.silence_form import read_length
 from service.web.problems import Problem
 
@@ -26,16 +30,18 @@ _DIGITS = 9  # of a number in a form
 
 
 class Buttons:
-    """Operator actions on messages, webhooks, storms, silences, holds and rules."""
+    """Operator actions on messages, webhooks, storms, silences, holds, tasks and rules."""
 
     def __init__(self, office: Office) -> None:
         self._office = office
         self._actions = office.actions
+        self._tasks = office.actions.tasks
 
     def routes(self) -> list[Route]:
         end_silence = self._protected(self.end_silence)
         return [
             *action_routes(self._protected, "/deliveries", self.decide, DELIVERY_ACTIONS),
+            Route("/deliveries/{id:number}/snooze", self._protected(self.snooze), methods=["POST"]),
             *action_routes(self._protected, "/webhooks", self.decide_on_webhook, WEBHOOK_ACTIONS),
             *action_routes(self._protected, "/storms", self.end_storm, STORM_ACTIONS),
             Route("/silences/{id:number}/expire", end_silence, methods=["POST"]),
@@ -52,6 +58,11 @@ class Buttons:
             ),
             Route(
                 "/tasks/{account}/{id:path}/assign", self._protected(self.assign), methods=["POST"]
+            ),
+            Route(
+                "/tasks/{account}/{id:path}/complete",
+                self._protected(self.complete),
+                methods=["POST"],
             ),
             Route("/rules/{id}/mode", self._protected(self.switch_rule), methods=["POST"]),
         ]
@@ -100,12 +111,31 @@ class Buttons:
     async def acknowledge(self, request: Request) -> Response:
         form, by = await read_form(request), actor_of(request)
         key = request.path_params["account"], request.path_params["id"]
-        return await self._decided(self._actions.acknowledge(key, Person(name=by.name), by), form)
+        return await self._decided(self._tasks.acknowledge(key, Person(name=by.name), by), form)
 
     async def assign(self, request: Request) -> Response:
         form, by = await read_form(request), actor_of(request)
         key = request.path_params["account"], request.path_params["id"]
-        return await self._decided(self._actions.assign(key, form.get("assignee", ""), by), form)
+        return await self._decided(self._tasks.assign(key, form.get("assignee", ""), by), form)
+
+    async def complete(self, request: Request) -> Response:
+        form, by = await read_form(request), actor_of(request)
+        key = request.path_params["account"], request.path_params["id"]
+        return await self._decided(self._tasks.complete(key, by), form)
+
+    async def snooze(self, request: Request) -> Response:
+        form, number = await read_form(request), request.path_params["id"]
+        button = form.get("again", "")
+        if button not in WORDS["snooze"]:
+            raise wrong("again", " or ".join(WORDS["snooze"]))
+        return await self._decided(self._snoozed(number, Button(button), actor_of(request)), form)
+
+    async def _snoozed(self, number: int, button: Button, by: Actor) -> None:
+        """Have a message sent again at the time that its own button says."""
+        office = self._office
+        account = await messages.account_of(office.pool, min(number, LARGEST_ID))
+        zone = office.config.zones.get(account or "", office.config.timezone)
+        await self._tasks.snooze(number, snoozed_until(button, office.clock.now(), zone), by)
 
     def _protected(self, endpoint: Endpoint) -> Endpoint:
         """The endpoint for logged-in users; another browser is redirected to the login."""

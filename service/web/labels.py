@@ -118,6 +118,7 @@ DEEDS = {
     "rule.tried": ("tried on the last 30 days:", "rule", "/backtests/"),
     "task.acknowledged": ("acknowledged", "task", "/tasks/"),
     "task.assigned": ("assigned", "task", "/tasks/"),
+    "task.completed": ("completed", "task", "/tasks/"),
     "file.saved": ("saved", "the file", "/rules/edit?file="),
     "signed.in": ("signed in", "", ""),
     "signed.out": ("signed out", "", ""),

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import HTTPExceptionHandler
 
+from service.domain.operators.buttons import NO_RULES
 from service.domain.operators.silences import described
 from service.domain.system_actions import UNSEEN_TEXT
 from service.explain import account_advice, account_status
@@ -78,6 +79,7 @@ class Pages:
         self._templates.globals["cause_of"] = cause_of
         self._templates.globals["can_be_stopped"] = can_be_stopped
         self._templates.globals["covered"] = described
+        self._templates.globals["no_rules"] = NO_RULES
         self._templates.globals["title_of"] = title_of
         self._templates.globals["unseen_text"] = UNSEEN_TEXT
         self._templates.filters["whole"] = _whole

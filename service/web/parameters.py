@@ -135,6 +135,14 @@ def _moment(text: str) -> datetime:
         raise wrong("since", "a time with its zone, such as 2026-03-06T12:00:00Z") from None
 
 
+def read_time(said: Mapping[str, Any], name: str) -> datetime:
+    """A time (UTC) in a body; raises a 400 Problem, also if it is missing or has no zone."""
+    try:
+        return utc(datetime.fromisoformat(said[name]))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise wrong(name, "a time with its zone, such as 2026-03-06T12:00:00Z") from None
+
+
 def _limit(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(MOST))):
         raise wrong("limit", f"a number from 1 to {MOST}")

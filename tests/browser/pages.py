@@ -72,7 +72,14 @@ OF_ADMINS = frozenset({"/rules/edit"})
 # What is read by programs: senders of webhooks, scripts, monitors, calendars, our own script.
 _OF_PROGRAMS = ("/api/", "/hooks/", "/healthz", "/readyz", "/metrics", "/live", "/coming.ics")
 # The messages with a screen of their own: one of each kind, and the one with hostile texts.
-_TEXTS = ("the failed one", "the unknown one", "the planned one", "to Smith", "the first that asks")
+_TEXTS = (
+    "the failed one",
+    "the sent one",
+    "the unknown one",
+    "the planned one",
+    "to Smith",
+    "the first that asks",
+)
 
 
 def routes_of(site: Site) -> set[str]:

@@ -75,6 +75,27 @@ async def test_a_message_is_dismissed_with_a_reason(anna: Visitor, pool: Pool) -
     await anna.sees("told by phone")
 
 
+async def test_a_message_is_sent_again_in_an_hour(anna: Visitor, pool: Pool) -> None:
+    """Its screen offers it once, and lists the one that comes then."""
+    number = await pool.fetchval("SELECT id FROM deliveries WHERE text = 'the sent one'")
+    await anna.open(f"/messages/{number}")
+    await anna.press(anna.page.get_by_role("button", name="Snooze for 1 hour"))
+    await expect(anna.page.get_by_role("button", name="Snooze for 1 hour")).to_have_count(0)
+    await anna.sees("Also because of this")
+    await anna.check()
+
+
+async def test_a_task_is_completed_after_a_question(anna: Visitor) -> None:
+    """The button is in what is unfolded first; then the screen says that it is under way."""
+    await anna.open("/tasks/london/T1")
+    await anna.unfold(anna.page.get_by_text("Complete the task…"))
+    await anna.sees("This completes it in Plannr.")
+    await anna.check()
+    await anna.press(anna.page.get_by_role("button", name="Yes, complete it"))
+    await anna.sees("It is being completed in Plannr.")
+    await anna.check()
+
+
 async def test_what_was_found_out_is_noted_with_the_answer(anna: Visitor) -> None:
     """Of a message that may have arrived; both buttons take the reason."""
     await anna.open("/")

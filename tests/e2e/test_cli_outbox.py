@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
@@ -154,6 +155,34 @@ async def test_a_message_is_sent_ahead_of_its_time(command: Command, pool: Pool)
         1,
         f"delivery {number} is already due: it is sent as soon as possible\n",
     )
+
+
+async def test_a_message_is_snoozed_until_a_time_in_the_accounts_zone(
+    command: Command, pool: Pool, sent: int
+) -> None:
+    """It says as which delivery it comes again; a time that has passed, or is none, is refused."""
+    at = datetime.now(UTC)
+    await accounts.register(pool, {"london": "plannr"}, at)
+    await pool.execute("UPDATE accounts SET time_zone = 'America/New_York'")
+    await history.know(pool, task(), at=at)
+    there = at.astimezone(ZoneInfo("America/New_York")) + timedelta(hours=2)
+    words = ("outbox", "snooze", str(sent), "--until")
+    for until, code, why in (
+        ("soon", 2, "write 2026-03-06T17:00"),
+        ("2020-01-01T08:00", 1, "the time has passed"),
+    ):
+        refused = await command(*words, until)
+        assert refused.code == code
+        assert why in refused.err
+    done = await command(*words, f"{there:%Y-%m-%dT%H:%M}")
+    assert done.code == 0, done.err
+    assert done.out.startswith(f"delivery {sent} will be sent again as {sent + 1}, at ")
+    assert f"{there:%H:%M} (America/New_York)" in done.out
+    due = await pool.fetchval("SELECT next_attempt_at FROM deliveries WHERE id = $1", sent + 1)
+    assert due == there.replace(second=0, microsecond=0)
+    again = await command(*words, f"{there:%Y-%m-%dT%H:%M}", "--json")
+    assert again.code == 1
+    assert "it was already snoozed" in again.json["error"]
 
 
 async def test_many_are_sent_again_at_once(command: Command, pool: Pool) -> None:

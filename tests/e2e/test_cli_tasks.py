@@ -263,3 +263,24 @@ async def test_a_task_is_assigned_to_whom_its_account_knows(
     unknown = await command("tasks", "assign", "T9", "Cy")
     assert unknown.code == 1
     assert "in london, nobody or more than one person is known as Cy" in unknown.err
+
+
+async def test_a_task_is_completed_once(
+    running: Corridor, command: Command, clock: VirtualClock
+) -> None:
+    """It is written to the system; of one that cannot, and the second time, it says why not."""
+    other = task("T8", title="Call", system="letsligo")
+    await know(running.pool, task("T9", title="Leak"), other, at=clock.now())
+    done = await command("tasks", "complete", "leak", "--account", "london")
+    assert (done.code, done.out) == (0, "task T9 in london is being completed\n")
+    [write] = await running.deliveries("task.completed")
+    assert (write["lane"], write["channel"]) == ("writes:london", "complete_task")
+    assert write["reason"].endswith(" at the command line")
+    for named, why in (
+        ("T9", "someone has already asked for that"),
+        ("T8", "Taskbell cannot complete tasks in london"),
+        ("2357911", "the task is already done"),
+    ):
+        refused = await command("tasks", "complete", named)
+        assert refused.code == 1
+        assert why in refused.err

@@ -299,6 +299,17 @@ async def test_a_message_to_the_operator_that_fails_brings_no_other(taskbell: Co
     assert await taskbell.states() == ["failed", "failed"]
 
 
+async def test_an_alert_about_an_account_that_fails_brings_no_other(taskbell: Corridor) -> None:
+    """It belongs to the account and to no task: no alert is about it."""
+    alerts = worker(taskbell, "accounting", "")
+    taskbell.accounting.reply(Answer(410))
+    await go_on_failing(taskbell, 7, alerts)
+    assert await taskbell.states() == ["failed"]
+    taskbell.clock.advance(10 * MINUTE)
+    await alerts.batch()
+    assert await taskbell.states() == ["failed"]
+
+
 async def test_a_failure_that_a_person_has_seen_is_not_told(taskbell: Corridor) -> None:
     """Left as it is, it asks nobody any more; tried again and failed again, it does."""
     await break_off(taskbell, 1)

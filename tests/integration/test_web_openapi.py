@@ -26,7 +26,7 @@ Json = Mapping[str, Any]
 # By the parameter's name and the path that it is in: what a row is found by.
 IDS = {"tasks": "T1", "accounts": "london", "rules": "job-done"}
 # What the operations need to be told, each its own part.
-SAID = {"arrived": True, "mode": "off"}
+SAID = {"arrived": True, "mode": "off", "until": (START + timedelta(hours=9)).isoformat()}
 BAD_NUMBERS = ("x", "-1", "0x1", "1.0", "1e3", "", "9" * 19, "9" * 20, "9" * 5000, "%00", "\u0661")
 BAD_NAMES = ("nobody", "%00", "x" * 3000, "..%2f..", "%ff", "a%0Ab", "\u202e")
 
@@ -62,6 +62,7 @@ WANTED = {
     "/api/v1/contacts/opt-out": {"address": "bo@smith.test"},
     "/api/v1/acknowledgements": {"task": "T1", "account": "london"},
     "/api/v1/assignments": {"task": "T1", "account": "london", "assignee": "Bo Reed"},
+    "/api/v1/completions": {"task": "T1", "account": "london"},
     "/api/v1/holds": {
         "ends_at": (START + timedelta(hours=9)).isoformat(),
         "reason": "moving",
@@ -185,6 +186,9 @@ BODIES: list[tuple[str, Any, int]] = [
     ("resolve", {"arrived": 1}, 400),
     ("resolve", [], 400),
     ("retry", 5, 400),
+    ("snooze", {}, 400),
+    ("snooze", {"until": None}, 400),
+    ("snooze", {"until": "2026-03-06T21:00:00Z"}, 200),
 ]
 
 
@@ -193,7 +197,7 @@ async def test_bodies_are_taken_and_refused_as_described(
     seeded: Site, pool: Pool, action: str, body: Any, status: int
 ) -> None:
     """What the schema allows is taken; what it does not allow is a 400 and changes nothing."""
-    state = "unknown" if action == "resolve" else "planned"
+    state = {"resolve": "unknown", "snooze": "sent"}.get(action, "planned")
     number = await pool.fetchval("SELECT id FROM deliveries WHERE state = $1", state)
     document = await described(seeded)
     operation = document["paths"][f"/api/v1/deliveries/{{id}}/{action}"]["post"]

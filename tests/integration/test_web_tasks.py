@@ -322,7 +322,7 @@ async def test_each_rule_says_why_it_acted_or_did_not(
         page = await page_of(web, "/tasks/london/T1")
     cards = {
         re.search(r"<b>(.*?)</b></summary>", card)[1]: card  # type: ignore[index]
-        for card in re.findall(r"<details.*?</details>", page)
+        for card in re.findall(r'<details class="card".*?</details>', page)
     }
     assert set(cards) == {"job-done", "big-jobs", "late", "off-today", "field-only"}
     assert ">acted</span>" in cards["job-done"]

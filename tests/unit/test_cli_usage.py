@@ -121,7 +121,7 @@ def test_an_error_of_the_configuration_is_json_with_its_place(
     ("typed", "expected"),
     [
         ("ta", "tasks"),
-        ("tasks ", "list show acknowledge assign"),
+        ("tasks ", "list show acknowledge assign complete"),
         ("hold o", "on off"),
         ("outbox list --st", "--state"),
     ],

@@ -8,6 +8,7 @@ import asyncpg
 import typer
 
 from service.cli.database import with_pool
+from service.cli.outbox.arguments import Number
 from service.cli.outbox.bulk import (
     OfAccount,
     OfChannel,
@@ -19,6 +20,7 @@ from service.cli.outbox.bulk import (
     demand_one_or_many,
     search_for,
 )
+from service.cli.outbox.snooze import snooze
 from service.cli.output.console import (
     AsJson,
     Since,
@@ -42,10 +44,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Number = Annotated[
-    int,
-    typer.Argument(metavar="NUMBER", help="The delivery's number, as `outbox list` shows it."),
-]
 Reason = Annotated[str | None, typer.Option(help="The reason, stored with the delivery.")]
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's name.")]
 IsWebhook = Annotated[
@@ -212,6 +210,9 @@ def send_now(number: Number, *, as_json: AsJson = False) -> None:
     """
     with_pool(lambda pool: operator_actions.send_now(pool, SystemClock(), number, by=who()))
     _say("delivery", number, State.PLANNED, "will be sent now", as_json=as_json)
+
+
+app.command()(snooze)
 
 
 @app.command()

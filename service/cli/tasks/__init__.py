@@ -22,7 +22,7 @@ from service.domain.model import Person
 from service.errors import TaskbellError
 from service.explain import summary
 from service.store import Pool, accounts
-from service.store.operators import answers, assignments
+from service.store.operators import answers, assignments, completions
 from service.store.tasks import Key
 from service.store.views import api_lists, listing, task_history, task_search
 from service.store.views.listing import Row
@@ -157,6 +157,24 @@ def assign(
     said = f"task {key[1]} in {key[0]} is being assigned to {assignments.shown(assignee)}"
     about = {"account": key[0], "id": key[1], "assignee": assignee}
     say(said, about, as_json=as_json)
+
+
+@app.command()
+def complete(task: Named, *, account: Account = None, as_json: AsJson = False) -> None:
+    """Complete a task in its system. Rules about completions act, as if you had done it there."""
+    from service.sources import completable  # noqa: PLC0415
+
+    by = who()
+
+    async def write(pool: Pool) -> Key:
+        async with pool.acquire() as connection:
+            key = await one_task(connection, "tasks complete", task, account)
+        await completions.complete(pool, key, completable(), SystemClock().now(), by=by)
+        return key
+
+    key = with_pool(write)
+    said = f"task {key[1]} in {key[0]} is being completed"
+    say(said, {"account": key[0], "id": key[1]}, as_json=as_json)
 
 
 def _as_json(papers: TaskHistory) -> dict[str, Any]:

@@ -9,6 +9,9 @@ from service.domain.days import Calendar
 
 ANSWER_KEY = "answer:"
 """The beginning of the key of a delivery that a button requested."""
+ASSIGNED, COMPLETED = "task.assigned", "task.completed"
+NO_RULES = frozenset({ASSIGNED, COMPLETED})
+"""They stand for the rule of a write that a person requested without a message."""
 ESCALATION = "escalation"
 """Among the words that cancel a delivery: the end of an escalation."""
 _MORNING = time(8)

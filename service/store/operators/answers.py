@@ -1,8 +1,7 @@
 """What people answer to messages about tasks, from the page, the API or the message itself.
 
 The process that a person talks to has no engine: it stores an acknowledgement, and a worker
-processes it with the account's webhooks. To complete a task, and to say something again later, are
-deliveries of their own.
+processes it with the account's webhooks. What is said again later is a delivery of its own.
 """
 
 from datetime import datetime, timedelta
@@ -17,6 +16,8 @@ from service.store.operators import changes
 from service.store.operators.changes import Action
 from service.store.tasks import Key, read_task
 
+SNOOZED_KEY = f"{ANSWER_KEY}snoozed:"
+"""How the key of a message begins that is said again, before the number of the first one."""
 # The words of events that make a message pointless that is to be said again.
 _ENDS_SNOOZING = ["completed", "deleted", ESCALATION]
 
@@ -58,33 +59,6 @@ async def keep(connection: Connection, said: Acknowledgement, by: Actor) -> None
         raise NotAnswered("someone acknowledged the task a moment ago")
 
 
-async def complete(pool: Pool, message: int, now: datetime, *, by: Actor) -> str:
-    """Have the task of a message completed in its system; returns the lane of the write.
-
-    The completion counts as the person's, not as Taskbell's own. Raises as `acknowledge`.
-    """
-    async with pool.acquire() as connection, connection.transaction():
-        await demand_not_done(connection, await task_of(connection, message))
-        lane: str | None = await connection.fetchval(
-            """
-            INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target,
-                lane, at_most_once, text, asked_for, state, reason, created_at, next_attempt_at)
-            SELECT account, task, event, rule, $2 || id, step, 'complete_task', '',
-                'writes:' || account, false, '', true, 'planned', 'asked for by ' || $3, $4, $4
-            FROM deliveries WHERE id = $1
-            ON CONFLICT DO NOTHING RETURNING lane
-            """,
-            message,
-            f"{ANSWER_KEY}done:",
-            by.name,
-            now,
-        )
-        if lane is None:
-            raise NotAnswered("someone has already asked for that")
-        await changes.record(connection, by, Action.MESSAGE_ANSWERED, message, now, "done")
-        return lane
-
-
 async def snooze(pool: Pool, message: int, until: datetime, now: datetime, *, by: Actor) -> None:
     """Say a message again then (UTC), unless its task changes; its escalation waits as long.
 
@@ -92,30 +66,38 @@ async def snooze(pool: Pool, message: int, until: datetime, now: datetime, *, by
     """
     async with pool.acquire() as connection, connection.transaction():
         await demand_open(connection, await task_of(connection, message))
-        again = await connection.fetchval(
-            """
-            INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target,
-                lane, at_most_once, text, subject, fields, flood, buttons, withdraw_on, state,
-                reason, created_at, next_attempt_at)
-            SELECT account, task, event, rule, $2 || id, step, channel, target, lane, at_most_once,
-                text, subject, fields, flood, buttons,
-                ARRAY(SELECT DISTINCT unnest(withdraw_on || $3::text[])), 'planned',
-                'snoozed by ' || $4, $5, $6
-            FROM deliveries WHERE id = $1
-            ON CONFLICT DO NOTHING RETURNING id
-            """,
-            message,
-            f"{ANSWER_KEY}snoozed:",
-            _ENDS_SNOOZING,
-            by.name,
-            now,
-            until,
-        )
-        if again is None:
-            raise NotAnswered("the message was snoozed already")
-        await _postpone(connection, message, again, until - now)
-        detail = f"snoozed until {until:%Y-%m-%d %H:%M} UTC"
-        await changes.record(connection, by, Action.MESSAGE_ANSWERED, message, now, detail)
+        await say_again(connection, message, until, now, by=by)
+
+
+async def say_again(
+    connection: Connection, message: int, until: datetime, now: datetime, *, by: Actor
+) -> int:
+    """As `snooze`, of a message whose task is open; returns the number of the new one."""
+    again: int | None = await connection.fetchval(
+        """
+        INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target,
+            lane, at_most_once, text, subject, fields, flood, buttons, withdraw_on, state,
+            reason, created_at, next_attempt_at)
+        SELECT account, task, event, rule, $2 || id, step, channel, target, lane, at_most_once,
+            text, subject, fields, flood, buttons,
+            ARRAY(SELECT DISTINCT unnest(withdraw_on || $3::text[])), 'planned',
+            'snoozed by ' || $4, $5, $6
+        FROM deliveries WHERE id = $1
+        ON CONFLICT DO NOTHING RETURNING id
+        """,
+        message,
+        SNOOZED_KEY,
+        _ENDS_SNOOZING,
+        by.name,
+        now,
+        until,
+    )
+    if again is None:
+        raise NotAnswered("the message was snoozed already")
+    await _postpone(connection, message, again, until - now)
+    detail = f"snoozed until {until:%Y-%m-%d %H:%M} UTC"
+    await changes.record(connection, by, Action.MESSAGE_ANSWERED, message, now, detail)
+    return again
 
 
 async def _postpone(connection: Connection, message: int, again: int, by: timedelta) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from service.domain.actors import Actor
 from service.domain.model import Person, Task
-from service.domain.operators.buttons import ANSWER_KEY
+from service.domain.operators.buttons import ANSWER_KEY, ASSIGNED
 from service.domain.people import picked
 from service.domain.signals import Acknowledgement
 from service.errors import TaskbellError
@@ -19,9 +19,6 @@ from service.store.operators.answers import NotAnswered
 from service.store.operators.changes import Action
 from service.store.tasks import Key
 from service.store.views import known_people
-
-ASSIGNED = "task.assigned"
-"""Stands for the rule of a write that no rule and no message has asked for."""
 
 
 class NobodyMeant(TaskbellError):

@@ -44,6 +44,7 @@ class Action(StrEnum):
     RULE_TRIED = "rule.tried"
     TASK_ACKNOWLEDGED = "task.acknowledged"
     TASK_ASSIGNED = "task.assigned"
+    TASK_COMPLETED = "task.completed"
     FILE_SAVED = "file.saved"
     SIGNED_IN = "signed.in"
     SIGNED_OUT = "signed.out"

@@ -36,6 +36,14 @@ async def read(pool: Pool, number: int) -> asyncpg.Record | None:
     return await pool.fetchrow(f"{_MESSAGE} WHERE deliveries.id = $1", number)
 
 
+async def account_of(pool: Pool, number: int) -> str | None:
+    """The account of a message; None if there is none of this number."""
+    account: str | None = await pool.fetchval(
+        "SELECT account FROM deliveries WHERE id = $1", number
+    )
+    return account
+
+
 async def read_event(pool: Pool, number: int) -> Event | None:
     """The event behind a message, if there is one."""
     row = await pool.fetchrow(

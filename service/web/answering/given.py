@@ -9,9 +9,9 @@ from service.domain.actors import Actor
 from service.domain.model import Person
 from service.domain.operators.buttons import DONE, Button, snoozed_until
 from service.doorbell import DELIVER, INGEST, Doorbell
-from service.sources import assignable
+from service.sources import assignable, completable
 from service.store import Pool
-from service.store.operators import answers, assignments
+from service.store.operators import answers, assignments, completions
 from service.store.operators.answers import NoSuchTask, NotAnswered
 from service.store.operators.assignments import Who
 from service.store.views.answerable import AnswerableMessage
@@ -61,9 +61,11 @@ class GivenAnswers:
         if button is Button.TAKE:
             return await self._take(message, presser, by)
         if button is Button.ACKNOWLEDGE:
-            await self._actions.acknowledge(message.of, presser.person, by)
+            await self._actions.tasks.acknowledge(message.of, presser.person, by)
         elif button is Button.DONE:
-            lane = await answers.complete(self._pool, message.id, now, by=by)
+            lane = await completions.complete_told(
+                self._pool, message.id, completable(), now, by=by
+            )
             self._doorbell.ring(DELIVER, lane)
         else:
             zone = self._config.zones.get(message.of[0], self._config.timezone)

@@ -44,6 +44,7 @@ from service.web.parameters import (
     filtered,
     is_text,
     read_parameters,
+    read_time,
     wrong,
 )
 from service.web.presenters.silence_form import names_of
@@ -99,6 +100,10 @@ class Api:
             *self._accounts.routes(),
             Route("/api/v1/acknowledgements", protects(self._acknowledge), methods=["POST"]),
             Route("/api/v1/assignments", protects(self._assign), methods=["POST"]),
+            Route("/api/v1/completions", protects(self._complete), methods=["POST"]),
+            Route(
+                "/api/v1/deliveries/{id:number}/snooze", protects(self._snooze), methods=["POST"]
+            ),
             *self._contacts.routes(),
             Route("/api/v1/deliveries/bulk", protects(self._act_on_all), methods=["POST"]),
             Route("/api/v1/silences", protects(self._add_silence), methods=["POST"]),
@@ -173,7 +178,9 @@ class Api:
         """Somebody takes care of a task; it is returned as it was until then."""
         given, by = await said(request), actor_of(request)
         task = await self._task_in(given)
-        await self._actions.acknowledge((task["account"], task["id"]), Person(name=by.name), by)
+        await self._actions.tasks.acknowledge(
+            (task["account"], task["id"]), Person(name=by.name), by
+        )
         return answer(task)
 
     async def _assign(self, request: Request) -> Response:
@@ -182,8 +189,20 @@ class Api:
         task, assignee = await self._task_in(given), given.get("assignee")
         if not isinstance(assignee, str) or not is_text(assignee):
             raise wrong("assignee", "the id, the mail address or the name of a person")
-        await self._actions.assign((task["account"], task["id"]), assignee, by)
+        await self._actions.tasks.assign((task["account"], task["id"]), assignee, by)
         return answer(task)
+
+    async def _complete(self, request: Request) -> Response:
+        """A task is completed in its system; it is returned as it was until then."""
+        task = await self._task_in(await said(request))
+        await self._actions.tasks.complete((task["account"], task["id"]), actor_of(request))
+        return answer(task)
+
+    async def _snooze(self, request: Request) -> Response:
+        """A message is sent again later; the one that comes then is returned."""
+        until, number = read_time(await said(request), "until"), request.path_params["id"]
+        again = await self._actions.tasks.snooze(number, until, actor_of(request))
+        return answer(found(await listing.read_one(self._pool, api_lists.DELIVERIES, again)))
 
     async def _task_in(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """The task that a body is about."""

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from service.domain.model import utc
 from service.outbox.operator_actions import BULK_STATES, MOST_AT_ONCE, BulkAction
 from service.store.views.message_search import Search
-from service.web.parameters import is_text, wrong
+from service.web.parameters import is_text, read_time, wrong
 
 LONGEST_NAME = 200
 NAMES = ("rule", "channel", "account", "receiver")
@@ -56,12 +55,7 @@ def _name(said: Mapping[str, Any], name: str) -> str:
 
 
 def _time(said: Mapping[str, Any], name: str) -> datetime | None:
-    if said.get(name) is None:
-        return None
-    try:
-        return utc(datetime.fromisoformat(said[name]))
-    except (TypeError, ValueError, OverflowError):
-        raise wrong(name, "a time with its zone, such as 2026-03-06T12:00:00Z") from None
+    return None if said.get(name) is None else read_time(said, name)
 
 
 def _count(said: Mapping[str, Any]) -> int | None:

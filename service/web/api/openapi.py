@@ -90,6 +90,7 @@ def _paths(*, has_token: bool) -> Schema:
             }
     paths["/api/v1/acknowledgements"] = {"post": _about_task(usual)}
     paths["/api/v1/assignments"] = {"post": _about_task(usual, "assignee")}
+    paths["/api/v1/completions"] = {"post": _about_task(usual)}
     paths["/api/v1/silences"]["post"] = _new_silence(usual)
     paths["/api/v1/holds"]["post"] = _new_hold(usual)
     for way in contacts.WAYS:
@@ -164,7 +165,7 @@ _ALWAYS, _GUARDED = (403, 503), (401, 429)
 _ALSO: Mapping[str, tuple[int, ...]] = {"rules": (404,), "tasks/one": (400,)}
 _ACTIONS = (
     ("accounts", "account", ACCOUNT_ACTIONS),
-    ("deliveries", "delivery", DELIVERY_ACTIONS),
+    ("deliveries", "delivery", (*DELIVERY_ACTIONS, "snooze")),
     ("receipts", "receipt", WEBHOOK_ACTIONS),
     ("rules", "rule", tuple(RULE_ACTIONS)),
     ("silences", "silence", ("expire",)),
@@ -179,9 +180,11 @@ _SAID: Mapping[tuple[str, str], Schema] = {
     ("delivery", "cancel"): {"reason": _REASON},
     ("delivery", "decline"): {"reason": _REASON},
     ("delivery", "resolve"): {"arrived": TRUTH, "reason": _REASON},
+    ("delivery", "snooze"): {"until": TIME},
     ("account", "sync"): {"believe": _BELIEVE},
     **{("rule", action): {"reason": _REASON} for action in RULE_ACTIONS},
 }
+_NEEDED = frozenset({"arrived", "until"})
 _PROBLEM: Schema = {
     "type": "object",
     "description": "RFC 9457",
@@ -326,7 +329,7 @@ def _action(noun: str, action: str, usual: tuple[int, ...]) -> Schema:
     if noun != "delivery" and (noun, action) not in _SAID:
         return _operation(_ref(noun), (*usual, 404, 409))
     properties = _SAID.get((noun, action), {})
-    needed = [name for name in properties if name == "arrived"]
+    needed = [name for name in properties if name in _NEEDED]
     schema = {"type": "object", "properties": dict(properties), "required": needed}
     body = {"required": bool(needed), "content": {"application/json": {"schema": schema}}}
     operation = _operation(_ref(noun), (*usual, 400, 404, 408, 409, 413))

@@ -5,10 +5,9 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from service.domain.model import utc
 from service.domain.operators.silences import LONGEST, SCOPES, Silence
 from service.web.actions import LONGEST_REASON
-from service.web.parameters import is_text, wrong
+from service.web.parameters import is_text, read_time, wrong
 from service.web.problems import Problem
 
 LONGEST_NAME = 200
@@ -62,11 +61,7 @@ def _reason(said: Mapping[str, Any]) -> str:
 
 
 def _end(said: Mapping[str, Any], now: datetime) -> datetime:
-    try:
-        written = datetime.fromisoformat(said["ends_at"])
-        ends_at = utc(written)
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise wrong("ends_at", "a time with its zone, such as 2026-03-06T12:00:00Z") from None
+    ends_at = read_time(said, "ends_at")
     if not now < ends_at <= now + LONGEST:
         why = "ends_at: it has passed, or is more than ten years ahead"
         raise Problem(HTTPStatus.CONFLICT, why, parameter="ends_at")

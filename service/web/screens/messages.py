@@ -1,6 +1,6 @@
 """Messages: what was sent, is still to be sent or was not, to look through; and each by itself."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -11,7 +11,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.channels import ways
-from service.outbox.operator_actions import MOST_AT_ONCE, BulkAction
+from service.domain.operators.buttons import LABELS as BUTTONS
+from service.domain.operators.buttons import WORDS, Button
+from service.outbox.operator_actions import MOST_AT_ONCE, BulkAction, snoozing
 from service.store.views import dashboard, message_search, messages
 from service.store.views.message_search import Found
 from service.web.actions import Matching
@@ -132,6 +134,7 @@ class Messages(Screen):
             too_late="too_late" in request.query_params,
             one=one,
             fields=_fields(one["fields"]),
+            labels=BUTTONS,
             **await self._behind(one),
         )
 
@@ -151,7 +154,14 @@ class Messages(Screen):
             "changes": [] if event is None else changes(event, zone, config.timezone),
             "beside": await messages.beside(pool, number, _BESIDE),
             "attempts": await messages.attempts(pool, number, _ATTEMPTS),
+            "again": await self._again(number),
         }
+
+    async def _again(self, number: int) -> Sequence[Button]:
+        """The buttons that have a message sent again later, if it can be."""
+        async with self.office.pool.acquire() as connection:
+            refused = await snoozing.refusal(connection, number)
+        return WORDS["snooze"] if refused is None else ()
 
     def _channels(self, form: MessageForm) -> list[str]:
         """Those to choose from, and one that is asked for and not configured any more."""

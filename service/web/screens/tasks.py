@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -14,7 +15,8 @@ from starlette.routing import Route
 from service.domain.model import Person, Task
 from service.explain import Explanation, ExplanationStatus
 from service.explain.wording import standing
-from service.sources import assignable
+from service.sources import assignable, completable
+from service.store.operators import completions
 from service.store.tasks import Key
 from service.store.views import dashboard, known_people, task_search
 from service.store.views.task_history import TaskHistory
@@ -114,6 +116,8 @@ class Tasks(Screen):
             messages=record.messages,
             older=record.older,
             people=await self._colleagues(record.papers.known.task),
+            completing=await self._completing(record.papers.known.task),
+            too_late="too_late" in request.query_params,
         )
 
     async def _colleagues(self, task: Task | None) -> Sequence[Person]:
@@ -122,6 +126,14 @@ class Tasks(Screen):
             return ()
         async with self.office.pool.acquire() as connection:
             return await known_people.read(connection, task.account)
+
+    async def _completing(self, task: Task | None) -> Literal["", "possible", "under way"]:
+        """Whether the task can be completed in its system now, or someone has asked for it."""
+        if task is None or task.done or task.system not in completable():
+            return ""
+        async with self.office.pool.acquire() as connection:
+            under_way = await completions.is_under_way(connection, (task.account, task.id))
+        return "under way" if under_way else "possible"
 
     def _zone(self, key: Key) -> ZoneInfo:
         return self.office.config.zones.get(key[0], self.office.config.timezone)

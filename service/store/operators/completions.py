@@ -1,0 +1,101 @@
+"""Tasks that people complete: writes to the systems, in their name.
+
+They count as the person's own, not as Taskbell's: rules act as if someone had done it there.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from service.domain.actors import Actor
+from service.domain.operators.buttons import ANSWER_KEY, COMPLETED
+from service.store import Connection, Pool
+from service.store.operators import answers, changes
+from service.store.operators.answers import NotAnswered
+from service.store.operators.changes import Action
+from service.store.tasks import Key
+
+_TOO_LATE = "someone has already asked for that"
+
+
+async def complete(
+    pool: Pool, key: Key, systems: Collection[str], now: datetime, *, by: Actor
+) -> str:
+    """Have a task completed in its system; returns the lane of the write.
+
+    `systems` are those in which tasks can be completed. Raises NoSuchTask, or NotAnswered if the
+    task is done, is being completed, or its system cannot do it.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        await _demand_possible(connection, key, systems)
+        lane: str = await connection.fetchval(
+            """
+            INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target,
+                lane, at_most_once, asked_for, state, reason, created_at, next_attempt_at)
+            VALUES ($1, $2, (SELECT max(id) FROM events WHERE account = $1 AND task = $2), $3,
+                $4 || gen_random_uuid(), 1, 'complete_task', '', 'writes:' || $1, false, true,
+                'planned', 'asked for by ' || $5, $6, $6)
+            RETURNING lane
+            """,
+            *key,
+            COMPLETED,
+            f"{ANSWER_KEY}complete:",
+            by.name,
+            now,
+        )
+        await changes.record(connection, by, Action.TASK_COMPLETED, "/".join(key), now)
+        return lane
+
+
+async def complete_told(
+    pool: Pool, message: int, systems: Collection[str], now: datetime, *, by: Actor
+) -> str:
+    """Have the task of a message completed, once for each message; otherwise as `complete`."""
+    async with pool.acquire() as connection, connection.transaction():
+        await _demand_possible(connection, await answers.task_of(connection, message), systems)
+        lane: str | None = await connection.fetchval(
+            """
+            INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target,
+                lane, at_most_once, text, asked_for, state, reason, created_at, next_attempt_at)
+            SELECT account, task, event, rule, $2 || id, step, 'complete_task', '',
+                'writes:' || account, false, '', true, 'planned', 'asked for by ' || $3, $4, $4
+            FROM deliveries WHERE id = $1
+            ON CONFLICT DO NOTHING RETURNING lane
+            """,
+            message,
+            f"{ANSWER_KEY}done:",
+            by.name,
+            now,
+        )
+        if lane is None:
+            raise NotAnswered(_TOO_LATE)
+        await changes.record(connection, by, Action.MESSAGE_ANSWERED, message, now, "done")
+        return lane
+
+
+async def is_under_way(connection: Connection, key: Key) -> bool:
+    """Whether someone has asked for a task to be completed, and the system has yet to do it."""
+    return bool(
+        await connection.fetchval(
+            """
+            SELECT EXISTS (
+                SELECT FROM deliveries
+                WHERE account = $1 AND task = $2 AND state IN ('planned', 'held', 'sending')
+                  AND channel = 'complete_task' AND starts_with(once_key, $3))
+            """,
+            *key,
+            ANSWER_KEY,
+        )
+    )
+
+
+async def _demand_possible(connection: Connection, key: Key, systems: Collection[str]) -> None:
+    """Raise NoSuchTask or NotAnswered unless the task can be completed now.
+
+    Of two who ask at once, the second waits, and then sees what the first has asked for.
+    """
+    await connection.execute("SELECT FROM tasks WHERE account = $1 AND id = $2 FOR UPDATE", *key)
+    task = await answers.demand_not_done(connection, key)
+    if task.system not in systems:
+        raise NotAnswered(f"Taskbell cannot complete tasks in {task.account}")
+    if await is_under_way(connection, key):
+        raise NotAnswered(_TOO_LATE)
