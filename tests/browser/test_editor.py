@@ -137,7 +137,7 @@ async def test_a_new_rule_is_tried_and_saved(
 async def test_a_recipe_is_filled_in(cy: Visitor) -> None:
     """Its rule stands in the text, which is not saved."""
     await cy.open("/rules/edit")
-    await cy.unfold(cy.page.locator("summary", has_text="Begin with"))
+    await cy.unfold(cy.page.locator("summary", has_text="Start from"))
     form = cy.page.get_by_role("group", name="My day")
     await cy.reach(form.get_by_label("Time"))
     await cy.page.keyboard.press("Control+A")
