@@ -128,7 +128,8 @@ class ApiChannel(ConfiguredChannel):
         status, name = answer.status, self.error_name(answer)
         if status == TOO_MANY:
             said, pause = f"{self.service} asked Taskbell to slow down", self.pause(answer)
-            return SendError(said, retry_after=pause or PAUSE, not_now=True, status=status)
+            pause = PAUSE if pause is None else pause
+            return SendError(said, retry_after=pause, not_now=True, status=status)
         if status == REQUEST_TIMEOUT or status >= SERVER_ERROR:
             said, pause = f"{self.service} answered {status}", self.pause(answer)
             return SendError(said, outcome_unknown=True, retry_after=pause, status=status)

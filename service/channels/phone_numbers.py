@@ -5,6 +5,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator
 
+from service.domain.addresses import between_slashes
 from service.errors import SendError
 
 WRONG_NUMBER = "the target is not a phone number with its country code, such as +14155550100"
@@ -54,8 +55,12 @@ def international(written: str, country_code: str | None) -> str:
 
 
 def compact(number: str) -> str:
-    """A number without the signs by which people group it, and without (0) behind a code."""
-    is_international = "+" in number or number.strip().startswith("00")
+    """A number without the signs by which people group it, and without (0) behind a code.
+
+    A slash behind the area is one of these signs; between two numbers it stays.
+    """
+    number = "/".join(between_slashes(number.strip()))
+    is_international = "+" in number or number.startswith("00")
     return _SEPARATORS.sub("", _TRUNK.sub("", number) if is_international else number)
 
 

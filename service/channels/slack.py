@@ -33,7 +33,7 @@ Json: TypeAlias = dict[str, Any]
 
 PAGE, PAGES = "200", 25
 CLOCK_SKEW, A_DAY = timedelta(minutes=5), timedelta(days=1)
-TOO_MANY, SERVER_ERROR = 429, 500
+REQUEST_TIMEOUT, TOO_MANY, SERVER_ERROR = 408, 429, 500
 
 _GONE = "message_not_found"
 # https://docs.slack.dev/reference/methods/chat.postMessage#errors and its neighbours.
@@ -251,17 +251,15 @@ class SlackChannel(ConfiguredChannel):
             answer: Json = await aside(len(response.content), salvaged, response.content)
             ok = answer["ok"]
         except (ValueError, KeyError, TypeError) as error:
-            raise SendError(
-                f"{self._api.host} answered {response.status_code}, but not as Slack does",
-                outcome_unknown=True,
-                status=response.status_code,
-            ) from error
+            raise _not_slack(response) from error
         if not ok:
             raise _refusal(str(answer.get("error")), response.status_code)
         return answer
 
     async def _post_by_webhook(self, url: SecretStr, content: Json) -> None:
         response = await self._exchange("POST", httpx.URL(url.get_secret_value()), json=content)
+        if _is_between(response):
+            raise _not_slack(response)
         if not response.is_success:
             raise _refusal(response.text, response.status_code)
 
@@ -304,6 +302,18 @@ def _content(text: str) -> Json:
             {"type": "section", "text": {"type": "mrkdwn", "text": section}} for section in parts
         ],
     }
+
+
+def _is_between(response: httpx.Response) -> bool:
+    """Whether a firewall, a proxy or a login answered in place of an incoming webhook."""
+    is_page = "html" in response.headers.get("content-type", "").lower()
+    return is_page or response.is_redirect or response.status_code == REQUEST_TIMEOUT
+
+
+def _not_slack(response: httpx.Response) -> SendError:
+    status = response.status_code
+    said = f"{response.url.host} answered {status}, but not as Slack does"
+    return SendError(said, outcome_unknown=True, status=status)
 
 
 def _refusal(code: str, status: int) -> SendError:

@@ -64,8 +64,9 @@ EXPLANATIONS = {
 _TOKEN = "the token is not valid; copy it again from @BotFather"  # noqa: S105 (a sentence)
 BY_STATUS = {401: _TOKEN, 404: _TOKEN, 403: "the bot may not write there"}
 
-# A name behind @ would be notified, and a command could be pressed.
-_SIGN = re.compile(r"(?<![\w@/])([@/#])(?=\w)")
+# A name behind @ would be notified, and a command could be pressed; @@name and /@name have a name
+# in them, and //start no command.
+_SIGN = re.compile(r"(?<!\w)([@#]|(?<!/)/)(?=\w)")
 _CHAT = re.compile(r"-?\d{1,20}|@\w{4,64}", re.ASCII)
 
 

@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Callable
+from itertools import takewhile
 from unicodedata import category
 
 # Characters of a last line that is kept, and of half a word that is not.
@@ -9,6 +10,7 @@ LONGEST_TAIL = 500
 _JOINER = "\u200d"
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
 _FLAG_LETTERS = range(0x1F1E6, 0x1F200)
+_TAGS = range(0xE0020, 0xE0080)  # as in the flags of England and Wales
 
 
 def fitted(text: str, most: int, size: Callable[[str], int], mark: str = "…") -> str:
@@ -57,12 +59,19 @@ def _cut(start: str, last: str, mark: str) -> str:
 
 def _beginning(text: str, length: int) -> str:
     """The first characters, up to so many: none without its accents, skin tone or other half."""
-    while 0 < length < len(text) and _is_joined(text[length - 1], text[length]):
+    while 0 < length < len(text) and _is_joined(text, length):
         length -= 1
     return text[:length]
 
 
-def _is_joined(before: str, after: str) -> bool:
-    is_flag = ord(before) in _FLAG_LETTERS and ord(after) in _FLAG_LETTERS
+def _is_joined(text: str, length: int) -> bool:
+    """Whether the character at this place belongs to the one before it."""
+    before, after = text[length - 1], text[length]
     is_added = category(after) in {"Mn", "Me", "Mc"} or ord(after) in _SKIN_TONES
-    return is_flag or is_added or _JOINER in {before, after}
+    is_part = is_added or ord(after) in _TAGS or _JOINER in {before, after}
+    return is_part or (ord(after) in _FLAG_LETTERS and _flag_letters_before(text, length) % 2 == 1)
+
+
+def _flag_letters_before(text: str, length: int) -> int:
+    """How many letters of flags end there: two are a flag."""
+    return sum(1 for _ in takewhile(lambda c: ord(c) in _FLAG_LETTERS, reversed(text[:length])))

@@ -2,22 +2,27 @@
 
 import re
 from collections.abc import Iterator
-from unicodedata import category, normalize
+from unicodedata import category, decimal, normalize
 
 _MAIL = re.compile(r"""[^\s,;:<>()|/"@]+@[^\s,;:<>()|/"'@]+""")
-_NUMBER = re.compile(r"(?<!\w)\d(?:[\s().\u2010-\u2015-]*\d)*")
+# With slashes, which are behind an area or between two numbers.
+_NUMBERS = re.compile(r"(?<!\w)\+?\d(?:[\s().\u2010-\u2015/-]*\d)*")
 # As in +44 (0)20: the zero that is left out if the country's code is dialled.
 _TRUNK_ZERO = re.compile(r"(?<=\d)\s*\(0\)")
 _NO_DIGIT = re.compile(r"\D+")
 _LONGEST_READ = 2000
 _SHORTEST_NUMBER = 6  # digits; what is shorter may be the name of anything
+# By how a number begins, the fewest digits that are more than a country's code and an area.
+_MORE_THAN_AREA = (("00", 10), ("0", 7), ("+", 8), ("", _SHORTEST_NUMBER))
+_LONGEST_CODE = 3  # digits of a country
 
 
 def plain(text: str) -> str:
     """A text in lower case, with normal-width letters and without invisible characters."""
     text = text[:_LONGEST_READ]
     if not text.isascii():
-        text = "".join(c for c in normalize("NFKC", text) if category(c) != "Cf")
+        kept = (c for c in normalize("NFKC", text) if category(c) != "Cf")
+        text = "".join(str(decimal(c)) if c.isdecimal() else c for c in kept)
     return text.strip().casefold()
 
 
@@ -33,15 +38,46 @@ def numbers(text: str) -> Iterator[str]:
 
     Leading zeros stand for a country or a region.
     """
-    for found in _NUMBER.findall(_TRUNK_ZERO.sub("", text)):
-        digits = _NO_DIGIT.sub("", found).lstrip("0")
-        if len(digits) >= _SHORTEST_NUMBER:
-            yield digits
+    for found in _NUMBERS.findall(_TRUNK_ZERO.sub("", text)):
+        for written in between_slashes(found):
+            digits = _NO_DIGIT.sub("", written).lstrip("0")
+            if len(digits) >= _SHORTEST_NUMBER:
+                yield digits
 
 
 def is_same_number(one: str, other: str) -> bool:
-    """Whether the digits mean one number; the country's code may be left out of one of them."""
-    return one.endswith(other) or other.endswith(one)
+    """Whether the digits mean one number; the country's code may be left out of one of them.
+
+    So may be the zero that some write behind it, as in +44 020.
+    """
+    return (
+        one.endswith(other)
+        or other.endswith(one)
+        or other in _without_zero(one)
+        or one in _without_zero(other)
+    )
+
+
+def between_slashes(written: str) -> list[str]:
+    """The numbers between slashes; what is too short to be one is the area of the next part."""
+    found = [""]
+    for part in written.split("/"):
+        if _is_area(found[-1]):
+            found[-1] += part
+        else:
+            found.append(part)
+    return found
+
+
+def _is_area(written: str) -> bool:
+    most = next(digits for start, digits in _MORE_THAN_AREA if written.startswith(start))
+    return len(_NO_DIGIT.sub("", written)) < most
+
+
+def _without_zero(digits: str) -> Iterator[str]:
+    """The digits without a zero behind a country's code, for each length that this may have."""
+    codes = range(1, _LONGEST_CODE + 1)
+    return (digits[:n] + digits[n + 1 :] for n in codes if digits[n : n + 1] == "0")
 
 
 def _in_ascii(domain: str) -> str:

@@ -124,9 +124,10 @@ async def test_what_is_gone_is_removed(rig: DiscordRig, channel: Channel) -> Non
         (Answer(429, {"retry_after": 64.57, "global": False}), timedelta(seconds=64.57)),
         (Answer(429, {"retry_after": 2}, {"retry-after": "9"}), timedelta(seconds=2)),
         (Answer(429, b"<html>", {"retry-after": "9"}), timedelta(seconds=9)),
+        (Answer(429, b"<html>", {"retry-after": "0"}), timedelta(0)),
         (Answer(429, b"error code: 1015"), timedelta(minutes=1)),
     ],
-    ids=["in the answer", "both", "header", "neither"],
+    ids=["in the answer", "both", "header", "at once", "neither"],
 )
 async def test_a_pause_is_as_long_as_discord_says(
     rig: DiscordRig, channel: Channel, answer: Answer, pause: timedelta

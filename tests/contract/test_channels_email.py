@@ -124,7 +124,14 @@ async def test_a_subject_has_an_end(smtp: SmtpReceiver, channel: Channel) -> Non
     """One of thousands of signs is cut, which would else hold up everything for seconds."""
     await channel.send(replace(MESSAGE, subject="✅" * 40_000))
     (mail,) = smtp.mails
-    assert mail.message["Subject"] == "✅" * 400
+    assert mail.message["Subject"] == "✅" * 399 + "…"
+
+
+async def test_the_end_of_a_subject_is_a_whole_sign(smtp: SmtpReceiver, channel: Channel) -> None:
+    """A letter keeps its accent, and a family all of its members, or they are left out."""
+    await channel.send(replace(MESSAGE, subject="x" * 398 + "👩\u200d👧" + "y" * 9))
+    (mail,) = smtp.mails
+    assert mail.message["Subject"] == "x" * 398 + "…"
 
 
 async def test_a_mail_sent_again_keeps_its_id(smtp: SmtpReceiver, channel: Channel) -> None:

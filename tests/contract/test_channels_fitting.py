@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from service.channels.text_fitting import fitted, one_line, utf8_bytes, utf16_units
 
 TEXTS = st.text(st.sampled_from("ab \n…é👍🏽👩\u200d👧🇩🇪\u0301<&*"), max_size=300)
+# A black flag, and tags that say which.
+ENGLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
 
 
 def escaped(text: str) -> int:
@@ -41,8 +43,10 @@ def test_a_last_line_that_does_not_fit_is_cut() -> None:
         ("x" * 498 + "e\u0301" + "y" * 600, 501, "x" * 498),
         ("x" * 498 + "👩\u200d👧" + "y" * 600, 502, "x" * 498),
         ("x" * 498 + "🇩🇪" + "y" * 600, 501, "x" * 498),
+        ("x" * 496 + "🇩🇪🇫🇷" + "y" * 600, 501, "x" * 496 + "🇩🇪"),
+        ("x" * 498 + ENGLAND + "y" * 600, 504, "x" * 498),
     ],
-    ids=["skin tone", "accent", "family", "flag"],
+    ids=["skin tone", "accent", "family", "flag", "flags", "flag of a country's part"],
 )
 def test_no_character_is_cut_in_two(text: str, most: int, found: str) -> None:
     """An emoji of several parts, a flag or a letter with its accent stays whole, or goes."""

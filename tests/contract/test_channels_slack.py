@@ -230,6 +230,28 @@ async def test_an_incoming_webhook_posts_and_no_more(clock: VirtualClock) -> Non
         assert caught.value.permanent
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(403, b"<html>Blocked</html>", {"content-type": "text/html"}),
+        Answer(200, b"<html>Sign in</html>", {"content-type": "text/html; charset=utf-8"}),
+        Answer(302, b"", {"location": "https://login.firm.test/"}),
+        Answer(408, b""),
+    ],
+)
+async def test_a_page_is_no_answer_of_an_incoming_webhook(
+    clock: VirtualClock, answer: Answer
+) -> None:
+    """What stands in between has posted nothing, and says nothing of Slack: it is tried again."""
+    async with HttpReceiver() as hook, open_client(LOOPBACK) as client:
+        channel = configured("slack", client, clock, webhook_url=f"{hook.url}/services/hidden")
+        hook.reply(answer)
+        with pytest.raises(SendError, match="not as Slack does") as caught:
+            await channel.send(MESSAGE)
+    assert not caught.value.permanent
+    assert caught.value.outcome_unknown
+
+
 async def test_an_incoming_webhook_hides_its_address(clock: VirtualClock) -> None:
     """Whoever knows the address can post: it is in no error."""
     async with HttpReceiver() as hook, open_client(LOOPBACK) as client:

@@ -59,6 +59,7 @@ async def test_what_is_sent(rig: TelegramRig, channel: Channel) -> None:
     [
         ("Ask @bob or bo@x.test", "Ask @\u2060bob or bo@x.test"),
         ("/start 1/2 #tag a#b", "/\u2060start 1/2 #\u2060tag a#b"),
+        ("@@bob //start ##tag /@bob", "@@\u2060bob //start ##\u2060tag /@\u2060bob"),
         ("https://t.test/@bob/#a ?#b", "https://t.test/@bob/#a ?#\u2060b"),
     ],
 )

@@ -325,6 +325,28 @@ async def test_a_snoozed_message_comes_again_and_the_escalation_waits(
     assert "Nobody has it" in deciding.posts
 
 
+async def test_a_snoozed_message_looks_as_it_did(
+    taskbell: Corridor, web: Site, clock: VirtualClock
+) -> None:
+    """What its rule has written as a link and a mention is one the second time, too."""
+    await taskbell.restart(
+        """
+- id: open
+  when: task.created
+  then:
+    - notify: slack:#office
+      text: "@here see [{{ task.title }}](https://firm.test/)"
+      buttons: [snooze]
+"""
+    )
+    await taskbell.webhook(taskbell.visit(name="Leak"))
+    await taskbell.deliver()
+    await press(web, clock, button_of(taskbell, "snooze_hour"))
+    await taskbell.tick(minutes=60)
+    await taskbell.deliver()
+    assert taskbell.posts == ["<!here> see <https://firm.test/|Leak>"] * 2
+
+
 async def test_a_message_can_be_snoozed_until_tomorrow(
     deciding: Corridor, web: Site, clock: VirtualClock
 ) -> None:

@@ -39,6 +39,7 @@ from service.channels.email.server import (
     trust,
     usable,
 )
+from service.channels.text_fitting import one_line
 from service.clock import Clock
 from service.diagnostics import Issue, Severity
 from service.errors import SendError
@@ -169,7 +170,7 @@ class EmailChannel(ConfiguredChannel):
         title, text, markup = message.subject, message.text, message.markup
         if title is None:
             title = await aside(len(text), html.first_line, text, markup)
-        title = BLANKS.sub(" ", title).strip()[:LONGEST_SUBJECT]
+        title = one_line(BLANKS.sub(" ", title), LONGEST_SUBJECT)
         mail = self._addressed(message, title, receivers)
         mail.set_content(text)
         content = await aside(len(text), html.page, title, text, markup)

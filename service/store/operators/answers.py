@@ -76,10 +76,10 @@ async def say_again(
     again: int | None = await connection.fetchval(
         """
         INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target,
-            lane, at_most_once, text, subject, fields, flood, buttons, withdraw_on, state,
-            reason, created_at, next_attempt_at)
+            lane, at_most_once, text, markup, subject, fields, attach, flood, buttons,
+            withdraw_on, state, reason, created_at, next_attempt_at)
         SELECT account, task, event, rule, $2 || id, step, channel, target, lane, at_most_once,
-            text, subject, fields, flood, buttons,
+            text, markup, subject, fields, attach, flood, buttons,
             ARRAY(SELECT DISTINCT unnest(withdraw_on || $3::text[])), 'planned',
             'snoozed by ' || $4, $5, $6
         FROM deliveries WHERE id = $1
