@@ -43,7 +43,7 @@ wheel: setup
 
 soak: setup
 	$(BIN)/python -m pytest --soak -o timeout=1800 -o faulthandler_timeout=1790 tests/unit tests/conformance \
-		tests/integration tests/e2e
+		tests/integration tests/e2e tests/simulation
 	$(MAKE) fuzz
 	$(MAKE) test-real
 

@@ -110,6 +110,14 @@ _SENDING = """
     UPDATE deliveries SET lease_until = $1::timestamptz
     WHERE state = 'sending' AND lease_until > $2::timestamptz
 """
+# The pause between two tries of a lane is no longer than clocks may differ.
+_LANES = """
+    UPDATE lane_outages SET probe_at = $1::timestamptz, since = least(since, $1::timestamptz)
+    WHERE greatest(since, probe_at) > $2::timestamptz
+"""
+# A turn may be hours ahead, as a receiver has asked for a pause. So these are corrected only if
+# something else shows that the clock was wrong; who is asked too early asks for the pause again.
+_TURNS = "UPDATE target_turns SET turn = $1 WHERE turn > $2"
 
 
 async def correct(pool: Pool, now: datetime) -> None:
@@ -122,17 +130,23 @@ async def correct(pool: Pool, now: datetime) -> None:
     async with pool.acquire() as connection, connection.transaction():
         rows = await connection.fetch(_ACCOUNTS, now, ahead, far_ahead)
         names = [row["name"] for row in rows]
-        await connection.execute(_THROTTLES, now, ahead, far_ahead, names)
-        await connection.execute(_RECEIPTS, now, ahead)
-        await connection.execute(_LOOKUPS, now, ahead, far_ahead)
-        await connection.execute(
-            _TASKS, now, ahead, utc(now).isoformat(), ALARM_MARK, timeout=_PATIENCE
-        )
-        await connection.execute(_UNLISTED, ahead)
-        await connection.execute(_SETTLING, now, ahead)
-        await connection.execute(_DIGESTS, now, ahead)
-        await connection.execute(_PLANNED, now, ahead)
-        await connection.execute(_TRIED, now, far_ahead)
-        await connection.execute(_SENDING, now + _LEASE, ahead)
+        done = [
+            f"UPDATE {len(names)}",
+            await connection.execute(_THROTTLES, now, ahead, far_ahead, names),
+            await connection.execute(_RECEIPTS, now, ahead),
+            await connection.execute(_LOOKUPS, now, ahead, far_ahead),
+            await connection.execute(
+                _TASKS, now, ahead, utc(now).isoformat(), ALARM_MARK, timeout=_PATIENCE
+            ),
+            await connection.execute(_UNLISTED, ahead),
+            await connection.execute(_SETTLING, now, ahead),
+            await connection.execute(_DIGESTS, now, ahead),
+            await connection.execute(_PLANNED, now, ahead),
+            await connection.execute(_TRIED, now, far_ahead),
+            await connection.execute(_SENDING, now + _LEASE, ahead),
+            await connection.execute(_LANES, now, ahead),
+        ]
+        if any(one != "UPDATE 0" for one in done):
+            await connection.execute(_TURNS, now, ahead)
     if names:
         log.warning("clock.was_ahead", accounts=names)

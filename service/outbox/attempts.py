@@ -37,6 +37,7 @@ async def settle(pool: Pool, settlements: Sequence[AttemptResult], now: datetime
     it resolves an `unknown` delivery. Recording the same result twice, for instance after the
     connection was lost during the commit, changes nothing the second time.
     """
+    settlements = _one_of_each_attempt(settlements)
     guarded = any(one.claim.at_most_once for one in settlements)
     async with pool.acquire() as connection, connection.transaction():
         if not guarded:
@@ -48,6 +49,20 @@ async def settle(pool: Pool, settlements: Sequence[AttemptResult], now: datetime
         failed = [row["id"] for row in rows if row["state"] == State.FAILED]
         await fallback.plan(connection, failed, now)
         await lookups.request_read_back(connection, _written(settlements), now)
+
+
+def _one_of_each_attempt(settlements: Sequence[AttemptResult]) -> list[AttemptResult]:
+    """These results, of each attempt one: that by which it arrived, if there are several.
+
+    If PostgreSQL crashes before a claim is on the disk, the same attempt is claimed again, perhaps
+    by the process that is still making it.
+    """
+    found: dict[tuple[int, int], AttemptResult] = {}
+    for one in settlements:
+        attempt = one.claim.id, one.claim.number
+        if attempt not in found or one.state is State.SENT:
+            found[attempt] = one
+    return list(found.values())
 
 
 async def _record(

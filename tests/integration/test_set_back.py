@@ -8,6 +8,8 @@ import pytest
 
 from service.clock import VirtualClock
 from service.domain.model import Cause
+from service.outbox import destinations
+from service.outbox.destinations import LaneOutage
 from service.sandbox.faults import Fault, FaultKind
 from service.settings import read_settings
 from service.store import Pool
@@ -100,6 +102,34 @@ async def test_what_waits_does_not_wait_for_a_year(taskbell: Corridor) -> None:
     assert latest <= taskbell.clock.now()
 
 
+async def test_a_receiver_with_a_pace_is_sent_to(taskbell: Corridor) -> None:
+    """The turn of its next message is not in a year."""
+    taskbell.head["accounting_options"] = "timeout: 3s, rate: 1/s, burst: 1"
+    await taskbell.restart(RULES)
+    kickserv, visit, other = taskbell.sandbox.kickserv, taskbell.visit(), taskbell.visit()
+    await taskbell.begin("field")
+    taskbell.clock.advance(YEAR)
+    await taskbell.webhook(kickserv.finish(str(visit["id"])))
+    await taskbell.look_up()
+    await taskbell.deliver("accounting")
+    await set_back(taskbell)
+    await taskbell.webhook(kickserv.finish(str(other["id"])))
+    await taskbell.look_up()
+    await taskbell.deliver("accounting")
+    assert await taskbell.states("done") == ["sent", "sent"]
+
+
+async def test_a_lane_that_failed_is_tried_again(taskbell: Corridor) -> None:
+    """It is tried at once, not in a year."""
+    taskbell.clock.advance(YEAR)
+    now = taskbell.clock.now()
+    outage = LaneOutage(now, "nobody is there", now + timedelta(seconds=5), 0)
+    await destinations.begin_outage(taskbell.pool, "accounting", outage)
+    await set_back(taskbell)
+    found = (await destinations.outages(taskbell.pool))["accounting"]
+    assert found.since == found.probe_at == taskbell.clock.now()
+
+
 async def test_alarms_ring_when_their_time_comes(taskbell: Corridor) -> None:
     """A task that was first seen in a year to come is not taken for overdue since long."""
     taskbell.clock.advance(YEAR)
@@ -168,8 +198,11 @@ async def test_a_clock_that_is_right_changes_nothing(taskbell: Corridor) -> None
     taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.THROTTLED, seconds=86_400))
     await taskbell.poll()
     paused_until = await next_poll_at(taskbell)
+    later = taskbell.clock.now() + timedelta(hours=2)
+    await taskbell.pool.execute("INSERT INTO target_turns VALUES ('accounting', '', $1)", later)
     await taskbell.restart(RULES)
     assert await next_poll_at(taskbell) == paused_until > taskbell.clock.now()
+    assert await taskbell.pool.fetchval("SELECT turn FROM target_turns") == later
 
 
 async def next_poll_at(taskbell: Corridor) -> datetime:
