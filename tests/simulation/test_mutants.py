@@ -13,7 +13,7 @@ __all__ = ["url"]
 
 @pytest.mark.parametrize("name", MUTANTS if IS_SOAKING else FOUND_SOON)
 def test_a_defect_breaks_a_law(url: str, name: str) -> None:
-    """One of a few hundred histories shows it."""
+    """One of a thousand histories shows it; for most a few are enough."""
     ended = simulate("0-999", "--url", url, "--mutant", name, "--first")
     assert ended.returncode == 1, ended.stdout + ended.stderr
 
