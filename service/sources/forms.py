@@ -25,12 +25,13 @@ class Form:
     """The expected type of a value, and the fields of a `Task` that it provides.
 
     The main one comes first. A field without any still counts as unreadable. `said` selects the
-    part of the value to check.
+    part of the value to show. `of` is the field, if the form is that of a part of it.
     """
 
     fits: Callable[[Any], bool]
     fills: tuple[str, ...]
     said: Callable[[Any], Any] = _itself
+    of: str = ""
 
 
 def a_date(*fills: str) -> Form:
@@ -57,7 +58,7 @@ def unread(raw: Mapping[str, Any], forms: Mapping[str, Form]) -> dict[str, str]:
     """The fields of `raw` whose values have an unexpected type, each with the value, for people."""
     found = {}
     for name, form in forms.items():
-        value = raw.get(name)
+        value = raw.get(form.of or name)
         if value is not None and not form.fits(value):
             found[name] = _example(form.said(value))
     return found
@@ -69,17 +70,17 @@ def people(key: str, names: Iterable[str], *fills: str) -> Form:
     return Form(lambda value: all(known & one.keys() for one in references(value, key)), fills)
 
 
-def parts(checks: Mapping[str, Callable[[Any], bool]]) -> Form:
-    """An object whose parts of these names, if they are there, are as expected."""
+def parts(of: str, checks: Mapping[str, Callable[[Any], bool]]) -> dict[str, Form]:
+    """The forms of parts of an object, if they are there, such as of `customer.tags`."""
+    return {f"{of}.{name}": _part(of, name, fits) for name, fits in checks.items()}
 
-    def wrong(value: Any) -> list[str]:
+
+def _part(of: str, name: str, fits: Callable[[Any], bool]) -> Form:
+    def is_as_expected(value: Any) -> bool:
         one = first_reference(value)
-        return [name for name, fits in checks.items() if name in one and not fits(one[name])]
+        return name not in one or fits(one[name])
 
-    def said(value: Any) -> Any:
-        return next((first_reference(value)[name] for name in wrong(value)), value)
-
-    return Form(lambda value: not wrong(value), (), said)
+    return Form(is_as_expected, (), lambda value: first_reference(value)[name], of)
 
 
 def are_labels(value: Any) -> bool:

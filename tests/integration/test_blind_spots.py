@@ -159,7 +159,7 @@ async def test_a_word_that_nobody_knows_is_told_of(
         assert known["customer"]["opted_out"]
         row = await taskbell.pool.fetchrow("SELECT unread, unread_example FROM accounts")
         assert row is not None
-        example = f"customer of task {made['id']} (value: 'only on Mondays')"
+        example = f"customer.texts of task {made['id']} (value: 'only on Mondays')"
         assert tuple(row) == (1, example)
 
 

@@ -275,7 +275,8 @@ async def test_a_worker_that_vanished_holds_nobody_up(
     monkeypatch: pytest.MonkeyPatch, database_url: str, clock: VirtualClock, folder: Path
 ) -> None:
     """Its host is gone in the middle of a batch: the database takes back what it had locked."""
-    monkeypatch.setattr("service.store.pool._LONGEST_SILENCE", "200ms")
+    limit = "idle_in_transaction_session_timeout"
+    monkeypatch.setitem(store.pool._LIMITS, limit, "200ms")
     async with (
         await store.connect(database_url) as pool,
         corridor(folder, pool, clock, RULES) as taskbell,

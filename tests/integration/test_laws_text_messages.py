@@ -114,5 +114,5 @@ async def test_a_number_that_is_none_is_said(taskbell: Corridor) -> None:
     await taskbell.deliver()
     [delivery] = await taskbell.deliveries()
     assert delivery["state"] == "failed"
-    assert "no phone number with its country code" in delivery["reason"]
+    assert "not a phone number with its country code" in delivery["reason"]
     assert texted(taskbell) == []

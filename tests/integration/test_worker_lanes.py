@@ -78,7 +78,9 @@ async def test_a_stop_gives_back_what_was_only_waiting(within: float, taskbell: 
     await eventually(lambda: len(taskbell.accounting.requests) == width)
     await lane.finish(within)
     given_back = [
-        one for one in await taskbell.deliveries() if "before it was sent" in (one["reason"] or "")
+        one
+        for one in await taskbell.deliveries()
+        if "before the message was sent" in (one["reason"] or "")
     ]
     assert len(given_back) == 3
     assert {one["next_attempt_at"] for one in given_back} == {taskbell.clock.now()}

@@ -83,20 +83,14 @@ class KickservReader(TaskReader):
             names.updated_at: a_date("updated_at"),
             account.done_field: Form(_is_date_or_flag, ("completed_at", "done")),
             names.assignees: people("id", account.of_people, "assignee", "assignees"),
-            names.customer: self._reachable(names.customer),
-            names.contact: self._reachable(names.contact),
+            **self._connected(names.customer, "customer", "contacts"),
+            **self._connected(names.contact, "contacts"),
         }
 
-    def _reachable(self, glue: str) -> Form:
-        """A customer; an unreadable word on whether they have opted out counts as yes.
-
-        It fills nothing: `unknown_fields` says which part of the customer could not be read.
-        """
-        known = people("id", dict(self.account.of_connected)[glue])
-        of_customers = parts(self._parts_of_customers)
-        return Form(
-            lambda value: known.fits(value) and of_customers.fits(value), (), of_customers.said
-        )
+    def _connected(self, glue: str, *fills: str) -> Mapping[str, Form]:
+        """A customer, and their own parts, which fill nothing: `unknown_fields` says which."""
+        known = people("id", dict(self.account.of_connected)[glue], *fills)
+        return {glue: known, **parts(glue, self._parts_of_customers)}
 
     @cached_property
     def _parts_of_customers(self) -> Mapping[str, Callable[[Any], bool]]:
@@ -161,7 +155,7 @@ class KickservReader(TaskReader):
 
     def unknown_fields(self, raw: Raw) -> frozenset[str]:
         # That something is missing does not mean that there is none: that is null or empty.
-        left = left_open(raw, self._fills) | self._unreported_of_job(raw) | self._unrecognised(raw)
+        left = left_open(raw, self._fills) | self._unreported_of_job(raw)
         return left | self._unreported_of_customer(raw)
 
     @cached_property
@@ -179,13 +173,6 @@ class KickservReader(TaskReader):
             names.customer: ("customer", "contacts"),
             names.assignees: ("assignee", "assignees"),
         }
-
-    def _unrecognised(self, raw: Raw) -> frozenset[str]:
-        """The customers that are there and cannot be recognised: the known ones are kept."""
-        known, names = dict(self.account.of_connected), self._names
-        fills = {names.customer: ("customer", "contacts"), names.contact: ("contacts",)}
-        left = [fills[name] for name in fills if not people("id", known[name]).fits(raw.get(name))]
-        return frozenset[str]().union(*left)
 
     def _unreported_of_job(self, raw: Raw) -> frozenset[str]:
         job = raw.get(self._names.project)
