@@ -106,7 +106,9 @@ async def test_a_value_that_cannot_be_read_leaves_its_field_as_it_was(taskbell: 
     ("account", "field", "person"),
     [
         ("field", "customer", {"id": 7, "name": "Ida"}),
+        ("field", "contact", {"id": 8, "name": "Al"}),
         ("london", "assigned_to", {"uuid": "a-1", "name": "Alice"}),
+        ("london", "taskable", {"uuid": "c-1", "name": "Ida"}),
         ("sales", "assignee", {"id": "u-1", "full_name": "Alice"}),
         ("sales", "contacts", {"id": "c-1", "full_name": "Ida"}),
     ],

@@ -72,6 +72,7 @@ _FORMS = {
     "assigned_to": people("uuid", _PERSON, "assignee", "assignees"),
     "author": people("uuid", _PERSON, "author"),
     "completed_by": people("uuid", _PERSON, "completed_by"),
+    "taskable": people("uuid", ("id",), "customer", "project"),
     **parts("taskable", dict.fromkeys(("tags", "groups"), are_labels)),
 }
 # What a field that is missing leaves open; where there is none, it is there and null.
