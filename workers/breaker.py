@@ -57,6 +57,11 @@ class Breaker:
         self._failures += _FAILURES_IN_A_ROW if _is_unreachable(answer) else 1
         return self._outage is None and self._is_failing
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether messages can be sent as usual."""
+        return self._outage is None and not self._is_failing
+
     async def room(self, room: int) -> int:
         """How many messages may be claimed now, of at most `room`."""
         if self._outage is not None and self._has_worked:

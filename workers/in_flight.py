@@ -53,8 +53,13 @@ class InFlight:
     async def room(self) -> int:
         """Wait until claiming is worthwhile; returns how many deliveries can be claimed."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self._free >= self._worth_claiming)
-        return self._free
+            await self._changed.wait_for(lambda: self.free >= self._worth_claiming)
+        return self.free
+
+    @property
+    def free(self) -> int:
+        """How many more deliveries can be in progress; below 0 if there are too many."""
+        return self._capacity - len(self._in_hand)
 
     async def empty(self) -> None:
         """Wait until no delivery is in progress."""
@@ -71,10 +76,6 @@ class InFlight:
         """Pass a result to be stored; until it is, the delivery counts as in progress."""
         self._answers.append(settlement)
         self._answered.set()
-
-    @property
-    def _free(self) -> int:
-        return self._capacity - len(self._in_hand)
 
     async def _keep(self) -> None:
         """Renew leases and store results for as long as any delivery is in progress."""

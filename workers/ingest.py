@@ -3,7 +3,7 @@
 Receipts are processed in batches: read, passed to the engine, and marked as done.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -21,6 +21,8 @@ from service.engine.effects import Effects
 from service.engine.postgres import PostgresTransaction
 from service.http.json_body import aside
 from service.outbox import Lanes
+from service.outbox.claims import Claim
+from service.outbox.direct_claims import DirectClaims
 from service.sources import Source
 from service.sources.payload import TooManyTasks
 from service.store import Connection, Pool, accounts, receipt_queue
@@ -58,13 +60,15 @@ _READ_WHOLE = "{}: Taskbell reads the whole account instead"
 class Ingested:
     """How many receipts were processed, their effects, and whether tasks are to be read by id.
 
-    `told_at` is when the last one came, if they were about tasks.
+    `told_at` is when the last one came, if they were about tasks. `claims` are deliveries that are
+    to be sent now, by their lanes.
     """
 
     count: int
     after: Effects = field(default_factory=Effects)
     hinted: bool = False
     told_at: datetime | None = None
+    claims: Mapping[str, Sequence[Claim]] = field(default_factory=dict)
 
     @property
     def lanes(self) -> Lanes:
@@ -72,9 +76,20 @@ class Ingested:
 
 
 class Ingest:
-    """Processes one account's receipts in the order in which they came, in batches."""
+    """Processes one account's receipts in the order in which they came, in batches.
 
-    def __init__(self, pool: Pool, engine: Engine, source: Source, clock: Clock) -> None:
+    `direct` begins the claims of a transaction; without it, deliveries are only planned.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        engine: Engine,
+        source: Source,
+        clock: Clock,
+        direct: Callable[[], DirectClaims | None] = lambda: None,
+    ) -> None:
+        self._direct = direct
         self._pool = pool
         self._engine = engine
         self._source = source
@@ -90,17 +105,22 @@ class Ingest:
         for limit in BATCHES:
             try:
                 done = await self._take(limit)
-                return await self._committed(done if done.count else await self._acknowledged())
+                return self._committed(done if done.count else await self._acknowledged())
             except POISONOUS as error:
                 log.info("ingest.in_smaller_steps", receipts=limit, reason=str(error))
-        return await self._committed(await self._take_one())
+        return self._committed(await self._take_one())
 
-    async def _committed(self, done: Ingested) -> Ingested:
+    async def note_webhook(self, told_at: datetime | None) -> None:
+        """Note when a webhook about tasks came, to be called when what it caused goes on its way.
+
+        Not in the transaction: an account's row is what its poll locks first.
+        """
+        if told_at is not None and told_at >= self._noted_at + _NOTED_EVERY:
+            self._noted_at = told_at
+            await accounts.note_webhook(self._pool, self._account, told_at)
+
+    def _committed(self, done: Ingested) -> Ingested:
         self._engine.after_commit(done.after)
-        # Not in the transaction: an account's row is what its poll locks first.
-        if done.told_at is not None and done.told_at >= self._noted_at + _NOTED_EVERY:
-            self._noted_at = done.told_at
-            await accounts.note_webhook(self._pool, self._account, done.told_at)
         return done
 
     async def _acknowledged(self) -> Ingested:
@@ -139,7 +159,8 @@ class Ingest:
         if found.too_many:
             # Before any task is locked, as a poll does.
             await accounts.poll_now(connection, self._account, self._clock.now())
-        after, unproven = await self._observe(connection, found)
+        direct = self._direct()
+        after, unproven = await self._observe(PostgresTransaction(connection, direct), found)
         repeated_signals = list[Announcement]()
         for signals in _steps(found.signals, lambda one: one.key):
             heard, unknown = await self._take_signals(connection, found, signals)
@@ -157,10 +178,11 @@ class Ingest:
             await receipt_queue.note(connection, [one.receipt], _UNKNOWN.format(one.key[1]))
         log.debug("receipts.ingested", receipts=len(pending), looks=len(found.pushed))
         is_asking = bool(found.hints or repeated_signals or unproven)
-        return Ingested(len(pending), after, is_asking, found.told_at)
+        claims = {} if direct is None else direct.claims
+        return Ingested(len(pending), after, is_asking, found.told_at, claims)
 
     async def _observe(
-        self, connection: Connection, found: ReadReceipts
+        self, tx: PostgresTransaction, found: ReadReceipts
     ) -> tuple[Effects, list[Announcement]]:
         """Process observations; returns also the announced changes that are not visible yet."""
         after, unproven = Effects(), list[Announcement]()
@@ -169,7 +191,7 @@ class Ingest:
             with tracing.coming_from(
                 found.origins(((one.look.account, one.look.task_id), one.receipt) for one in step)
             ):
-                seen = await self._engine.observe(PostgresTransaction(connection), looks)
+                seen = await self._engine.observe(tx, looks)
             unproven += _unproven(step, seen)
             after |= seen
         return after, unproven

@@ -109,12 +109,27 @@ class LaneSender:
         if self._stopping:
             return False
         claims = await self._claim(room)
+        self.begin(claims)
+        return bool(claims)
+
+    @property
+    def direct_room(self) -> int:
+        """How many deliveries can be claimed for it as they are placed (see `DirectClaims`).
+
+        None with a pace, whose turns are taken by claims, or if each claim has to be looked at.
+        """
+        is_closed = self._breaker is None or self._breaker.is_closed
+        if self._stopping or self._durable or self._pace is not None or not is_closed:
+            return 0
+        return self._ledger.free
+
+    def begin(self, claims: Sequence[Claim]) -> None:
+        """Start to send these; their claims are committed."""
         self._ledger.enter(claims)
         for claim in claims:
             attempt = asyncio.create_task(self._attempt(claim))
             self._attempts.add(attempt)
             attempt.add_done_callback(self._attempts.discard)
-        return bool(claims)
 
     async def _claim(self, room: int) -> list[Claim]:
         if self._breaker is None:

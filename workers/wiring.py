@@ -1,6 +1,6 @@
 """Builds the parts of a worker process from a configuration."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +25,7 @@ from service.maintenance import clock_repair, clock_sync
 from service.outbox import account_lane, removal, writes_lane
 from service.outbox.alerts import OperatorAddress
 from service.outbox.approvals import DeliveryLinks
+from service.outbox.direct_claims import DirectClaims
 from service.settings import Settings
 from service.sources import Source, systems
 from service.store import Pool, accounts, decisions, receipt_queue
@@ -61,7 +62,7 @@ async def open_worker(settings: Settings, config: Config, clock: Clock) -> Async
         for channel in parts.channels.values():
             stack.push_async_callback(channel.close)
         alerts = Alerts(pool, clock, parts.sources, operator_address(config, settings.taskbell_url))
-        worker = _worker(settings, pool, clock, parts, alerts, presence)
+        worker = _worker(settings, config, pool, clock, parts, alerts, presence)
         worker.start()
         stack.push_async_callback(metrics.publish, pool)
         stack.push_async_callback(worker.stop)
@@ -140,8 +141,15 @@ async def cancel_orphans(
     await receipt_queue.set_aside_orphans(pool, sources, now, now - _ROLL_OUT)
 
 
+def direct_claims(config: Config, lanes: Iterable[LaneSender]) -> DirectClaims:
+    """The claims of one transaction, for those of these lanes that can send at once."""
+    room = {lane.name: lane.direct_room for lane in lanes}
+    return DirectClaims(room, config.rules, config.zones)
+
+
 def _worker(
     settings: Settings,
+    config: Config,
     pool: Pool,
     clock: Clock,
     parts: WorkerParts,
@@ -149,11 +157,12 @@ def _worker(
     presence: Heartbeat,
 ) -> Worker:
     engine, sources = parts.engine, parts.sources
+    direct = partial(direct_claims, config, parts.lanes)
     return Worker(
         settings=settings,
         pool=pool,
         clock=clock,
-        ingests={name: Ingest(pool, engine, one, clock) for name, one in sources.items()},
+        ingests={name: Ingest(pool, engine, one, clock, direct) for name, one in sources.items()},
         clock_round=ClockRound(pool, engine),
         lookups_of={name: Lookups(pool, engine, one, clock) for name, one in sources.items()},
         polls={name: Poll(pool, engine, one, clock) for name, one in sources.items()},

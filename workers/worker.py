@@ -39,6 +39,7 @@ log = structlog.get_logger()
 
 # Seconds after which a stop breaks off what is being sent, and those in which it is written down.
 _TIME_TO_ANSWER, _TIME_TO_FINISH = 20.0, 25.0
+_TIME_TO_GIVE_BACK = 1.0
 # Seconds between two signs of life of a poll, which also say how far it is and hear of a pause.
 _SIGN_OF_LIFE = 2.0
 
@@ -78,6 +79,7 @@ class Worker:
         self._polls = polls
         self._alerts = alerts
         self._lanes = list(lanes)
+        self._lanes_by_name = {lane.name: lane for lane in self._lanes}
         self._loops: dict[Bell, WorkLoop] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._polling: set[asyncio.Task[None]] = set()
@@ -110,6 +112,14 @@ class Worker:
         _, late = await asyncio.wait(busy, timeout=_TIME_TO_FINISH)
         for task in late:
             task.cancel()
+        await self._give_back()
+
+    async def _give_back(self) -> None:
+        """Give back what was claimed in a transaction that was open until now."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_TIME_TO_GIVE_BACK):
+                for lane in self._lanes:
+                    await lane.rest()
 
     def ring(self, *bell: str) -> None:
         """Wake up the work loop of this name; an unknown name is not an error."""
@@ -187,9 +197,12 @@ class Worker:
     def _ingest_batch(self, account: str) -> Callable[[], Awaitable[bool]]:
         async def batch() -> bool:
             done = await self._ingests[account].batch()
+            for lane, claims in done.claims.items():
+                self._lanes_by_name[lane].begin(claims)
             if done.hinted:
                 self.ring(doorbell.LOOKUP, account)
             self._wake_lanes(done.lanes)
+            await self._ingests[account].note_webhook(done.told_at)
             return done.count > 0
 
         return batch

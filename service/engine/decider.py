@@ -1,6 +1,6 @@
 """From events to deliveries: evaluate the rules, store decisions, fill the outbox."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
@@ -24,7 +24,7 @@ from service.engine.net_change import NetChange
 from service.engine.new_events import of_slot
 from service.engine.off_periods import unless_off
 from service.engine.transaction import Transaction
-from service.outbox import DeliveryRequest, Lanes, gates, system_lane
+from service.outbox import DeliveryRequest, Identity, Lanes, Placed, gates, system_lane
 from service.rules.cancellation import escalation_ends
 from service.rules.ruleset import Ruleset
 from service.rules.verdict import Outcome, Plan, Verdict
@@ -238,7 +238,7 @@ class Decider:
     ) -> Lanes:
         """Fill the outbox, add events to their digests, and store the decisions."""
         requests = await self._requests(tx, verdicts)
-        placed = await tx.outbox.place(requests, now) if requests else set()
+        placed = await tx.outbox.place(requests, now) if requests else Placed()
         joins = [
             together.join(self._rules, self._zones, event, verdict, now)
             for event, verdict in verdicts
@@ -247,13 +247,17 @@ class Decider:
         if joins:
             await tx.digests.join(joins, now)
         said = [
-            _decision(event, verdict, _reason(verdict, placed))
+            _decision(event, verdict, _reason(verdict, placed.new))
             for event, verdict in verdicts
             if verdict.outcome in _SAID
         ]
         await self._write_down(tx, said, now)
         asking = [request.asks for request in requests if request.asks is not None]
-        return frozenset(one.lane for one in (*requests, *asking) if one.plan.send_at <= now)
+        return frozenset(
+            one.lane
+            for one in (*requests, *asking)
+            if one.plan.send_at <= now and one.identity not in placed.begun
+        )
 
     async def _requests(
         self, tx: Transaction, verdicts: Sequence[EventVerdict]
@@ -337,7 +341,7 @@ def _decision(event: Event, verdict: Verdict, reason: str) -> Decision:
     return Decision(event.id, verdict.rule, verdict.outcome, reason, verdict.group)
 
 
-def _reason(verdict: Verdict, placed: set[tuple[str, int, str, str]]) -> str:
+def _reason(verdict: Verdict, placed: Collection[Identity]) -> str:
     """The verdict's own reason, and which of its messages were planned before."""
     again = dict.fromkeys(
         str(plan.step)

@@ -1,5 +1,6 @@
 """The engine's transaction in PostgreSQL: the repositories on one connection."""
 
+from service.outbox.direct_claims import DirectClaims
 from service.outbox.provenance import PostgresProvenance
 from service.outbox.repository import PostgresOutbox
 from service.store import Connection
@@ -15,9 +16,12 @@ from service.store.waits import PostgresWaits
 
 
 class PostgresTransaction:
-    """Reads and writes in the transaction that the caller has opened on `connection`."""
+    """Reads and writes in the transaction that the caller has opened on `connection`.
 
-    def __init__(self, connection: Connection) -> None:
+    With `direct`, deliveries that are due are claimed as they are placed, where that is possible.
+    """
+
+    def __init__(self, connection: Connection, direct: DirectClaims | None = None) -> None:
         self.connection = connection
         self.accounts = PostgresAccounts(connection)
         self.tasks = PostgresTasks(connection)
@@ -28,5 +32,5 @@ class PostgresTransaction:
         self.digests = PostgresDigests(connection)
         self.schedules = PostgresSchedules(connection)
         self.decisions = PostgresDecisions(connection)
-        self.outbox = PostgresOutbox(connection)
+        self.outbox = PostgresOutbox(connection, direct)
         self.provenance = PostgresProvenance(connection)

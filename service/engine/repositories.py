@@ -12,7 +12,7 @@ from typing import Protocol
 from service.domain.digests import Digest, Join
 from service.domain.model import Cause, Event, Observation, Task
 from service.domain.schedules import NONE_TOGETHER, Slot
-from service.outbox import DeliveryRequest, Identity, Lanes
+from service.outbox import DeliveryRequest, Identity, Lanes, Placed
 from service.outbox.provenance import Rules
 from service.rules.cancellation import EscalationEnd
 from service.store.accounts import AccountState
@@ -208,8 +208,8 @@ class DecisionRepository(Protocol):
 class OutboxRepository(Protocol):
     """The deliveries, as far as events and rules create and cancel them."""
 
-    async def place(self, requests: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
-        """Put requests into the outbox; returns those that are new by their rule's `once_per`.
+    async def place(self, requests: Sequence[DeliveryRequest], now: datetime) -> Placed:
+        """Put requests into the outbox.
 
         A delivery that was skipped, cancelled or came too late was not sent, and does not count.
         Shadow rules are counted separately. A request that is silenced now is skipped.

@@ -101,6 +101,18 @@ class DeliveryRequest:
         return replace(self, plan=plan, asks=None)
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What became of requests that were put into the outbox.
+
+    - `new`: those that were not planned or sent before, by their rule's `once_per`
+    - `begun`: those that this process sends right after the commit, so nobody has to be woken up
+    """
+
+    new: frozenset[Identity] = frozenset()
+    begun: frozenset[Identity] = frozenset()
+
+
 def question(request: DeliveryRequest, delivery: int) -> DeliveryRequest | None:
     """The question to the approver of a delivery that was just placed; None if there is none."""
     if request.asks is None:

@@ -33,7 +33,7 @@ from service.rules import recipients
 from service.rules.contacts.receivers import receivers
 from service.rules.ruleset import Ruleset
 from service.rules.visits import Visit
-from service.store import Connection, Pool, outages
+from service.store import Connection, Pool, Row, outages
 from service.store.operators import rule_overrides
 from service.store.tasks import read_task
 
@@ -93,7 +93,7 @@ async def _claim_or_stop(
     rows = await _lock_due(connection, due)
     if not durable:
         await connection.execute("SET LOCAL synchronous_commit = off")
-    candidates = [_candidate(row) for row in rows]
+    candidates = [candidate(row) for row in rows]
     silenced, switched = silences.in_force(rows), rule_overrides.in_force(rows)
     facts = await gate_facts.read(connection, candidates, rules, zones, silenced, switched, due.now)
     stopped = gates.stops(candidates, facts)
@@ -231,7 +231,8 @@ async def _mark(connection: Connection, ids: Sequence[int], now: datetime) -> No
     )
 
 
-def _candidate(row: asyncpg.Record) -> Candidate:
+def candidate(row: Row) -> Candidate:
+    """A delivery as the gates see it, from its row as `claim` reads it."""
     is_exempt = suppression.is_exempt(row)
     is_let_go = row["updates"] is not None or row["storm"] is not None or row["asked_for"]
     decided_task = cache(partial(_decided_task, row))
@@ -259,25 +260,25 @@ def _candidate(row: asyncpg.Record) -> Candidate:
     )
 
 
-def _was_kept_waiting(row: asyncpg.Record) -> bool:
+def _was_kept_waiting(row: Row) -> bool:
     """Whether its reason says what kept it: an account that cannot be read, a hold or a storm."""
     is_held_back = row["hold"] is not None or row["storm"] is not None
     return row["unread_since"] is not None or (is_held_back and row["state"] == State.HELD)
 
 
-def _decided_task(row: asyncpg.Record) -> Task | None:
+def _decided_task(row: Row) -> Task | None:
     """The single task that a delivery is about, as it was at its event."""
     return read_task(row["after"] or row["before"]) if row["task"] else None
 
 
-def _may_reach_customer(row: asyncpg.Record) -> bool:
+def _may_reach_customer(row: Row) -> bool:
     """Whether it may reach the customer of its task, as far as known without parsing the task."""
     if row["updates"] is not None or row["approves"] is not None or row["channel"] in WRITES:
         return False
     return row["channel"] == "customer" or recipients.is_address(row["target"])
 
 
-def _reaches_customer(row: asyncpg.Record, decided_task: Callable[[], Task | None]) -> bool:
+def _reaches_customer(row: Row, decided_task: Callable[[], Task | None]) -> bool:
     """Whether it reaches the customer of its task, or tells a customer of several.
 
     The task is parsed only if the message may: most messages are for colleagues.
@@ -289,14 +290,14 @@ def _reaches_customer(row: asyncpg.Record, decided_task: Callable[[], Task | Non
     return recipients.reaches_customer(decided_task(), row["channel"], row["target"])
 
 
-def _receivers(row: asyncpg.Record, decided_task: Callable[[], Task | None]) -> Receivers:
+def _receivers(row: Row, decided_task: Callable[[], Task | None]) -> Receivers:
     """Whom it reaches, or whose message it updates; nobody if it is for an approver or a system."""
     if row["event"] is None or row["approves"] is not None or row["channel"] in WRITES:
         return NOBODY
     return receivers(row["channel"], row["target"], _told_of(row, decided_task))
 
 
-def _told_of(row: asyncpg.Record, decided_task: Callable[[], Task | None]) -> Iterator[Task]:
+def _told_of(row: Row, decided_task: Callable[[], Task | None]) -> Iterator[Task]:
     """The tasks that a delivery is about, as they were when its rule decided."""
     if row["tells_of"] is not None:
         yield from Group.from_json(row["tells_of"]).tasks
@@ -304,6 +305,6 @@ def _told_of(row: asyncpg.Record, decided_task: Callable[[], Task | None]) -> It
         yield task
 
 
-def _is_repeated(row: asyncpg.Record) -> bool:
+def _is_repeated(row: Row) -> bool:
     """Whether an earlier attempt may have created the task that this one is to create."""
     return bool(row["channel"] == CREATE and row["attempts"] > 0)

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-import asyncpg
 import orjson
 
 from service.channels import JSON, Message, SentRef
@@ -15,6 +14,7 @@ from service.domain.operators.buttons import Button
 from service.errors import SendError
 from service.outbox.gates import Candidate
 from service.rules.message_basis import MessageBasis
+from service.store import Row
 from service.store.events import event_from
 from service.store.tasks import read_task
 
@@ -118,7 +118,7 @@ class AttemptResult:
 
 
 def claim_of(
-    row: asyncpg.Record, candidate: Candidate, others: frozenset[str], turn: datetime | None
+    row: Row, candidate: Candidate, others: frozenset[str], turn: datetime | None
 ) -> Claim:
     """The claim of a delivery that is due; `others` as in `Message`, `turn` as in `Claim`."""
     original = None if row["original"] is None else State(row["original"])
@@ -142,7 +142,7 @@ def claim_of(
     )
 
 
-def _message(row: asyncpg.Record, others: frozenset[str]) -> Message:
+def _message(row: Row, others: frozenset[str]) -> Message:
     kind, at, event = _happened(row)
     return Message(
         key=str(row["key"]),
@@ -168,7 +168,7 @@ def _message(row: asyncpg.Record, others: frozenset[str]) -> Message:
     )
 
 
-def _grounds(row: asyncpg.Record) -> MessageBasis | None:
+def _grounds(row: Row) -> MessageBasis | None:
     """The facts that a message to a customer depends on; None if it is about no single task."""
     if row["tells_of"] is not None:
         return _grounds_of(row, event_from(row, None, None), Group.from_json(row["tells_of"]))
@@ -178,7 +178,7 @@ def _grounds(row: asyncpg.Record) -> MessageBasis | None:
     return _grounds_of(row, event, None)
 
 
-def _grounds_of(row: asyncpg.Record, event: Event, tells_of: Group | None) -> MessageBasis:
+def _grounds_of(row: Row, event: Event, tells_of: Group | None) -> MessageBasis:
     return MessageBasis(
         event=event,
         rule=row["rule"],
@@ -199,7 +199,7 @@ def _grounds_of(row: asyncpg.Record, event: Event, tells_of: Group | None) -> Me
     )
 
 
-def _happened(row: asyncpg.Record) -> tuple[str, datetime, JSON]:
+def _happened(row: Row) -> tuple[str, datetime, JSON]:
     """What the message is about: its type, when it happened (UTC), and the event as in the API.
 
     A message to the operator has no event: its type is the name of Taskbell's own rule.

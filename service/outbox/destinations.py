@@ -36,11 +36,11 @@ class LaneOutage:
     probes: int
 
 
-def is_resting(lane: str, now: str) -> str:
+def is_resting(lane: str, now: str, target: str = "deliveries.target") -> str:
     """SQL condition for a delivery: its target may not be sent to yet."""
     return f"""
         EXISTS (SELECT FROM target_turns AS turns
-          WHERE turns.lane = {lane} AND turns.target = deliveries.target AND turns.turn > {now})
+          WHERE turns.lane = {lane} AND turns.target = {target} AND turns.turn > {now})
     """
 
 

@@ -12,11 +12,13 @@ from service.outbox import (
     DeliveryRequest,
     Identity,
     Lanes,
+    Placed,
     question,
     silences,
     suppression,
     undoing,
 )
+from service.outbox.direct_claims import DirectClaims
 from service.outbox.gates import Stop, Stops
 from service.outbox.rows import row_of
 from service.outbox.undoing import UNDOING, UNDONE, is_done_again
@@ -28,18 +30,24 @@ from service.store.tasks import Key
 class PostgresOutbox:
     """`OutboxRepository` in the transaction that is open on `connection`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, direct: DirectClaims | None = None) -> None:
         self._connection = connection
+        self._direct = direct
 
-    async def place(self, requests: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
+    async def place(self, requests: Sequence[DeliveryRequest], now: datetime) -> Placed:
         """The indexes `deliveries_once` and `deliveries_on_trial` find what was placed before."""
-        rows = await self._insert([row_of(request, now) for request in requests], now)
-        silenced = _silenced(rows, requests, now)
+        wanted = [row_of(request, now) for request in requests]
+        if self._direct is not None:
+            await self._direct.begin(self._connection, requests, wanted, now)
+        rows = await self._insert(wanted, now)
+        begun = frozenset() if self._direct is None else self._direct.enter(rows)
+        waiting = [row for row in rows if _identity(row) not in begun]
+        silenced = _silenced(waiting, requests, now)
         await suppression.stop(self._connection, silenced, now)
         if any(request.asks for request in requests):
-            placed = [row for row in rows if row["id"] not in silenced]
+            placed = [row for row in waiting if row["id"] not in silenced]
             await self._ask(placed, requests, now)
-        return {_identity(row) for row in rows}
+        return Placed(frozenset(_identity(row) for row in rows), begun)
 
     async def placed_before(self, requests: Sequence[DeliveryRequest]) -> set[Identity]:
         rows = await self._connection.fetch(
@@ -218,16 +226,17 @@ class PostgresOutbox:
                 channel, target, text, markup, subject, fields, attach, on_undo, withdraw_on,
                 on_fail, shadow, limited_at, state, reason, created_at, next_attempt_at, expires_at,
                 settled_at, approver, approve_by, send_at, approves, muted_by, mutes, visit,
-                announced, even_if_told, flood, tells_of, buttons)
+                announced, even_if_told, flood, tells_of, buttons, attempts, lease_until)
             SELECT account, task, event, rule, lane, at_most_once, once_key, step,
                 channel, target, text, markup, subject, fields, attach, on_undo, withdraw_on,
                 on_fail, shadow, limited_at, state, reason, created_at, next_attempt_at, expires_at,
                 settled_at, approver, approve_by, send_at, approves, muted_by, mutes, visit,
-                announced, even_if_told, flood, tells_of, buttons
+                announced, even_if_told, flood, tells_of, buttons, coalesce(attempts, 0),
+                lease_until
             FROM json_populate_recordset(NULL::deliveries, $1)
             ORDER BY rule, once_key, step, target  -- so that two transactions meet in one order
             ON CONFLICT DO NOTHING
-            RETURNING id, event, rule, step, once_key, target, {silences.IN_FORCE}
+            RETURNING id, key::text, event, rule, step, once_key, target, {silences.IN_FORCE}
             """,
             orjson.dumps(rows).decode(),
             now,

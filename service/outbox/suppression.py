@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-import asyncpg
-
 from service.domain.model import Kind, State
 from service.outbox.gates import Stops
 from service.rules.cancellation import ends_waiting
-from service.store import Connection
+from service.store import Connection, Row
 
 
-def is_exempt(row: asyncpg.Record) -> bool:
+def is_exempt(row: Row) -> bool:
     """Whether the delivery is exempt from most gates.
 
     It updates a sent message, requests an approval, goes to the operator, or was requested by a

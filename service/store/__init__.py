@@ -4,11 +4,11 @@ Each entity has a module here with its statements; a caller that must change sev
 atomically opens the transaction.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import asyncpg
 import structlog
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     )
 else:
     Connection = asyncpg.Connection
+
+Row: TypeAlias = asyncpg.Record | Mapping[str, Any]
+"""A row of a statement, or one like it that was never stored."""
 
 log = structlog.get_logger()
 

@@ -4,15 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-import asyncpg
-
 from service.domain.model import Cause, Event, Kind, Task
-from service.store import Connection, column
+from service.store import Connection, Row, column
 from service.store.tasks import Key, read_task, task_json
 from service.telemetry import tracing
 
 
-def event_from(row: asyncpg.Record, before: Task | None, after: Task | None) -> Event:
+def event_from(row: Row, before: Task | None, after: Task | None) -> Event:
     """An event from its row, its id in the column `event`.
 
     The task before and after it are passed: not every caller has stored, or needs, both.
@@ -72,7 +70,7 @@ class PostgresEvents:
             column([task_json(event.after) for event in events]),
             now,
             rules_version,
-            column([_mark(event) for event in events]),
+            column([trace_of(event) for event in events]),
             column([event.outdated for event in events]),
         )
 
@@ -120,7 +118,7 @@ async def was_reopened(connection: Connection, event: Event) -> bool:
     return bool(kind == Kind.REOPENED)
 
 
-def _mark(event: Event) -> str | None:
+def trace_of(event: Event) -> str | None:
     """The event's place in the trace of its cause."""
     return tracing.mark(
         "event",

@@ -19,7 +19,7 @@ async def test_an_order_is_placed(storage: Storage) -> None:
     event = await storage.happen(Kind.COMPLETED)
     message = request(event)
     assert await storage.tx.outbox.placed_before([message]) == set()
-    assert await storage.tx.outbox.place([message], START) == {message.identity}
+    assert (await storage.tx.outbox.place([message], START)).new == {message.identity}
     [kept] = await storage.deliveries()
     assert (kept.event, kept.rule, kept.state, kept.text) == (
         event.id,
@@ -33,9 +33,9 @@ async def test_the_same_is_placed_once(storage: Storage) -> None:
     """By its `once_per`, whatever happened; also within one call."""
     first, second = await storage.happen(Kind.COMPLETED), await storage.happen(Kind.COMPLETED)
     message, again = request(first, once_key=ONCE), request(second, once_key=ONCE)
-    assert await storage.tx.outbox.place([message, message], START) == {message.identity}
+    assert (await storage.tx.outbox.place([message, message], START)).new == {message.identity}
     assert await storage.tx.outbox.placed_before([again]) == {message.identity}
-    assert await storage.tx.outbox.place([again], START) == set()
+    assert (await storage.tx.outbox.place([again], START)).new == set()
     assert [one.event for one in await storage.deliveries()] == [first.id]
 
 
@@ -54,7 +54,7 @@ async def test_another_one_is_placed_beside_it(
     beside = request(event, **wanted | other)  # type: ignore[arg-type]
     await storage.tx.outbox.place([message], START)
     assert await storage.tx.outbox.placed_before([message, beside]) == {message.identity}
-    assert await storage.tx.outbox.place([beside], START) == {beside.identity}
+    assert (await storage.tx.outbox.place([beside], START)).new == {beside.identity}
 
 
 @pytest.mark.parametrize("state", [State.SKIPPED, State.EXPIRED])
@@ -63,14 +63,14 @@ async def test_what_ends_as_it_begins_does_not_count(storage: Storage, state: St
     event = await storage.happen(Kind.COMPLETED)
     over = request(event, once_key=ONCE, state=state, reason="because")
     for _ in "12":
-        assert await storage.tx.outbox.place([over], START) == {over.identity}
+        assert (await storage.tx.outbox.place([over], START)).new == {over.identity}
     assert await storage.tx.outbox.placed_before([over]) == set()
     assert [(one.state, one.reason) for one in await storage.deliveries()] == [
         (state, "because")
     ] * 2
     message = request(event, once_key=ONCE)
-    assert await storage.tx.outbox.place([message], START) == {message.identity}
-    assert await storage.tx.outbox.place([over], START) == {over.identity}
+    assert (await storage.tx.outbox.place([message], START)).new == {message.identity}
+    assert (await storage.tx.outbox.place([over], START)).new == {over.identity}
 
 
 async def test_what_was_cancelled_does_not_count(storage: Storage) -> None:
@@ -80,7 +80,7 @@ async def test_what_was_cancelled_does_not_count(storage: Storage) -> None:
     [kept] = await storage.deliveries()
     await storage.tx.outbox.cancel([kept.id], "withdrawn", START)
     assert await storage.tx.outbox.placed_before([message]) == set()
-    assert await storage.tx.outbox.place([message], START) == {message.identity}
+    assert (await storage.tx.outbox.place([message], START)).new == {message.identity}
 
 
 async def test_what_was_sent_counts(storage: Storage) -> None:
@@ -89,7 +89,7 @@ async def test_what_was_sent_counts(storage: Storage) -> None:
     await storage.tx.outbox.place([message], START)
     await storage.send(START)
     assert await storage.tx.outbox.placed_before([message]) == {message.identity}
-    assert await storage.tx.outbox.place([message], START + 1000 * HOUR) == set()
+    assert (await storage.tx.outbox.place([message], START + 1000 * HOUR)).new == set()
 
 
 async def test_a_rule_on_trial_keeps_count_for_itself(storage: Storage) -> None:
@@ -99,8 +99,8 @@ async def test_a_rule_on_trial_keeps_count_for_itself(storage: Storage) -> None:
     await storage.tx.outbox.place([shadow], START)
     assert await storage.tx.outbox.placed_before([shadow]) == {shadow.identity}
     assert await storage.tx.outbox.placed_before([real]) == set()
-    assert await storage.tx.outbox.place([real], START) == {real.identity}
-    assert await storage.tx.outbox.place([shadow], START) == set()
+    assert (await storage.tx.outbox.place([real], START)).new == {real.identity}
+    assert (await storage.tx.outbox.place([shadow], START)).new == set()
 
 
 async def test_what_is_silenced_is_skipped(storage: Storage) -> None:
@@ -112,14 +112,14 @@ async def test_what_is_silenced_is_skipped(storage: Storage) -> None:
     )
     heard, silenced = request(here), request(there)
     placed = await storage.tx.outbox.place([heard, silenced], START)
-    assert placed == {heard.identity, silenced.identity}
+    assert placed.new == {heard.identity, silenced.identity}
     states = {one.event: (one.state, one.reason) for one in await storage.deliveries()}
     assert states == {
         here.id: (State.PLANNED, None),
         there.id: (State.SKIPPED, "silenced until 2026-03-06 13:00 UTC (silence 7): stocktaking"),
     }
     assert await storage.tx.outbox.placed_before([silenced]) == set()
-    assert await storage.tx.outbox.place([silenced], START + HOUR) == {silenced.identity}
+    assert (await storage.tx.outbox.place([silenced], START + HOUR)).new == {silenced.identity}
 
 
 async def test_who_has_to_approve_it_is_asked(storage: Storage) -> None:
@@ -128,7 +128,7 @@ async def test_who_has_to_approve_it_is_asked(storage: Storage) -> None:
     question = request(event, target="#boss", once_key="", text="May it go out?")
     question_plan, message = question.plan, request(event)
     held = asking(message, question_plan)
-    assert await storage.tx.outbox.place([held], START) == {message.identity}
+    assert (await storage.tx.outbox.place([held], START)).new == {message.identity}
     [waiting, asked] = await storage.deliveries()
     assert (waiting.state, waiting.asks) == (State.HELD, None)
     assert (asked.state, asked.asks, asked.event) == (State.PLANNED, waiting.id, event.id)

@@ -190,7 +190,7 @@ async def test_what_was_taken_back_is_told_again(storage: Storage) -> None:
     await storage.send(START)
     await storage.tx.outbox.take_back([await storage.happen(Kind.REOPENED)], START)
     assert await storage.tx.outbox.placed_before([message]) == set()
-    assert await storage.tx.outbox.place([message], START) == {message.identity}
+    assert (await storage.tx.outbox.place([message], START)).new == {message.identity}
 
 
 async def test_what_rewrites_a_message_stays(storage: Storage) -> None:

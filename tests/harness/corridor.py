@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -108,6 +109,7 @@ class Corridor:
     config: Config = field(init=False)
     worker: Worker = field(init=False)
     sources: Mapping[str, Source] = field(init=False)
+    claims_directly: bool = False
 
     async def restart(self, rules: str, without: str = "", zone: str = "") -> Self:
         """End the worker and begin anew with these rules, without an account, in another zone."""
@@ -135,8 +137,12 @@ class Corridor:
 
     def _worker(self, parts: wiring.WorkerParts) -> Worker:
         pool, clock, sources, engine = self.pool, self.clock, self.sources, parts.engine
+        lanes = parts.lanes if self.claims_directly else ()
+        direct = partial(wiring.direct_claims, self.config, lanes)
         return Worker(
-            ingests={name: Ingest(pool, engine, one, clock) for name, one in sources.items()},
+            ingests={
+                name: Ingest(pool, engine, one, clock, direct) for name, one in sources.items()
+            },
             clock_round=ClockRound(pool, engine),
             lookups={name: Lookups(pool, engine, one, clock) for name, one in sources.items()},
             polls={name: Poll(pool, engine, one, clock) for name, one in sources.items()},
@@ -152,8 +158,9 @@ class Corridor:
     async def ingest(self) -> None:
         """Read what came in."""
         for ingest in self.worker.ingests.values():
-            while (await ingest.batch()).count:
-                pass
+            while (done := await ingest.batch()).count:
+                for lane, claims in done.claims.items():
+                    self.worker.lanes[lane].begin(claims)
 
     async def webhook(self, body: Any, account: str = "field") -> None:
         """A webhook comes in and is read at once."""

@@ -18,11 +18,12 @@ accounts:
            webhook: { verify: none } }
 channels:
   accounting: { kind: webhook, url: "https://accounting.test/hook", rate: 100/s }
+  planning: { kind: webhook, url: "https://planning.test/hook" }
   sms: { kind: twilio, account_sid: AC1, token: "${TOKEN}", from: "+14155550100",
          country_code: "+1" }
 rules:
 - { id: done, when: task.completed, then: [{ notify: accounting }] }
-- { id: moved, when: task.rescheduled, then: [{ notify: accounting }] }
+- { id: moved, when: task.rescheduled, then: [{ notify: planning }] }
 - { id: new, when: task.created, then: [{ notify: customer:details }] }
 - { id: soon, when: { task.starting_soon: 30m }, once_per: [task.id, task.start],
     then: [{ notify: customer:on_the_way }] }

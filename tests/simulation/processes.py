@@ -204,11 +204,14 @@ class WorkerProcess(Process):
             config, sent_by, sources, sources, self.pool, self.clock, _LINKS, engine
         )
         pool, clock = self.pool, self.clock
+        direct = partial(wiring.direct_claims, config, lanes)
         self.worker = AttentiveWorker(
             settings=_SETTINGS,
             pool=pool,
             clock=clock,
-            ingests={name: Ingest(pool, engine, one, clock) for name, one in sources.items()},
+            ingests={
+                name: Ingest(pool, engine, one, clock, direct) for name, one in sources.items()
+            },
             clock_round=ClockRound(pool, engine),
             lookups_of={name: Lookups(pool, engine, one, clock) for name, one in sources.items()},
             polls={name: Poll(pool, engine, one, clock) for name, one in sources.items()},

@@ -12,7 +12,15 @@ from service.domain.model import Event, Kind, State, Task
 from service.domain.operators.buttons import ESCALATION
 from service.domain.operators.silences import Silence
 from service.domain.storms import Lately
-from service.outbox import DeliveryRequest, Identity, Lanes, gates, question, silences
+from service.outbox import (
+    DeliveryRequest,
+    Identity,
+    Lanes,
+    Placed,
+    gates,
+    question,
+    silences,
+)
 from service.outbox.gates import GateFacts, Stop
 from service.outbox.mutes import Mute
 from service.outbox.snapshot import PendingOrder
@@ -85,7 +93,7 @@ class MemoryOutbox:
         if one.request.is_limited:
             insort(self._limited[one.request.rule, one.request.shadow], delivery, key=_send_at)
 
-    async def place(self, requests: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
+    async def place(self, requests: Sequence[DeliveryRequest], now: datetime) -> Placed:
         added = []
         for request in sorted(requests, key=lambda one: one.identity):
             plan = request.plan
@@ -106,7 +114,7 @@ class MemoryOutbox:
         for one in added:
             if one.is_pending:
                 self._ask(one, now)
-        return {one.request.identity for one in added}
+        return Placed(frozenset(one.request.identity for one in added))
 
     async def placed_before(self, requests: Sequence[DeliveryRequest]) -> set[Identity]:
         return {request.identity for request in requests if self._was_announced(request)}
