@@ -4,6 +4,7 @@ arq ignores unknown settings, so they are passed as arguments here, in a single 
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any, cast
@@ -13,12 +14,31 @@ from arq.connections import ArqRedis
 from arq.worker import Worker as ArqWorker
 from redis.exceptions import RedisError
 
-from service.doorbell import QUEUE, RUNG, RedisProblemLog, listening
+from service.doorbell import MOST_RUNG, QUEUE, RUNG, RedisProblemLog, listening
 from service.settings import Settings
 from workers.worker import Worker
 
 _BEFORE_LISTENING_AGAIN = 1.0  # seconds
 _LONGEST_WAIT = 0.5  # seconds; an entry can be lost with the worker that took it
+
+
+class Rings:
+    """Wakes up the loops of a worker, once for each ring, which comes by the list and as a job."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._heard = deque[str](maxlen=MOST_RUNG)
+
+    def hear(self, entry: bytes) -> None:
+        """An entry of the list; those of earlier versions are empty."""
+        if entry:
+            job, *bell = orjson.loads(entry)
+            self.answer(job, *bell)
+
+    def answer(self, job: str, *bell: str) -> None:
+        if job not in self._heard:
+            self._heard.append(job)
+            self._worker.ring(*bell)
 
 
 class WokenWorker(ArqWorker):
@@ -29,22 +49,25 @@ class WokenWorker(ArqWorker):
         await super().heart_beat()
         answers_within = self.pool.connection_pool.connection_kwargs["socket_timeout"]
         rung = self.pool.blpop([RUNG], timeout=min(_LONGEST_WAIT, answers_within / 2))
-        await cast("Awaitable[object]", rung)  # redis-py types it for its other client as well
+        # redis-py types it for its other client as well
+        entry = await cast("Awaitable[tuple[bytes, bytes] | None]", rung)
+        if entry is not None:
+            _rings(self.ctx).hear(entry[1])
 
 
 async def ingest(ctx: dict[str, Any], account: str) -> None:
     """Receipts of this account have been stored."""
-    _worker(ctx).ring("ingest", account)
+    _rings(ctx).answer(ctx["job_id"], "ingest", account)
 
 
 async def lookup(ctx: dict[str, Any], account: str) -> None:
     """Tasks of this account are to be read by id."""
-    _worker(ctx).ring("lookup", account)
+    _rings(ctx).answer(ctx["job_id"], "lookup", account)
 
 
 async def deliver(ctx: dict[str, Any], lane: str) -> None:
     """Deliveries in this lane are due."""
-    _worker(ctx).ring("deliver", lane)
+    _rings(ctx).answer(ctx["job_id"], "deliver", lane)
 
 
 async def listen(worker: Worker, settings: Settings) -> None:
@@ -72,7 +95,7 @@ def build(worker: Worker, redis: ArqRedis) -> ArqWorker:
         functions=[ingest, lookup, deliver],
         queue_name=QUEUE,
         redis_pool=redis,
-        ctx={"worker": worker},
+        ctx={"rings": Rings(worker)},
         poll_delay=0,
         max_jobs=50,
         queue_read_limit=1000,
@@ -88,6 +111,6 @@ def build(worker: Worker, redis: ArqRedis) -> ArqWorker:
     )
 
 
-def _worker(ctx: dict[str, Any]) -> Worker:
-    worker: Worker = ctx["worker"]
-    return worker
+def _rings(ctx: dict[str, Any]) -> Rings:
+    rings: Rings = ctx["rings"]
+    return rings

@@ -7,10 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
+import orjson
 import pytest
 from redis.asyncio import Redis
 
-from service.doorbell import DELIVER, INGEST, RUNG, Doorbell
+from service.doorbell import DELIVER, INGEST, QUEUE, RUNG, Doorbell
 from service.processes.embedded import EmbeddedValkey
 from service.settings import read_settings
 from service.settings.redis_pool import connections
@@ -69,6 +70,39 @@ async def test_a_worker_is_woken_by_a_job(url: str, monkeypatch: pytest.MonkeyPa
     await bell.close()
 
 
+async def test_a_worker_need_not_wait_for_the_job(url: str) -> None:
+    """The job is not queued yet: what is to be done stands in the entry."""
+    async with listening(url) as rung, asking(url) as redis:
+        entry = orjson.dumps(["a-job", INGEST, "field"])
+        await cast("Awaitable[int]", redis.lpush(RUNG, entry))
+        await eventually(lambda: rung.bells == [(INGEST, "field")])
+
+
+async def test_a_ring_is_heard_once(url: str) -> None:
+    """The job that follows its entry wakes up nobody again."""
+    bell = Doorbell(url)
+    async with listening(url) as rung, asking(url) as redis:
+        bell.ring(INGEST, "field")
+        await eventually(lambda: rung.bells == [(INGEST, "field")])
+        await eventually(lambda: _is_empty(redis))
+        bell.ring(INGEST, "field")
+        await eventually(lambda: len(rung.bells) > 1)
+        await eventually(lambda: _is_empty(redis))
+        assert rung.bells == [(INGEST, "field")] * 2
+    await bell.close()
+
+
+async def test_an_entry_of_an_earlier_version_is_a_wake_up(url: str) -> None:
+    """It is empty: a worker looks into the queue, as that version did."""
+    async with listening(url) as rung, asking(url) as redis:
+        await cast("Awaitable[int]", redis.lpush(RUNG, b""))
+        await eventually(lambda: _has_entries(redis, 0))
+        bell = Doorbell(url)
+        bell.ring(DELIVER, "slack")
+        await eventually(lambda: rung.bells == [(DELIVER, "slack")])
+        await bell.close()
+
+
 async def test_a_job_whose_entry_was_lost_is_heard_all_the_same(url: str) -> None:
     """As when the worker that took the entry dies before it has looked into the queue."""
     bell = Doorbell(url)
@@ -120,6 +154,11 @@ def _has_heard(rung: Rung, times: int) -> bool:
 async def _calls(redis: Redis, command: str, least: int) -> bool:
     stats = await redis.info("commandstats")
     return bool(stats.get(f"cmdstat_{command}", {"calls": 0})["calls"] >= least)
+
+
+async def _is_empty(redis: Redis) -> bool:
+    """Whether no job is left: the worker has begun and ended each."""
+    return await redis.zcard(QUEUE) == 0 and not await redis.keys("arq:job:*")
 
 
 async def _has_entries(redis: Redis, number: int) -> bool:
