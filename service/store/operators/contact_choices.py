@@ -1,4 +1,8 @@
-"""What customers chose, by the keys that they are recognised by: no messages, or messages."""
+"""What customers chose, by the keys that they are recognised by: no messages, or messages.
+
+The last choice for a key that was stored is in force at once, whatever its time: the clock of a
+machine may have been ahead.
+"""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -65,25 +69,28 @@ async def choose(
     return changed
 
 
-async def about(connection: Connection, keys: Iterable[ContactKey]) -> list[Choice]:
-    """The choices for these keys, and for phone numbers that end alike."""
+async def about(connection: Connection, keys: Iterable[ContactKey], now: datetime) -> list[Choice]:
+    """The choices for these keys, and phone numbers that end alike; none is later than `now`."""
     wanted = list(keys)
     rows = await connection.fetch(
         """
-        SELECT DISTINCT known.kind, known.account, known.value, wants, at
+        SELECT DISTINCT known.kind, known.account, known.value, wants, least(at, $4) AS at
         FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (kind, account, lookup)
         JOIN contact_choices AS known USING (lookup, kind, account)
         """,
         [one.kind for one in wanted],
         [one.account for one in wanted],
         [one.lookup for one in wanted],
+        now,
     )
     return [_choice(row) for row in rows]
 
 
-async def known(connection: Connection) -> list[Choice]:
-    """All choices, for a simulation."""
-    rows = await connection.fetch("SELECT kind, account, value, wants, at FROM contact_choices")
+async def known(connection: Connection, now: datetime) -> list[Choice]:
+    """All choices, for a simulation; none is later than `now`."""
+    rows = await connection.fetch(
+        "SELECT kind, account, value, wants, least(at, $1) AS at FROM contact_choices", now
+    )
     return [_choice(row) for row in rows]
 
 
