@@ -77,6 +77,10 @@ async def test_a_mail_says_what_it_is(smtp: SmtpReceiver, channel: Channel) -> N
         ("bo@x.test/al@x.test\n", ["bo@x.test", "al@x.test"], "bo@x.test, al@x.test"),
         ("sales/office@x.test", ["sales/office@x.test"], "sales/office@x.test"),
         ("bo@x.test.", ["bo@x.test"], "bo@x.test"),
+        (f"{'b' * 64}@x.test", [f"{'b' * 64}@x.test"], None),
+        (f"bo@{'x' * 63}.test", [f"bo@{'x' * 63}.test"], None),
+        ("bo.o'reed+x=1!@1and1.x-y.test", ["bo.o'reed+x=1!@1and1.x-y.test"], None),
+        ("bo@intranet, al@x_y.test", ["bo@intranet", "al@x_y.test"], None),
         ("Bo <bo@x.test.>; al@x.test.", ["bo@x.test", "al@x.test"], None),
         ("Bo Reed (bo@x.test)", ["bo@x.test"], "Bo Reed <bo@x.test>"),
         ("bo@x.test (at home)", ["bo@x.test"], "bo@x.test"),
@@ -100,6 +104,11 @@ async def test_a_mail_goes_to_addresses_however_they_are_written(
     [
         *("bo", "bo@", "@x.test", "bo reed@x.test", "bo@x.test al", "bo@x..test", ";"),
         *("bo@\u2665.test", "bo@\u200bx\u2024y.test "),
+        *("bo.@x.test", ".bo@x.test", "bo..reed@x.test", "bo@.x.test", "bo@x.test..", "bo@x..test"),
+        *('"bo reed"@x.test', '"bo"@x.test', "bo(at home)@x.test", "bo@ x.test", "bo@@x.test"),
+        *("bo@127.0.0.1", "bo@[127.0.0.1]", "bo@[IPv6:::1]", "bo@-x.test", "bo@x-.test"),
+        *(f"{'b' * 65}@x.test", f"{'ü' * 33}@x.test", f"bo@{'x' * 64}.test"),
+        f"bo@{'x' * 60}.{'x' * 60}.{'x' * 60}.{'x' * 60}.{'x' * 10}",
         *("bo@x.test; al", "<bo@x.test> al", "Bo\nBcc: <bo@x.test>", "bo@x.test," * 300),
     ],
 )

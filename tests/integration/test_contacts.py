@@ -223,6 +223,17 @@ async def test_what_is_wrong_with_the_form(
     assert fault in shown.text
 
 
+@pytest.mark.parametrize("search", ["Straße.de", "STRASSE", "info@xn--strae-oqa.de", "INFO@straße"])
+async def test_an_address_is_found_in_any_notation(
+    web: Site, taskbell: Corridor, search: str
+) -> None:
+    """The list has it in one; who searches for it knows another one."""
+    await web.client.post("/login", data={"token": TOKEN})
+    await web.client.post("/contacts", data={"address": "info@Straße.de", "wants": "no"})
+    rows = await contact_choices.listed(taskbell.pool, wants=False, containing=search)
+    assert [row["value"] for row in rows] == ["info@strasse.de"]
+
+
 async def test_other_programs_enter_it_by_the_api(web: Site) -> None:
     """By address or by id; the answer is the entry, as the list has it."""
     web.client.headers["authorization"] = f"Bearer {TOKEN}"

@@ -110,6 +110,14 @@ class EmailChannel(ConfiguredChannel):
     undoes: ClassVar[frozenset[str]] = frozenset({"thread"})
     attaches: ClassVar[frozenset[str]] = frozenset({invitation.VISIT})
 
+    @classmethod
+    def target_problem(cls, target: str) -> str | None:
+        try:
+            recipients(target)
+        except SendError as error:
+            return str(error)
+        return None
+
     def __init__(self, options: EmailOptions, client: httpx.AsyncClient, clock: Clock) -> None:
         del client, clock
         self._server = options.server

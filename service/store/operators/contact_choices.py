@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 
 from service.domain.actors import Actor
+from service.domain.addresses import mails, plain
 from service.domain.contacts import Choice, ContactKey, KeyKind
 from service.store import Connection, Pool
 from service.store.account_actions import NoSuchAccount
@@ -127,14 +128,20 @@ async def listed(
     rows = await pool.fetch(
         """
         SELECT id, kind, nullif(account, '') AS account, value, at, made_by, made_through, note
-        FROM contact_choices WHERE wants = $1 AND position(lower($2) IN lower(value)) > 0
+        FROM contact_choices WHERE wants = $1 AND position($2 IN lower(value)) > 0
         ORDER BY at DESC, id DESC LIMIT $3
         """,
         wants,
-        containing,
+        _as_stored(containing),
         limit,
     )
     return [dict(row) for row in rows]
+
+
+def _as_stored(search: str) -> str:
+    """What people search for, in the notation of the keys."""
+    read = plain(search)
+    return next(mails(read), read)
 
 
 def _columns(keys: Sequence[ContactKey]) -> tuple[list[str], list[str], list[str], list[str]]:
