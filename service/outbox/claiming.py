@@ -25,6 +25,7 @@ from service.outbox import (
     silences,
     storms,
     suppression,
+    undoing,
     visits,
 )
 from service.outbox.claims import Claim, claim_of
@@ -93,7 +94,9 @@ async def _claim_or_stop(
     rows = await _lock_due(connection, due)
     if not durable:
         await connection.execute("SET LOCAL synchronous_commit = off")
-    candidates = [_candidate(row) for row in rows]
+    tried = [row["id"] for row in rows if row["attempts"] + row["unsent"] > 0]
+    overtaken = await undoing.overtaken(connection, tried) if tried else {}
+    candidates = [_candidate(row, overtaken.get(row["id"])) for row in rows]
     silenced, switched = silences.in_force(rows), rule_overrides.in_force(rows)
     facts = await gate_facts.read(connection, candidates, rules, zones, silenced, switched, due.now)
     stopped = gates.stops(candidates, facts)
@@ -231,7 +234,7 @@ async def _mark(connection: Connection, ids: Sequence[int], now: datetime) -> No
     )
 
 
-def _candidate(row: asyncpg.Record) -> Candidate:
+def _candidate(row: asyncpg.Record, overtaken: str | None) -> Candidate:
     is_exempt = suppression.is_exempt(row)
     is_let_go = row["updates"] is not None or row["storm"] is not None or row["asked_for"]
     decided_task = cache(partial(_decided_task, row))
@@ -255,6 +258,7 @@ def _candidate(row: asyncpg.Record) -> Candidate:
         even_if_told=row["even_if_told"],
         waited=row["reason"] if _was_kept_waiting(row) else None,
         at_once=row["at_once"],
+        overtaken=overtaken,
         receivers=_receivers(row, decided_task),
     )
 

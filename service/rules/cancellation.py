@@ -103,12 +103,13 @@ def escalation_ends(
 
 
 def _end(event: Event, zone: ZoneInfo) -> EscalationEnd:
-    reason = _said(event)
+    reason = end_of(event)
     at = shown(event.at, zone, is_day=False)
     return EscalationEnd(event, f"cancelled: {reason}", f"({reason}, {at})")
 
 
-def _said(event: Event) -> str:
+def end_of(event: Event) -> str:
+    """What has ended an escalation, in words."""
     if event.kind is not Kind.ACKNOWLEDGED:
         return _ENDED[event.kind]
     person = event.task.acknowledged_by
