@@ -315,8 +315,12 @@ async def _send(channel: Channel, claim: Claim) -> SentRef:
 
 
 def _asks_for_pause(claim: Claim, error: SendError) -> bool:
-    """Whether the receiving system wants the message later, and certainly has not taken it now."""
-    is_taken_back = not error.permanent and not error.outcome_unknown and not claim.at_most_once
+    """Whether the receiving system wants the message later, and certainly has not taken it now.
+
+    An attempt that has achieved a part counts as one.
+    """
+    is_open = error.outcome_unknown or error.progress is not None or claim.at_most_once
+    is_taken_back = not error.permanent and not is_open
     return error.not_now or (is_taken_back and error.retry_after is not None)
 
 

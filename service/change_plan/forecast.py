@@ -5,7 +5,7 @@ from datetime import datetime
 
 from service.change_plan import Change, ChangePlan, PendingEffect, Side
 from service.change_plan.diff import compare_rules, compare_settings
-from service.change_plan.pending_counts import Deliveries, Waits
+from service.change_plan.pending_counts import Deliveries, Digests, Waits
 from service.change_plan.timers import timers
 from service.domain.system_actions import BUILT_IN
 from service.outbox import account_lane, system_lane
@@ -42,7 +42,7 @@ class Forecast:
             if one.rule in self._rules:
                 self._rules[one.rule].waits[self._effect_on_wait(one)] += one.count
 
-    def add_digests(self, digests: Iterable[Waits]) -> None:
+    def add_digests(self, digests: Iterable[Digests]) -> None:
         """Count the effects on open digests of rules with `group`."""
         for one in digests:
             if one.rule in self._rules:
@@ -113,15 +113,16 @@ class Forecast:
             return PendingEffect.LOST
         return PendingEffect.KEPT
 
-    def _effect_on_digest(self, digest: Waits) -> PendingEffect:
-        """The effect of `Decider.close`, unless its account is removed and the digest cancelled."""
+    def _effect_on_digest(self, digest: Digests) -> PendingEffect:
+        """The effect of `Decider.close`, unless its account is removed and the digest cancelled.
+
+        Tasks of accounts that the rule is no longer for are left out.
+        """
         rule = self._planned.rules.get(digest.rule)
-        is_decided = rule is not None and rule.grouping is not None
-        return (
-            PendingEffect.KEPT
-            if is_decided and digest.account in self._planned.zones
-            else PendingEffect.LOST
-        )
+        if rule is None or rule.grouping is None or digest.account not in self._planned.zones:
+            return PendingEffect.LOST
+        left = digest.members if rule.accounts is None else digest.members & rule.accounts
+        return PendingEffect.KEPT if left or rule.grouping.when_empty else PendingEffect.LOST
 
     def _removed_lane(self, pending: Deliveries) -> str | None:
         """The removed account or channel because of which these messages are cancelled."""

@@ -13,10 +13,20 @@ _AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """How many waits, or open digests, a rule has in an account."""
+    """How many waits a rule has in an account."""
 
     rule: str
     account: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """How many open digests a rule has in an account, with tasks of these `members`: accounts."""
+
+    rule: str
+    account: str
+    members: frozenset[str]
     count: int
 
 
@@ -54,12 +64,20 @@ async def waits(pool: Pool) -> list[Waits]:
     return [Waits(**row) for row in rows]
 
 
-async def digests(pool: Pool) -> list[Waits]:
+async def digests(pool: Pool) -> list[Digests]:
     """The digests that have not been sent yet."""
     rows = await pool.fetch(
-        "SELECT rule, account, count(*) FROM digests GROUP BY rule, account ORDER BY rule, account"
+        """
+        SELECT rule, account, members, count(*) FROM digests CROSS JOIN LATERAL (
+            SELECT array_agg(DISTINCT account ORDER BY account) AS members FROM digest_tasks
+            WHERE digest = digests.id) AS gathered
+        GROUP BY rule, account, members ORDER BY rule, account, members
+        """
     )
-    return [Waits(**row) for row in rows]
+    return [
+        Digests(row["rule"], row["account"], frozenset(row["members"] or ()), row["count"])
+        for row in rows
+    ]
 
 
 async def silences(pool: Pool, now: datetime) -> dict[str, int]:

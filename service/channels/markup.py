@@ -12,6 +12,7 @@ LINKED = re.compile(r"(?:https?|mailto|tel):", re.IGNORECASE)
 # Private letters of Unicode stand for the values.
 _FIRST, _LAST = 0xF0000, 0xFFFFD
 _STAND_IN = re.compile(f"[{chr(_FIRST)}-{chr(_LAST)}]")
+_RULES_OWN = re.compile(f"[^{chr(_FIRST)}-{chr(_LAST)}]", re.DOTALL)
 
 
 class StandIns:
@@ -29,6 +30,10 @@ class StandIns:
     def fill(self, part: str, write: Callable[[str], str] = str) -> str:
         """A part of the source with its values in their places, each written like this."""
         return _STAND_IN.sub(lambda found: write(self._values[ord(found[0]) - _FIRST]), part)
+
+    def origin(self, part: str) -> str:
+        """By whom each sign of `fill(part)` is: `r` for the rule, `v` for a value."""
+        return self.fill(_RULES_OWN.sub("r", part), lambda value: "v" * len(value))
 
     def _parts(self, text: str, markup: Sequence[int], before_added: str) -> Iterator[str]:
         for number, (start, end) in enumerate(pairwise((0, *markup, len(text)))):

@@ -299,7 +299,8 @@ def _content(text: str) -> Json:
     return {
         "text": parts[0] if parts else "",
         "blocks": [
-            {"type": "section", "text": {"type": "mrkdwn", "text": section}} for section in parts
+            {"type": "section", "text": {"type": "mrkdwn", "text": section, "verbatim": True}}
+            for section in parts
         ],
     }
 

@@ -28,7 +28,7 @@ def fitted(text: str, most: int, size: Callable[[str], int], mark: str = "…") 
     lengths = range(min(len(start), most))
 
     def first(length: int) -> str:
-        return _cut(_beginning(start, length), last, mark)
+        return _cut(beginning(start, length), last, mark)
 
     fitting = bisect_right(lengths, most, key=lambda length: size(first(length)))
     return first(max(fitting - 1, 0))
@@ -37,7 +37,7 @@ def fitted(text: str, most: int, size: Callable[[str], int], mark: str = "…") 
 def one_line(text: str, most: int) -> str:
     """The text on one line of at most so many characters, with "…" where its end was cut off."""
     line = " ".join(text.split())
-    return line if len(line) <= most else f"{_beginning(line, most - 1)}…"
+    return line if len(line) <= most else f"{beginning(line, most - 1)}…"
 
 
 def utf16_units(text: str) -> int:
@@ -57,7 +57,7 @@ def _cut(start: str, last: str, mark: str) -> str:
     return f"{start}\n{mark}\n{last}".strip()
 
 
-def _beginning(text: str, length: int) -> str:
+def beginning(text: str, length: int) -> str:
     """The first characters, up to so many: none without its accents, skin tone or other half."""
     while 0 < length < len(text) and _is_joined(text, length):
         length -= 1

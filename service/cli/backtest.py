@@ -66,7 +66,7 @@ def command(
             simulator = Simulator(
                 chosen, sketch.zones, ways(sketch.kinds), since, people=sketch.people
             )
-            chosen_by_now = await contact_choices.known(connection)
+            chosen_by_now = await contact_choices.known(connection, until)
             simulator.tx.outbox.contacts.choices = Choices(chosen_by_now)
             with counting("reading recorded events", total) as progress:
                 return await backtest(

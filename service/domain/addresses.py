@@ -10,6 +10,7 @@ _NUMBERS = re.compile(r"(?<!\w)\+?\d(?:[\s().\u2010-\u2015/-]*\d)*")
 # As in +44 (0)20: the zero that is left out if the country's code is dialled.
 _TRUNK_ZERO = re.compile(r"(?<=\d)\s*\(0\)")
 _NO_DIGIT = re.compile(r"\D+")
+_PUNYCODE = "xn--"
 _LONGEST_READ = 2000
 _SHORTEST_NUMBER = 6  # digits; what is shorter may be the name of anything
 # By how a number begins, the fewest digits that are more than a country's code and an area.
@@ -27,7 +28,11 @@ def plain(text: str) -> str:
 
 
 def mails(text: str) -> Iterator[str]:
-    """The mail addresses in a plain text, with their domains in ASCII."""
+    """The mail addresses in a plain text, with their domains in ASCII.
+
+    A domain is the same in letters and in Punycode. Letters that older programs take for others, as
+    `ß` for `ss`, count as these: whichever is meant, it may be the same person.
+    """
     for found in _MAIL.findall(text):
         local, _, domain = found.lstrip("'").rstrip(".").rpartition("@")
         yield f"{local}@{_in_ascii(domain)}"
@@ -81,7 +86,15 @@ def _without_zero(digits: str) -> Iterator[str]:
 
 
 def _in_ascii(domain: str) -> str:
+    if domain.isascii() and _PUNYCODE not in domain:
+        return domain
     try:
-        return domain if domain.isascii() else domain.encode("idna").decode()
+        return ".".join(map(_in_letters, domain.split("."))).encode("idna").decode()
     except UnicodeError:
         return domain
+
+
+def _in_letters(label: str) -> str:
+    if not label.startswith(_PUNYCODE):
+        return label
+    return label.removeprefix(_PUNYCODE).encode("ascii").decode("punycode")

@@ -29,7 +29,7 @@ async def held_back(
     """
     reached = [_receivers(plan, event) for plan in plans]
     keys = frozenset[ContactKey]().union(*(one.keys for one in reached))
-    choices = Choices(await contact_choices.about(connection, keys))
+    choices = Choices(await contact_choices.about(connection, keys, now))
     sent = await contacted.lately(connection, now) if policy.per_day else SentCounts()
     found: list[str | None] = []
     for plan, one in zip(plans, reached, strict=True):

@@ -4,6 +4,7 @@ Each problem is reported once: the alert is recorded with the problem's row, in 
 plans the message, so that no other worker and no restart repeats it.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -31,6 +32,8 @@ HICCUP = timedelta(minutes=5)
 _LOOKED_UP = timedelta(minutes=2)
 # How long to wait after an outage before its effects are reported: alarms fire, messages expire.
 _AFTERMATH = timedelta(minutes=1)
+# What of a message is markup: everything else may come from a system.
+_COMMAND = re.compile(r"`taskbell [^`\n]*`")
 _NEWS = timedelta(days=1)  # older problems are not reported to an operator who was configured later
 
 
@@ -299,8 +302,8 @@ async def plan(
     await connection.execute(
         """
         INSERT INTO deliveries (account, task, rule, once_key, step, channel, target, lane,
-            at_most_once, text, state, created_at, next_attempt_at)
-        VALUES ($1, '', $2, $3, 1, $4, $5, $4, $6, $7, 'planned', $8, $8)
+            at_most_once, text, markup, state, created_at, next_attempt_at)
+        VALUES ($1, '', $2, $3, 1, $4, $5, $4, $6, $7, $8, 'planned', $9, $9)
         ON CONFLICT DO NOTHING
         """,
         row["name"],
@@ -310,6 +313,7 @@ async def plan(
         address.target,
         address.at_most_once,
         text,
+        [place for command in _COMMAND.finditer(text) for place in command.span()],
         now,
     )
 

@@ -25,6 +25,7 @@ from service.outbox import (
     silences,
     storms,
     suppression,
+    undoing,
     visits,
 )
 from service.outbox.claims import Claim, claim_of
@@ -93,7 +94,9 @@ async def _claim_or_stop(
     rows = await _lock_due(connection, due)
     if not durable:
         await connection.execute("SET LOCAL synchronous_commit = off")
-    candidates = [candidate(row) for row in rows]
+    tried = [row["id"] for row in rows if row["attempts"] + row["unsent"] > 0]
+    overtaken = await undoing.overtaken(connection, tried) if tried else {}
+    candidates = [candidate(row, overtaken.get(row["id"])) for row in rows]
     silenced, switched = silences.in_force(rows), rule_overrides.in_force(rows)
     facts = await gate_facts.read(connection, candidates, rules, zones, silenced, switched, due.now)
     stopped = gates.stops(candidates, facts)
@@ -231,8 +234,11 @@ async def _mark(connection: Connection, ids: Sequence[int], now: datetime) -> No
     )
 
 
-def candidate(row: Row) -> Candidate:
-    """A delivery as the gates see it, from its row as `claim` reads it."""
+def candidate(row: Row, overtaken: str | None = None) -> Candidate:
+    """A delivery as the gates see it, from its row as `claim` reads it.
+
+    `overtaken`: why nobody is to be told of it any more, if it was tried before.
+    """
     is_exempt = suppression.is_exempt(row)
     is_let_go = row["updates"] is not None or row["storm"] is not None or row["asked_for"]
     decided_task = cache(partial(_decided_task, row))
@@ -256,6 +262,7 @@ def candidate(row: Row) -> Candidate:
         even_if_told=row["even_if_told"],
         waited=row["reason"] if _was_kept_waiting(row) else None,
         at_once=row["at_once"],
+        overtaken=overtaken,
         receivers=_receivers(row, decided_task),
     )
 

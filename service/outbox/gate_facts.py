@@ -50,19 +50,22 @@ async def read(
         being_announced=announcements.under_way,
         holds=on_hold,
         overrides=overrides,
-        choices=await _choices(connection, candidates, present),
+        choices=await _choices(connection, candidates, present, now),
         sent=told.sent,
         under_way=told.under_way,
     )
 
 
 async def _choices(
-    connection: Connection, candidates: Sequence[Candidate], present: Mapping[Key, Task]
+    connection: Connection,
+    candidates: Sequence[Candidate],
+    present: Mapping[Key, Task],
+    now: datetime,
 ) -> Choices:
     """What the receivers chose, by the tasks as they were and as they are."""
     everyone = (reached(one, present.get(one.key)).keys for one in candidates)
     keys = frozenset[ContactKey]().union(*everyone)
-    return Choices(await contact_choices.about(connection, keys) if keys else ())
+    return Choices(await contact_choices.about(connection, keys, now) if keys else ())
 
 
 async def _present(

@@ -3,11 +3,15 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
+import asyncpg
+
 from service.domain.model import Kind
 from service.domain.operators.buttons import ESCALATION
 from service.outbox import Lanes
-from service.rules.cancellation import EscalationEnd
+from service.rules.cancellation import EscalationEnd, end_of, ends_escalation
 from service.store import Connection
+from service.store.events import event_from
+from service.store.tasks import read_task
 
 # What each event takes back. A date that moves or a task that is assigned again takes nothing back:
 # that is news of its own.
@@ -51,6 +55,37 @@ async def cancel_escalations(
         [one.reason for one in over],
         ESCALATION,
     )
+
+
+async def overtaken(connection: Connection, deliveries: Sequence[int]) -> dict[int, str]:
+    """Why some of these, which are tried again, must not be: by their ids.
+
+    An event that would have cancelled them came while an attempt was made, and that has failed.
+    """
+    rows = await connection.fetch(
+        f"""
+        SELECT deliveries.id AS delivery, withdraw_on, news.id AS event, news.account, news.task,
+               news.kind, news.at, news.cause, changed, alarm, signal, before, after
+        FROM deliveries JOIN events AS news
+          ON news.account = deliveries.account AND news.task = deliveries.task
+             AND news.id > deliveries.event AND news.decided_at > deliveries.created_at
+        WHERE deliveries.id = ANY ($1) AND withdraw_on <> '{{}}' AND on_undo IS NULL
+          AND NOT (news.kind = 'reopened' AND {is_done_again("deliveries", "news")})
+        ORDER BY news.id DESC
+        """,
+        deliveries,
+    )
+    found = ((row["delivery"], _end(row, frozenset(row["withdraw_on"]))) for row in rows)
+    return {delivery: why for delivery, why in found if why is not None}
+
+
+def _end(row: asyncpg.Record, words: frozenset[str]) -> str | None:
+    """Why this event cancels a delivery with these words; None if it does not."""
+    event = event_from(row, read_task(row["before"]), read_task(row["after"]))
+    if not event.words.isdisjoint(words):
+        return f"cancelled: the task was {event.kind}"
+    is_end = ESCALATION in words and ends_escalation(event)
+    return f"cancelled: {end_of(event)}" if is_end else None
 
 
 async def close_escalated(

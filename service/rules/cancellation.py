@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from service.domain.alarms import CLOCK_KINDS, date_of
 from service.domain.model import Cause, Event, Kind
+from service.domain.operators.buttons import acknowledged_by
 from service.domain.task_dates import FIELDS
 from service.rules.language.date_format import shown
 from service.telemetry.visible import visible
@@ -17,9 +18,6 @@ _UNDONE_BY = {
     Kind.DELETED: frozenset({Kind.RESTORED.value}),
 }
 _ENDS_ALARMS = frozenset({Kind.COMPLETED.value, Kind.DELETED.value, f"{Kind.CHANGED}:archived"})
-
-
-_SOMEONE = "someone"
 _ENDED: Mapping[Kind, str] = {
     Kind.COMPLETED: "the task was completed",
     Kind.REOPENED: "the task was reopened",
@@ -105,13 +103,14 @@ def escalation_ends(
 
 
 def _end(event: Event, zone: ZoneInfo) -> EscalationEnd:
-    reason = _said(event)
+    reason = end_of(event)
     at = shown(event.at, zone, is_day=False)
     return EscalationEnd(event, f"cancelled: {reason}", f"({reason}, {at})")
 
 
-def _said(event: Event) -> str:
+def end_of(event: Event) -> str:
+    """What has ended an escalation, in words."""
     if event.kind is not Kind.ACKNOWLEDGED:
         return _ENDED[event.kind]
     person = event.task.acknowledged_by
-    return f"{visible(person.name) if person and person.name else _SOMEONE} acknowledged the task"
+    return acknowledged_by(visible(person.name) if person and person.name else None)

@@ -123,7 +123,7 @@ def digest_of(key: str) -> str:
 def absence(rule: Rule, member: Member, now: datetime) -> str | None:
     """Why a digest leaves out a task that joined it; None if it does not."""
     task = member.task
-    if rule.together is not None and member.account not in (rule.accounts or ()):
+    if rule.accounts is not None and member.account not in rule.accounts:
         return f"the rule is no longer for {member.account}"
     if task is None:
         return f"{member.task_id} was deleted"

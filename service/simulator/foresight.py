@@ -90,7 +90,7 @@ async def foresee(
     known = _Known({}, {}, {})
     for _ in range(_PASSES):
         simulator = await _play(setting, start, now, known, has_time)
-        if not has_time() or not await _has_learnt(pool, simulator, known):
+        if not has_time() or not await _has_learnt(pool, simulator, known, now):
             break
     reached = min(simulator.clock.now(), start.until)
     unasked = [rule.id for rule in setting.rules if rule.id not in start.rules]
@@ -139,7 +139,7 @@ async def _play(
     return simulator
 
 
-async def _has_learnt(pool: Pool, simulator: Simulator, known: _Known) -> bool:
+async def _has_learnt(pool: Pool, simulator: Simulator, known: _Known, now: datetime) -> bool:
     """Whether something of the past was found that the simulation did not know."""
     before = known.size
     new = [one for one in simulator.tx.outbox.deliveries if one.stored is None]
@@ -150,5 +150,5 @@ async def _has_learnt(pool: Pool, simulator: Simulator, known: _Known) -> bool:
     reached = [one.receivers.keys for one in simulator.tx.outbox.deliveries]
     async with pool.acquire() as connection:
         keys = frozenset[ContactKey]().union(*reached)
-        known.chosen |= dict.fromkeys(await contact_choices.about(connection, keys))
+        known.chosen |= dict.fromkeys(await contact_choices.about(connection, keys, now))
     return known.size > before

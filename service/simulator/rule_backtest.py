@@ -67,7 +67,7 @@ async def try_rule(
     simulator = Simulator(rules, zones, ways(config.kinds), since, people=config.people)
     reached = until
     async with pool.acquire() as connection, connection.transaction(readonly=True):
-        chosen_by_now = await contact_choices.known(connection)
+        chosen_by_now = await contact_choices.known(connection, until)
         simulator.tx.outbox.contacts.choices = Choices(chosen_by_now)
         known = _few(history.tasks_at(connection, since), zones)
         recorded = batches(_of(zones, history.events(connection, since, until)))

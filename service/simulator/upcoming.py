@@ -74,7 +74,7 @@ async def upcoming(
     now, tx = simulator.clock.now(), simulator.tx
     tx.outbox.remember(await history.placed_before(connection, now))
     tx.outbox.remember_announced(await visits.known(connection))
-    tx.outbox.contacts.choices = Choices(await contact_choices.known(connection))
+    tx.outbox.contacts.choices = Choices(await contact_choices.known(connection, now))
     known = [one async for one in pending_counts.tasks(connection)]
     await take_over(simulator, known, await UnderWay.read(connection, now, until))
     await simulator.go_on(until)

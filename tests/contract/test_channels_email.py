@@ -13,7 +13,7 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from service.channels import Channel
+from service.channels import Channel, Message
 from service.channels.email import EmailOptions
 from service.channels.email.server import MailServer
 from service.clock import VirtualClock
@@ -77,6 +77,10 @@ async def test_a_mail_says_what_it_is(smtp: SmtpReceiver, channel: Channel) -> N
         ("bo@x.test/al@x.test\n", ["bo@x.test", "al@x.test"], "bo@x.test, al@x.test"),
         ("sales/office@x.test", ["sales/office@x.test"], "sales/office@x.test"),
         ("bo@x.test.", ["bo@x.test"], "bo@x.test"),
+        (f"{'b' * 64}@x.test", [f"{'b' * 64}@x.test"], None),
+        (f"bo@{'x' * 63}.test", [f"bo@{'x' * 63}.test"], None),
+        ("bo.o'reed+x=1!@1and1.x-y.test", ["bo.o'reed+x=1!@1and1.x-y.test"], None),
+        ("bo@intranet, al@x_y.test", ["bo@intranet", "al@x_y.test"], None),
         ("Bo <bo@x.test.>; al@x.test.", ["bo@x.test", "al@x.test"], None),
         ("Bo Reed (bo@x.test)", ["bo@x.test"], "Bo Reed <bo@x.test>"),
         ("bo@x.test (at home)", ["bo@x.test"], "bo@x.test"),
@@ -100,6 +104,11 @@ async def test_a_mail_goes_to_addresses_however_they_are_written(
     [
         *("bo", "bo@", "@x.test", "bo reed@x.test", "bo@x.test al", "bo@x..test", ";"),
         *("bo@\u2665.test", "bo@\u200bx\u2024y.test "),
+        *("bo.@x.test", ".bo@x.test", "bo..reed@x.test", "bo@.x.test", "bo@x.test..", "bo@x..test"),
+        *('"bo reed"@x.test', '"bo"@x.test', "bo(at home)@x.test", "bo@ x.test", "bo@@x.test"),
+        *("bo@127.0.0.1", "bo@[127.0.0.1]", "bo@[IPv6:::1]", "bo@-x.test", "bo@x-.test"),
+        *(f"{'b' * 65}@x.test", f"{'ü' * 33}@x.test", f"bo@{'x' * 64}.test"),
+        f"bo@{'x' * 60}.{'x' * 60}.{'x' * 60}.{'x' * 60}.{'x' * 10}",
         *("bo@x.test; al", "<bo@x.test> al", "Bo\nBcc: <bo@x.test>", "bo@x.test," * 300),
     ],
 )
@@ -284,18 +293,78 @@ async def test_a_refused_recipient_does_not_keep_the_others_from_it(
     assert receipt["note"] == "not sent to al@x.test: 550 no such user"
 
 
-async def test_nobody_gets_a_mail_twice_because_one_is_greylisted(
+TWO = replace(MESSAGE, target="bo@x.test, al@x.test")
+
+
+async def refused_in_part(channel: Channel, message: Message) -> SendError:
+    with pytest.raises(SendError) as caught:
+        await channel.send(message)
+    return caught.value
+
+
+async def test_one_who_is_refused_for_now_does_not_keep_the_others_from_it(
     smtp: SmtpReceiver, channel: Channel
 ) -> None:
-    """While one recipient has to wait, all do: the mail goes out once, to all."""
+    """They get the mail at once; only the one who is refused is named again, for the same mail."""
     smtp.replies["RCPT al@x.test"] = "450 greylisted"
-    with pytest.raises(SendError) as caught:
-        await channel.send(replace(MESSAGE, target="bo@x.test, al@x.test"))
-    assert caught.value.not_now
-    assert smtp.mails == []
+    error = await refused_in_part(channel, TWO)
+    assert (error.permanent, error.outcome_unknown, error.not_now) == (False, False, False)
+    assert error.retry_after == timedelta(minutes=10)
+    assert "refused mail to al@x.test: 450 greylisted (1 of 2 recipients have" in str(error)
+    again = await refused_in_part(channel, replace(TWO, progress=error.progress))
+    assert again.progress == error.progress
     smtp.replies.clear()
-    await channel.send(replace(MESSAGE, target="bo@x.test, al@x.test"))
+    receipt = await channel.send(replace(TWO, progress=again.progress))
+    assert "note" not in receipt
+    first, second = smtp.mails
+    assert (first.recipients, second.recipients) == (["bo@x.test"], ["al@x.test"])
+    assert first.message["Message-ID"] == second.message["Message-ID"]
+    assert first.message["To"] == second.message["To"] == "bo@x.test, al@x.test"
+    assert smtp.connections == 1
+
+
+async def test_a_server_that_takes_few_recipients_at_once_is_tried_again_soon(
+    smtp: SmtpReceiver, channel: Channel
+) -> None:
+    """RFC 5321, 4.5.3.1.10: the rest are named in another go."""
+    smtp.replies["RCPT al@x.test"] = "452 too many recipients"
+    error = await refused_in_part(channel, TWO)
+    assert (error.permanent, error.not_now, error.retry_after) == (False, False, None)
+    assert smtp.mails[0].recipients == ["bo@x.test"]
+
+
+async def test_what_is_refused_for_good_in_the_end_is_said(
+    smtp: SmtpReceiver, channel: Channel
+) -> None:
+    """The mail is sent, because somebody has it; who has not is named with the server's words."""
+    three = replace(MESSAGE, target="bo@x.test, al@x.test, cy@x.test")
+    smtp.replies |= {"RCPT al@x.test": "450 greylisted", "RCPT cy@x.test": "550 moved"}
+    error = await refused_in_part(channel, three)
+    smtp.replies["RCPT al@x.test"] = "550 no such user"
+    receipt = await channel.send(replace(three, progress=error.progress))
+    assert receipt["note"] == (
+        "not sent to cy@x.test: 550 moved; not sent to al@x.test: 550 no such user"
+    )
+    assert [mail.recipients for mail in smtp.mails] == [["bo@x.test"]]
+
+
+async def test_a_server_that_closes_between_recipients_has_taken_nothing(
+    smtp: SmtpReceiver, channel: Channel
+) -> None:
+    """421 ends the connection, and the mail of those who were accepted before with it."""
+    smtp.replies["RCPT al@x.test"] = "421 closing"
+    error = await refused_in_part(channel, TWO)
+    assert (error.outcome_unknown, error.progress, smtp.mails) == (False, None, [])
+    smtp.replies.clear()
+    await channel.send(TWO)
     assert smtp.mails[0].recipients == ["bo@x.test", "al@x.test"]
+
+
+async def test_while_nobody_is_taken_the_mail_waits(smtp: SmtpReceiver, channel: Channel) -> None:
+    """One is refused for good and one for now: nothing is achieved yet."""
+    smtp.replies |= {"RCPT al@x.test": "450 greylisted", "RCPT bo@x.test": "550 moved"}
+    error = await refused_in_part(channel, TWO)
+    assert (error.not_now, error.progress, smtp.mails) == (True, None, [])
 
 
 async def test_a_mail_too_large_for_the_server_fails_in_words(clock: VirtualClock) -> None:

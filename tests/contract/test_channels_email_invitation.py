@@ -79,11 +79,64 @@ async def test_a_moved_visit_moves_in_the_calendar(smtp: SmtpReceiver, channel: 
     assert "DTEND" not in first
 
 
+async def test_two_moves_in_one_second_have_an_order(smtp: SmtpReceiver, channel: Channel) -> None:
+    """Otherwise a calendar keeps the visit where the first of them has put it."""
+    await channel.send(MESSAGE)
+    await channel.send(replace(MESSAGE, key="2", event={"id": 8, "kind": "rescheduled"}))
+    first, second = (invitation(mail.message)[1] for mail in smtp.mails)
+    assert second.sequence > first.sequence
+    assert first.stamp == second.stamp
+
+
+async def test_the_calendar_is_the_same_however_often_it_is_sent(
+    smtp: SmtpReceiver, channel: Channel
+) -> None:
+    """Byte by byte for one message; for one visit it keeps its UID (RFC 7986)."""
+    for message in (MESSAGE, MESSAGE, replace(MESSAGE, key="2", type="task.deleted")):
+        await channel.send(message)
+    first, again, deleted = (attached(mail.message).get_content() for mail in smtp.mails)
+    assert first == again
+    uids = {str(Calendar.from_ical(one)["UID"]) for one in (first, deleted)}
+    assert len(uids) == 1
+
+
 async def test_a_deleted_visit_is_removed(smtp: SmtpReceiver, channel: Channel) -> None:
     """The mail about the deletion cancels the visit."""
     await channel.send(replace(MESSAGE, type="task.deleted"))
     calendar, event = invitation(smtp.mails[0].message)
     assert (calendar["METHOD"], event["STATUS"]) == ("CANCEL", "CANCELLED")
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        ({"status": "Cancelled"}, "CANCELLED"),
+        ({"status": "canceled by customer", "done": True}, "CANCELLED"),
+        ({"archived": True}, "CANCELLED"),
+        ({"archived": True, "done": True}, "CONFIRMED"),
+        ({"status": "Cancellation fee"}, "CONFIRMED"),
+        ({"status": None, "archived": False}, "CONFIRMED"),
+    ],
+)
+async def test_a_visit_that_will_not_be_is_removed(
+    smtp: SmtpReceiver, channel: Channel, more: dict[str, Any], status: str
+) -> None:
+    """Cancelled by its status, or put away undone; what was done and put away has been."""
+    await channel.send(replace(MESSAGE, type="task.changed", task=TASK | more))
+    calendar, event = invitation(smtp.mails[0].message)
+    methods = {"CANCELLED": "CANCEL", "CONFIRMED": "REQUEST"}
+    assert (calendar["METHOD"], event["STATUS"]) == (methods[status], status)
+
+
+async def test_a_visit_that_has_lost_its_date_is_removed(
+    smtp: SmtpReceiver, channel: Channel
+) -> None:
+    """The calendar would keep it on the old one."""
+    task = {"id": "T1", "start": None}
+    await channel.send(replace(MESSAGE, type="task.rescheduled", task=task, before=TASK))
+    calendar, event = invitation(smtp.mails[0].message)
+    assert (calendar["METHOD"], event["STATUS"]) == ("CANCEL", "CANCELLED")
+    assert event.start == datetime(2026, 3, 9, 9, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

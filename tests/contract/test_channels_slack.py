@@ -1,6 +1,7 @@
 """Slack: what is posted where, what its errors mean, and how a lost answer is cleared up."""
 
 import gzip
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from service.channels import Channel, Message
 from service.channels.slack import SlackOptions
+from service.channels.text_fitting import utf16_units
 from service.clock import VirtualClock
 from service.errors import SendError
 from service.http.client import open_client
@@ -355,10 +357,107 @@ async def test_a_rule_writes_links_with_labels_and_mentions(
 async def test_a_value_of_a_task_is_no_markup(
     slack: SlackReceiver, channel: Channel, value: str
 ) -> None:
-    """Nobody is called and nothing is linked by what stands in a task."""
-    shown = await _shown(channel, slack, _with_markup("New: [", value, "] @ 9"))
-    assert "<" not in shown
-    assert "<" not in await _shown(channel, slack, replace(MESSAGE, text=f"@here {value}"))
+    """Nobody is called by what stands in a task, and a link shows where it leads."""
+    for said in (
+        _with_markup("New: [", value, "] @ 9"),
+        _with_markup("*", value, "*"),
+        replace(MESSAGE, text=f"@here {value}"),
+    ):
+        shown = await _shown(channel, slack, said)
+        assert not re.search(r"<(?!https://evil\.test[^|>]*>)", shown)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (
+            "*bold* _it_ ~no~ `code`",
+            "\u2217bold\u2217 \u02cdit\u02cd \u223cno\u223c \u02cbcode\u02cb",
+        ),
+        (
+            "__a__ ```b``` ***",
+            "\u02cd\u02cda\u02cd\u02cd \u02cb\u02cb\u02cbb\u02cb\u02cb\u02cb \u2217\u2217\u2217",
+        ),
+        ("\uff0aa\uff0a \uff3fb\uff3f \uff40c\uff40", "\ufe61a\ufe61 \u2e0fb\u2e0f \u02cbc\u02cb"),
+        ("> quoted\n> twice", "\u00ad&gt; quoted\n\u00ad&gt; twice"),
+        ("A_1, snake_case, 3*4, 10~12", "A_1, snake_case, 3*4, 10~12"),
+        ("&lt;!channel&gt; &amp;", "&amp;lt;!channel&amp;gt; &amp;amp;"),
+        ("https://x.test/a_b_?a=1&b=*.", "<https://x.test/a_b_?a=1&amp;b=>\u2217."),
+        ("<https://evil.test|free>", "&lt;<https://evil.test%7Cfree>\u00ad&gt;"),
+    ],
+)
+async def test_a_value_of_a_task_is_shown_as_it_is(
+    slack: SlackReceiver, channel: Channel, value: str, shown: str
+) -> None:
+    """Not bold, not quoted, not code; Slack is told not to look for anything in it."""
+    for said in (_with_markup("", value, ""), replace(MESSAGE, text=value)):
+        assert await _shown(channel, slack, said) == shown
+    blocks = [one for posted in slack.posted.values() for one in posted["blocks"]]
+    assert all(one["text"]["verbatim"] for one in blocks)
+
+
+async def test_an_address_is_a_link_whoever_has_written_it(
+    slack: SlackReceiver, channel: Channel
+) -> None:
+    """In whole, if a rule begins it and a task ends it, or the other way round."""
+    said = _with_markup("*See* https://t.test/?q=", "a_b_c d", ", ", "https://t.test/1", "/edit.")
+    assert await _shown(channel, slack, said) == (
+        "*See* <https://t.test/?q=a_b_c> d, <https://t.test/1/edit>."
+    )
+
+
+async def test_a_link_is_on_one_line(slack: SlackReceiver, channel: Channel) -> None:
+    """A title of several lines, or an address with one in it, does not end it."""
+    said = _with_markup("[", "two\nlines *x*", "](", "https://t.test/\n1", ")")
+    assert await _shown(channel, slack, said) == "<https://t.test/%0A1|two lines \u2217x\u2217>"
+
+
+@pytest.mark.parametrize("length", [1990, 4000])
+async def test_a_link_that_is_too_long_is_text(
+    slack: SlackReceiver, channel: Channel, length: int
+) -> None:
+    """Half of it would be shown as it is written."""
+    address = f"https://t.test/{'x' * length}"
+    for said in (replace(MESSAGE, text=address), _with_markup("[open](", address, ")")):
+        shown = await _shown(channel, slack, said)
+        assert "<" not in shown
+        assert address in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "lengths"),
+    [
+        ("x" * 3000, [3000]),
+        ("x" * 3001, [3000, 1]),
+        ("\U0001f9f9" * 1500, [3000]),
+        ("x" + "\U0001f9f9" * 1500, [2999, 2]),
+        ("x" * 2999 + "e\u0301", [2999, 2]),
+        ("x" * 2998 + "\U0001f44d\U0001f3fd", [2998, 4]),
+        ("x" * 2997 + "&&", [2997, 10]),
+        ("x" * 2995 + "&&", [3000, 5]),
+        ("e" + "\u0301" * 3500, [3000, 501]),
+        ("x" * 9000, [3000, 3000, 3000]),
+    ],
+)
+async def test_a_text_as_long_as_slack_takes_it(
+    slack: SlackReceiver, channel: Channel, text: str, lengths: list[int]
+) -> None:
+    """In the units that Slack counts; what belongs together is not torn apart."""
+    await channel.send(replace(MESSAGE, text=text))
+    parts = _texts(next(iter(slack.posted.values())))
+    assert [utf16_units(part) for part in parts] == lengths
+    assert "".join(parts) == text.replace("&", "&amp;")
+
+
+@pytest.mark.parametrize("sign", ["x", "\U0001f9f9", "&"])
+async def test_a_text_longer_than_that_has_a_mark(
+    slack: SlackReceiver, channel: Channel, sign: str
+) -> None:
+    """One unit more is too much for all of it."""
+    await channel.send(replace(MESSAGE, text="." + sign * 9000))
+    parts = _texts(next(iter(slack.posted.values())))
+    assert 8900 < sum(map(utf16_units, parts)) <= 9000
+    assert "…" in parts[-1]
 
 
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "", "file:///etc/passwd", "x y"])

@@ -259,7 +259,7 @@ async def test_messages_that_failed_are_told_together(taskbell: Corridor) -> Non
     assert lines[4:] == [
         "- and 2 more",
         (
-            "To decide, open Today on the Taskbell page (https://tasks.test/)."
+            "To decide, open Today on the Taskbell page (<https://tasks.test/>)."
             " (Developers: `taskbell outbox list`)"
         ),
     ]

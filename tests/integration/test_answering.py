@@ -15,9 +15,12 @@ import orjson
 import pytest
 
 from service.clock import VirtualClock
+from service.domain.actors import Actor
+from service.domain.model import Person
 from service.processes.embedded import EmbeddedValkey
 from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool
+from service.store.operators import answers
 from service.web.answering.slack_socket import SlackSockets
 from tests.harness.corridor import Corridor, corridor
 from tests.harness.site import Site, serving
@@ -255,6 +258,37 @@ async def test_the_api_and_the_page_of_the_task(taskbell: Corridor, web: Site) -
     assert unknown.status_code == 404
     for wrong in ({}, {"task": 7}, {"task": task, "account": 7}):
         assert (await web.client.post("/api/v1/acknowledgements", json=wrong)).status_code == 400
+
+
+async def answered(web: Site, clock: VirtualClock, taskbell: Corridor, by: str) -> None:
+    """The office is told of a task, and somebody takes care of it."""
+    task, link = await told(taskbell)
+    about = {"task": task, "account": "field"}
+    if by == "link":
+        await web.client.post(link, data={"answer": "acknowledge"})
+    elif by == "slack":
+        await press(web, clock, button_of(taskbell))
+    elif by == "api":
+        await web.client.post("/api/v1/acknowledgements", json=about)
+    elif by == "page":
+        await web.client.post(f"/tasks/field/{task}/acknowledge", data={"back": "/"})
+    else:
+        key, now = ("field", task), clock.now()
+        await answers.acknowledge(taskbell.pool, key, Person(name="Ann"), now, by=Actor("Ann"))
+
+
+@pytest.mark.parametrize("by", ["link", "slack", "api", "page", "command"])
+async def test_an_escalation_stops_before_a_worker_has_read_the_answer(
+    taskbell: Corridor, web: Site, clock: VirtualClock, by: str
+) -> None:
+    """Who has pressed is not to be called a minute later, however busy the workers are."""
+    await answered(web, clock, taskbell, by)
+    await taskbell.tick(minutes=20)
+    await taskbell.deliver()
+    assert not any(one.startswith("Nobody has Leak") for one in taskbell.posts)
+    [_, _, waiting] = await taskbell.deliveries("urgent")
+    assert waiting["state"] == "cancelled"
+    assert "acknowledged the task" in waiting["reason"]
 
 
 DECIDING = """

@@ -135,6 +135,42 @@ async def test_a_result_that_does_not_count_is_not_recorded(taskbell: Corridor) 
     assert await made(taskbell.pool) == before
 
 
+LATE = """
+- { id: later, when: task.created, accounts: [london],
+    then: [{ wait: 1h }, { notify: accounting }] }
+"""
+
+
+@pytest.mark.parametrize("change", ["finish", "delete", "rename"])
+async def test_what_was_overtaken_while_it_was_tried_is_not_tried_again(
+    taskbell: Corridor, change: str
+) -> None:
+    """The task is done or gone, and then the attempt fails: what waits is cancelled by that."""
+    await taskbell.restart(LATE)
+    plannr = taskbell.sandbox.plannr
+    call = plannr.make(name="Call")
+    await taskbell.webhook(call, "london")
+    await taskbell.tick(hours=1)
+    [claim] = await taskbell.claim("accounting")
+    if change == "rename":
+        plannr.change(call["uuid"], name="Call again")
+    else:
+        (plannr.finish if change == "finish" else plannr.delete)(call["uuid"])
+    taskbell.clock.advance(timedelta(minutes=1))
+    await taskbell.poll("london", full=True)
+    await taskbell.look_up("london")
+    failed = AttemptResult(claim, State.PLANNED, "busy", again_at=taskbell.clock.now())
+    await attempts.settle(taskbell.pool, [failed], taskbell.clock.now())
+    await taskbell.deliver()
+    [row] = await taskbell.deliveries("later")
+    expected = {
+        "finish": ("cancelled", "cancelled: the task was completed"),
+        "delete": ("cancelled", "cancelled: the task was deleted"),
+        "rename": ("sent", None),
+    }
+    assert (row["state"], row["reason"]) == expected[change]
+
+
 async def tried(pool: Pool, delivery: int, **changed: Any) -> None:
     """The delivery was tried and refused."""
     row = {"number": 1, "outcome": "refused", "status": 404, "error": "Slack refused", **changed}

@@ -1,6 +1,7 @@
 """How customers come onto the list: by a link, on the page, and through the API."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,25 @@ async def test_a_mail_program_does_it_with_one_click(taskbell: Corridor, web: Si
         "127.0.0.1",
         "by link",
     )
+
+
+async def test_it_holds_at_once_if_the_clock_was_ahead(
+    taskbell: Corridor, web: Site, clock: VirtualClock
+) -> None:
+    """Whoever has said no gets nothing from then on; the last choice counts, whatever its time."""
+    path = await sent_link(taskbell)
+    clock.advance(timedelta(days=2))
+    await web.client.post(path)
+    clock.advance(timedelta(days=-2))
+    await taskbell.webhook(taskbell.visit(customer=IDA))
+    await taskbell.deliver()
+    assert await taskbell.states() == ["sent", "skipped"]
+    web.client.headers["authorization"] = f"Bearer {TOKEN}"
+    for who in ({"customer": "7", "account": "field"}, {"address": "ida@c.test"}):
+        await web.client.post("/api/v1/contacts/opt-in", json=who)
+    await taskbell.webhook(taskbell.visit(customer=IDA))
+    await taskbell.deliver()
+    assert await taskbell.states() == ["sent", "skipped", "sent"]
 
 
 def plain(mail: EmailMessage) -> str:
@@ -201,6 +221,17 @@ async def test_what_is_wrong_with_the_form(
     shown = await web.client.post("/contacts", data=form)
     assert (shown.status_code, await listed(taskbell)) == (400, [])
     assert fault in shown.text
+
+
+@pytest.mark.parametrize("search", ["Straße.de", "STRASSE", "info@xn--strae-oqa.de", "INFO@straße"])
+async def test_an_address_is_found_in_any_notation(
+    web: Site, taskbell: Corridor, search: str
+) -> None:
+    """The list has it in one; who searches for it knows another one."""
+    await web.client.post("/login", data={"token": TOKEN})
+    await web.client.post("/contacts", data={"address": "info@Straße.de", "wants": "no"})
+    rows = await contact_choices.listed(taskbell.pool, wants=False, containing=search)
+    assert [row["value"] for row in rows] == ["info@strasse.de"]
 
 
 async def test_other_programs_enter_it_by_the_api(web: Site) -> None:

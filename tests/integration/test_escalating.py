@@ -8,7 +8,9 @@ import pytest
 
 from service.clock import VirtualClock
 from service.domain.actors import Actor
-from service.domain.model import Person
+from service.domain.model import Person, State
+from service.outbox import attempts
+from service.outbox.claims import AttemptResult
 from service.sandbox.kickserv import employee
 from service.store import Pool
 from service.store.operators import answers
@@ -188,3 +190,19 @@ async def test_what_taskbell_writes_itself_does_not_end_it(
         assert await taskbell.events(visit["id"]) == ["created by webhook", "rescheduled by write"]
         await pass_by(taskbell, 6)
         assert taskbell.posts == ["new", "still"]
+
+
+async def test_it_stops_also_for_a_message_that_could_not_be_sent(taskbell: Corridor) -> None:
+    """Somebody acknowledges while Slack does not answer: what was just tried is not tried again."""
+    visit = taskbell.visit(name="Leak")
+    await taskbell.webhook(visit)
+    await taskbell.deliver()
+    await taskbell.tick(minutes=15)
+    [claim] = await taskbell.claim("slack")
+    await acknowledge(taskbell, visit["id"])
+    failed = AttemptResult(claim, State.PLANNED, "no answer", again_at=taskbell.clock.now())
+    await attempts.settle(taskbell.pool, [failed], taskbell.clock.now())
+    await pass_by(taskbell, 1)
+    assert not any(one.startswith("Nobody has Leak") for one in taskbell.posts)
+    row = (await taskbell.deliveries("urgent"))[1]
+    assert (row["state"], row["reason"]) == ("cancelled", "cancelled: Ann acknowledged the task")

@@ -34,6 +34,11 @@ NEW = """
         - { notify: "mail:bo@firm.test", text: "**{{ task.title }}**" }
         - { notify: "mail:al@firm.test", text: "**{{ task.title }}**: {{ failure }}" }
 """
+BOTH = """
+- id: both
+  when: task.created
+  then: [{ notify: "mail:bo@firm.test, {{ task.customer.email }}", text: "{{ task.title }}" }]
+"""
 
 
 @pytest.fixture
@@ -173,3 +178,40 @@ async def test_whom_the_server_refused_is_kept(taskbell: Corridor, smtp: SmtpRec
     await taskbell.deliver()
     assert smtp.mails[0].recipients == ["bo@firm.test"]
     assert await reasons(taskbell) == ["not sent to ida@customer.test: 550 no such user"]
+
+
+async def test_one_who_is_refused_again_and_again_holds_up_nobody(
+    taskbell: Corridor, smtp: SmtpReceiver
+) -> None:
+    """The others have the mail once; the one is tried again for days, and then it is said."""
+    await taskbell.restart(BOTH)
+    smtp.replies["RCPT ida@customer.test"] = "450 mailbox busy"
+    await book(taskbell)
+    await taskbell.deliver()
+    [waiting] = await taskbell.deliveries()
+    assert waiting["state"] == "planned"
+    assert "(1 of 2 recipients have the mail, and will not receive it again)" in waiting["reason"]
+    for _ in range(12):
+        await taskbell.tick(days=1.5)
+        await taskbell.deliver()
+    assert [mail.recipients for mail in smtp.mails] == [["bo@firm.test"]]
+    [given_up] = await taskbell.deliveries()
+    assert given_up["state"] == "failed"
+    assert "given up after 10 attempts" in given_up["reason"]
+
+
+async def test_who_was_refused_for_now_gets_the_same_mail_later(
+    taskbell: Corridor, smtp: SmtpReceiver
+) -> None:
+    """It has the same id, and nobody gets it twice."""
+    await taskbell.restart(BOTH)
+    smtp.replies["RCPT ida@customer.test"] = "451 greylisted"
+    await book(taskbell)
+    await taskbell.deliver()
+    smtp.replies.clear()
+    await taskbell.tick(minutes=15)
+    await taskbell.deliver()
+    first, second = smtp.mails
+    assert (first.recipients, second.recipients) == (["bo@firm.test"], ["ida@customer.test"])
+    assert first.message["Message-ID"] == second.message["Message-ID"]
+    assert await taskbell.states() == ["sent"]

@@ -148,6 +148,17 @@ async def test_whom_nobody_knows_takes_care_of_it_all_the_same(
     assert detail == "acknowledged, but not assigned: Taskbell does not know who you are"
 
 
+async def test_the_escalation_stops_before_a_worker_has_read_the_answer(
+    taskbell: Corridor, web: Site
+) -> None:
+    """Whoever takes it, assigned or not: nobody else is asked from that moment."""
+    await told(taskbell)
+    await pressed_in_slack(taskbell, web)
+    await taskbell.tick(hours=1)
+    await taskbell.deliver()
+    assert "Nobody has it" not in taskbell.posts
+
+
 async def test_a_second_press_changes_nothing_and_says_who_was_first(
     taskbell: Corridor, web: Site
 ) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.domain.addresses import is_same_number, numbers, plain
+from service.domain.addresses import is_same_number, mails, numbers, plain
 
 LONDON, BERLIN = "+44 20 7946 0958", "+49 171 1234567"
 
@@ -59,3 +59,31 @@ def test_a_slash_is_behind_an_area_or_between_two_numbers(written: str, digits: 
 def test_other_numbers_are_others(one: str, other: str) -> None:
     """Who has the same digits in another area is somebody else."""
     assert not means(one, other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("info@straße.de", "info@xn--strae-oqa.de"),
+        ("info@straße.de", "INFO@STRAẞE.DE"),
+        ("info@straße.de", "Info@XN--STRAE-OQA.de"),
+        ("info@straße.de", "info@strasse.de"),
+        ("bo@bücher.de", "bo@xn--bcher-kva.de"),
+        ("bo@BÜCHER.de", "BO@bu\u0308cher.de."),
+        ("bo@σας.gr", "bo@ΣΑΣ.gr"),
+        ("bo@σας.gr", "bo@xn--mxa8ab.gr"),
+        ("bo@mail.bücher.xn--p1ai", "bo@mail.xn--bcher-kva.рф"),
+        ("bo@💩.la", "bo@xn--ls8h.la"),
+    ],
+)
+def test_one_address_in_other_letters(one: str, other: str) -> None:
+    """In capitals, in Punycode, with letters that older programs take for others."""
+    [mine], [theirs] = mails(plain(one)), mails(plain(other))
+    assert mine == theirs
+    assert mine.isascii()
+
+
+@pytest.mark.parametrize("domain", ["xn--.de", "xn--a.de", "xn--99999999.de", "xn--\u00e4.de"])
+def test_what_is_no_punycode_stays_as_it_is(domain: str) -> None:
+    """Nobody can be written to there, but it is text of a system like any other."""
+    assert [*mails(plain(f"bo@{domain}"))] == [f"bo@{domain}"]

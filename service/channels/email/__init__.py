@@ -5,7 +5,6 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -19,9 +18,7 @@ from aiosmtplib import (
     SMTPAuthenticationError,
     SMTPConnectError,
     SMTPException,
-    SMTPRecipientRefused,
     SMTPResponseException,
-    SMTPSenderRefused,
 )
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
@@ -29,6 +26,7 @@ from service.channels import ChannelOptions, ConfiguredChannel, Message, SentRef
 from service.channels.email import html, invitation
 from service.channels.email.addresses import mailbox, needs_utf8, recipients
 from service.channels.email.policy import POLICY, UNSUBSCRIBE
+from service.channels.email.replies import FINAL, name_recipients, not_all, refusal
 from service.channels.email.server import (
     MailServer,
     Tls,
@@ -51,10 +49,6 @@ from service.http.json_body import aside
 LONGEST_SUBJECT = 400
 BLANKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 UTF8 = ("SMTPUTF8", "BODY=8BITMIME")
-FINAL, TOO_LARGE = 500, 552
-# Greylisting: the server wants to see whether the sender comes again, mostly after five minutes.
-GREYLISTED = frozenset({450, 451})
-GREYLIST_PAUSE = timedelta(minutes=10)
 
 
 class EmailOptions(ChannelOptions):
@@ -116,6 +110,14 @@ class EmailChannel(ConfiguredChannel):
     undoes: ClassVar[frozenset[str]] = frozenset({"thread"})
     attaches: ClassVar[frozenset[str]] = frozenset({invitation.VISIT})
 
+    @classmethod
+    def target_problem(cls, target: str) -> str | None:
+        try:
+            recipients(target)
+        except SendError as error:
+            return str(error)
+        return None
+
     def __init__(self, options: EmailOptions, client: httpx.AsyncClient, clock: Clock) -> None:
         del client, clock
         self._server = options.server
@@ -135,10 +137,15 @@ class EmailChannel(ConfiguredChannel):
                 content, options = self._encoded(mail, receivers, smtp)
                 encoding = "utf-8" if UTF8[0] in options else "ascii"
                 await smtp.mail(self._sender.addr_spec, options=options, encoding=encoding)
-                refused = await _accepted(smtp, receivers, encoding)
-            async with self._step(f"the mail to {message.target}", deadline, handing_over=True):
-                await smtp.data(content)
-        note = "; ".join(filter(None, (lacks, *refused)))
+                said = await name_recipients(smtp, receivers, encoding, message.progress)
+                if not said.is_wanted:
+                    await smtp.rset()
+            if said.is_wanted:
+                async with self._step(f"the mail to {message.target}", deadline, handing_over=True):
+                    await smtp.data(content)
+        if said.later is not None:
+            raise not_all(said, said.later, self._server.host, receivers)
+        note = "; ".join(filter(None, (lacks, *said.refused)))
         return {"message_id": mail["Message-ID"], **({"note": note} if note else {})}
 
     async def take_back(self, message: Message) -> SentRef:
@@ -283,7 +290,7 @@ class EmailChannel(ConfiguredChannel):
                 status=error.code,
             ) from None
         except SMTPResponseException as error:
-            raise _refusal(error, host, what) from error
+            raise refusal(error, host, what) from error
         except SMTPConnectError as error:
             raise SendError(self._unreached(error)) from error
         except ssl.SSLError as error:
@@ -301,38 +308,3 @@ class EmailChannel(ConfiguredChannel):
             if isinstance(cause, OSError)
             else f"{place} closed the connection"
         )
-
-
-async def _accepted(smtp: SMTP, receivers: Sequence[Address], encoding: str) -> list[str]:
-    """Name the recipients; returns what the server said of those whom it does not take.
-
-    Raises what it said if it takes nobody, or takes somebody only later: then nobody gets it yet.
-    """
-    refused: list[SMTPRecipientRefused] = []
-    for receiver in receivers:
-        try:
-            await smtp.rcpt(receiver.addr_spec, encoding=encoding)
-        except SMTPRecipientRefused as error:
-            refused.append(error)
-    later = next((one for one in refused if one.code < FINAL), None)
-    if later is not None or len(refused) == len(receivers):
-        raise later or refused[0]
-    return [f"not sent to {one.recipient}: {one.code} {_line(one.message)}" for one in refused]
-
-
-def _refusal(error: SMTPResponseException, host: str, what: str) -> SendError:
-    """What a server's refusal means."""
-    said = f"{host} refused {what}: {error.code} {_line(error.message)}"
-    if error.code in GREYLISTED:
-        return SendError(said, retry_after=GREYLIST_PAUSE, not_now=True, status=error.code)
-    if error.code == TOO_LARGE:
-        said += " (the mail is too large, or the mailbox is full)"
-    elif isinstance(error, SMTPSenderRefused) and error.code >= FINAL:
-        said += "; from: must be an address with which this login may send"
-    return SendError(said, permanent=error.code >= FINAL, status=error.code)
-
-
-def _line(answer: str) -> str:
-    """A server's reply, in a form that can be stored and shown."""
-    line = " ".join(answer.split())[:200]
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in line)

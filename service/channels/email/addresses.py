@@ -9,9 +9,14 @@ import idna
 
 from service.errors import SendError
 
-# RFC 5321, with the letters that RFC 6531 adds to the part before the @.
-LOCAL_PART = re.compile(r"(?:[A-Za-z0-9_.!#$%&'*+/=?^`{|}~-]|[^\x00-\xa0\s])+")
-DOMAIN = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
+# RFC 5321, with the letters that RFC 6531 adds to the part before the @; without what no server
+# takes: dots at an end or beside each other, and what is too long. Parts in quotes and addresses of
+# machines are possible, but nobody's in practice.
+_WORD = r"(?:[A-Za-z0-9_!#$%&'*+/=?^`{|}~-]|[^\x00-\xa0\s\ud800-\udfff])+"
+LOCAL_PART = re.compile(rf"{_WORD}(?:\.{_WORD})*")
+_LABEL = r"(?!-)[\w-]{1,63}(?<!-)"
+DOMAIN = re.compile(rf"(?:{_LABEL}\.)*(?!\d+\Z){_LABEL}", re.ASCII)
+LONGEST_LOCAL_PART, LONGEST_ADDRESS = 64, 254
 LINE_BREAK = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]")
 # Between addresses; not inside of a name in quotes.
 SEPARATOR = re.compile(r"""[;,](?=(?:[^"]*"[^"]*")*[^"]*$)""")
@@ -70,7 +75,11 @@ def as_spoken(address: str) -> str | None:
             domain = idna.encode(domain, uts46=True).decode()
     except idna.IDNAError:
         return None
-    return f"{local}@{domain}" if LOCAL_PART.fullmatch(local) and DOMAIN.fullmatch(domain) else None
+    if not (LOCAL_PART.fullmatch(local) and DOMAIN.fullmatch(domain)):
+        return None
+    length = len(local.encode())
+    is_too_long = length > LONGEST_LOCAL_PART or length + 1 + len(domain) > LONGEST_ADDRESS
+    return None if is_too_long else f"{local}@{domain}"
 
 
 def needs_utf8(addresses: Sequence[Address]) -> bool:

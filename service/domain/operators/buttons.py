@@ -70,6 +70,11 @@ WORDS: Mapping[str, tuple[Button, ...]] = {
 """What a rule writes under `buttons`."""
 
 
+def acknowledged_by(name: str | None) -> str:
+    """Why an escalation has ended, if a person of this name takes care of the task."""
+    return f"{name or 'someone'} acknowledged the task"
+
+
 def snoozed_until(button: Button, now: datetime, zone: ZoneInfo) -> datetime:
     """When a message is said again that was snoozed now (UTC)."""
     if button is Button.SNOOZE_HOUR:

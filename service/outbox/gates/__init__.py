@@ -65,6 +65,11 @@ def _is_switched_off(one: Candidate, facts: GateFacts) -> Stop | None:
     return Stop(State.CANCELLED, f"cancelled: the rule was {override.said}")
 
 
+def _is_overtaken(one: Candidate, facts: GateFacts) -> Stop | None:
+    del facts
+    return None if one.overtaken is None else Stop(State.CANCELLED, one.overtaken)
+
+
 def _has_ended(one: Candidate, facts: GateFacts) -> Stop | None:
     if one.rule not in facts.rules.with_until:
         return None
@@ -209,6 +214,7 @@ def _utc(moment: datetime) -> str:
 GATES: tuple[Gate, ...] = (
     _is_too_late,
     _is_switched_off,
+    _is_overtaken,
     _has_ended,
     contacts.is_unwanted,
     _is_off_hours,

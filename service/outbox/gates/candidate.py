@@ -32,6 +32,7 @@ class Candidate:
     - `flood`: the group in which the storm guard counts it; None if no storm may hold it
     - `waited`: what has kept it waiting: a hold, a storm, or an account that could not be asked
     - `at_once`: a person wants it sent now, outside its rule's hours too
+    - `overtaken`: why it is pointless, by an event that came while an attempt was made
     - `receivers`: whom it reaches, by the task as it was when the rule decided
     """
 
@@ -54,6 +55,7 @@ class Candidate:
     even_if_told: bool = False
     waited: str | None = None
     at_once: bool = False
+    overtaken: str | None = None
     receivers: Receivers = NOBODY
 
     @property

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 
 from service.domain.actors import Actor
 from service.domain.model import Person, Task
-from service.domain.operators.buttons import ANSWER_KEY, ESCALATION
+from service.domain.operators.buttons import ANSWER_KEY, ESCALATION, acknowledged_by
 from service.domain.signals import Acknowledgement
 from service.errors import TaskbellError
 from service.store import Connection, Pool
 from service.store.operators import changes
 from service.store.operators.changes import Action
 from service.store.tasks import Key, read_task
+from service.telemetry.visible import visible
 
 SNOOZED_KEY = f"{ANSWER_KEY}snoozed:"
 """How the key of a message begins that is said again, before the number of the first one."""
@@ -42,7 +43,10 @@ async def acknowledge(pool: Pool, key: Key, person: Person, now: datetime, *, by
 
 
 async def keep(connection: Connection, said: Acknowledgement, by: Actor) -> None:
-    """Store an acknowledgement for a worker; raises NotAnswered if there is one already."""
+    """Store an acknowledgement for a worker, and stop the escalations about its task at once.
+
+    Raises NotAnswered if there is one already.
+    """
     stored = await connection.fetchval(
         """
         INSERT INTO acknowledgements (account, task, name, email, at, person)
@@ -57,6 +61,28 @@ async def keep(connection: Connection, said: Acknowledgement, by: Actor) -> None
     )
     if stored is None:
         raise NotAnswered("someone acknowledged the task a moment ago")
+    await _end_escalations(connection, said, said.by.name or by.name)
+
+
+async def _end_escalations(connection: Connection, said: Acknowledgement, who: str) -> None:
+    """Cancel what is not sent yet: the next message may be due before a worker makes the event.
+
+    The task is locked as by the engine, so that both cancel one after the other.
+    """
+    key = said.account, said.task_id
+    await connection.execute("SELECT FROM tasks WHERE account = $1 AND id = $2 FOR UPDATE", *key)
+    await connection.execute(
+        """
+        UPDATE deliveries SET state = 'cancelled', settled_at = $3, next_attempt_at = NULL,
+            reason = 'cancelled: ' || $4
+        WHERE account = $1 AND task = $2 AND state IN ('planned', 'held')
+          AND $5 = ANY (withdraw_on)
+        """,
+        *key,
+        said.at,
+        acknowledged_by(visible(who)),
+        ESCALATION,
+    )
 
 
 async def snooze(pool: Pool, message: int, until: datetime, now: datetime, *, by: Actor) -> None:

@@ -1,4 +1,8 @@
-"""What customers chose, by the keys that they are recognised by: no messages, or messages."""
+"""What customers chose, by the keys that they are recognised by: no messages, or messages.
+
+The last choice for a key that was stored is in force at once, whatever its time: the clock of a
+machine may have been ahead.
+"""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -8,6 +12,7 @@ from typing import Any
 import asyncpg
 
 from service.domain.actors import Actor
+from service.domain.addresses import mails, plain
 from service.domain.contacts import Choice, ContactKey, KeyKind
 from service.store import Connection, Pool
 from service.store.account_actions import NoSuchAccount
@@ -65,25 +70,28 @@ async def choose(
     return changed
 
 
-async def about(connection: Connection, keys: Iterable[ContactKey]) -> list[Choice]:
-    """The choices for these keys, and for phone numbers that end alike."""
+async def about(connection: Connection, keys: Iterable[ContactKey], now: datetime) -> list[Choice]:
+    """The choices for these keys, and phone numbers that end alike; none is later than `now`."""
     wanted = list(keys)
     rows = await connection.fetch(
         """
-        SELECT DISTINCT known.kind, known.account, known.value, wants, at
+        SELECT DISTINCT known.kind, known.account, known.value, wants, least(at, $4) AS at
         FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (kind, account, lookup)
         JOIN contact_choices AS known USING (lookup, kind, account)
         """,
         [one.kind for one in wanted],
         [one.account for one in wanted],
         [one.lookup for one in wanted],
+        now,
     )
     return [_choice(row) for row in rows]
 
 
-async def known(connection: Connection) -> list[Choice]:
-    """All choices, for a simulation."""
-    rows = await connection.fetch("SELECT kind, account, value, wants, at FROM contact_choices")
+async def known(connection: Connection, now: datetime) -> list[Choice]:
+    """All choices, for a simulation; none is later than `now`."""
+    rows = await connection.fetch(
+        "SELECT kind, account, value, wants, least(at, $1) AS at FROM contact_choices", now
+    )
     return [_choice(row) for row in rows]
 
 
@@ -120,14 +128,20 @@ async def listed(
     rows = await pool.fetch(
         """
         SELECT id, kind, nullif(account, '') AS account, value, at, made_by, made_through, note
-        FROM contact_choices WHERE wants = $1 AND position(lower($2) IN lower(value)) > 0
+        FROM contact_choices WHERE wants = $1 AND position($2 IN lower(value)) > 0
         ORDER BY at DESC, id DESC LIMIT $3
         """,
         wants,
-        containing,
+        _as_stored(containing),
         limit,
     )
     return [dict(row) for row in rows]
+
+
+def _as_stored(search: str) -> str:
+    """What people search for, in the notation of the keys."""
+    read = plain(search)
+    return next(mails(read), read)
 
 
 def _columns(keys: Sequence[ContactKey]) -> tuple[list[str], list[str], list[str], list[str]]:
