@@ -42,8 +42,7 @@ class Decider:
     """Evaluates the active rules for events and carries out their verdicts.
 
     `zones` has the time zone of each account, `ways` the channels that rules can use, by name,
-    `off` when people had switched rules off.
-    Methods that return lanes return those in which a delivery is due now.
+    `off` when people had switched rules off. The lanes that are returned have something to claim.
     """
 
     def __init__(
@@ -253,11 +252,8 @@ class Decider:
         ]
         await self._write_down(tx, said, now)
         asking = [request.asks for request in requests if request.asks is not None]
-        return frozenset(
-            one.lane
-            for one in (*requests, *asking)
-            if one.plan.send_at <= now and one.identity not in placed.begun
-        )
+        waiting = [one for one in requests if one.identity not in placed.begun]
+        return frozenset(one.lane for one in (*waiting, *asking) if one.plan.send_at <= now)
 
     async def _requests(
         self, tx: Transaction, verdicts: Sequence[EventVerdict]

@@ -12,15 +12,7 @@ from service.domain.model import Event, Kind, State, Task
 from service.domain.operators.buttons import ESCALATION
 from service.domain.operators.silences import Silence
 from service.domain.storms import Lately
-from service.outbox import (
-    DeliveryRequest,
-    Identity,
-    Lanes,
-    Placed,
-    gates,
-    question,
-    silences,
-)
+from service.outbox import DeliveryRequest, Identity, Lanes, Placed, gates, question, silences
 from service.outbox.gates import GateFacts, Stop
 from service.outbox.mutes import Mute
 from service.outbox.snapshot import PendingOrder
