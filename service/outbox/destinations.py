@@ -126,6 +126,14 @@ async def take_probe(pool: Pool, lane: str, now: datetime, next_at: datetime) ->
     return done == "UPDATE 1"
 
 
+async def is_sending(pool: Pool, lane: str) -> bool:
+    """Whether any worker is sending a message of this lane."""
+    found: bool = await pool.fetchval(
+        "SELECT EXISTS (SELECT FROM deliveries WHERE lane = $1 AND state = 'sending')", lane
+    )
+    return found
+
+
 async def end_outage(pool: Pool, lane: str, now: datetime) -> None:
     """Store that the lane works again; what waits to be tried again is due at once."""
     async with pool.acquire() as connection, connection.transaction():

@@ -1,5 +1,6 @@
 """A channel that fails as a whole is tried from time to time; nothing waits longer than it must."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -84,6 +85,27 @@ async def test_who_answers_with_errors_gets_one_message_at_a_time(taskbell: Corr
     await go_on(taskbell, seconds=1)
     assert await taskbell.states("book") == ["sent"] * 25
     assert len(taskbell.accounting.requests) == 32
+
+
+async def test_a_slow_answer_is_waited_for(taskbell: Corridor) -> None:
+    """The message that tries it takes longer than the pause: no other follows before its result."""
+    taskbell.accounting.reply(*[BROKEN] * 5)
+    await plan(taskbell, 5)
+    await taskbell.deliver("accounting")
+    await taskbell.deliver("accounting")
+    first, answered = taskbell.worker.lanes["accounting"], asyncio.Event()
+    taskbell.accounting.reply(Answer(204, after=answered))
+    await taskbell.tick(seconds=11)
+    await first.batch()
+    await taskbell.restart(RULES)
+    for _ in range(3):
+        await go_on(taskbell, seconds=11)
+    assert sorted(await taskbell.states("book")) == ["planned"] * 4 + ["sending"]
+    answered.set()
+    await first.rest()
+    await first.batch()
+    await first.rest()
+    assert await taskbell.states("book") == ["sent"] * 5
 
 
 async def test_after_errors_nobody_waits_for_their_own_schedule(taskbell: Corridor) -> None:
