@@ -92,6 +92,7 @@ class Breaker:
         except SendError as error:
             log.info("lane.still_fails", lane=self._lane, error=str(error))
             return False
+        await destinations.put_in_order(self._pool, self._lane, self._clock.now())
         # A message may take longer than the pause between two tries: its result is waited for.
         return not await destinations.is_sending(self._pool, self._lane)
 

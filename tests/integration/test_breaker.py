@@ -16,7 +16,7 @@ RULES = """
 - { id: book, when: task.created, accounts: [london],
     then: [{ notify: accounting, on_fail: [{ notify: "slack:#office", text: "It failed" }] }] }
 - { id: post, when: task.created, accounts: [field],
-    then: [{ notify: "slack:#office", text: New }] }
+    then: [{ notify: "slack:#office", text: "{{ task.title }}" }] }
 """
 BROKEN, TAKEN = Answer(500), Answer(204)
 
@@ -131,6 +131,47 @@ async def test_one_message_that_always_fails_stops_no_other(taskbell: Corridor) 
         await taskbell.deliver("accounting")
     assert (await taskbell.states("book")).count("sent") == 6
     assert await taskbell.pool.fetchval("SELECT count(*) FROM lane_outages") == 0
+
+
+async def visits(taskbell: Corridor, *titles: str) -> None:
+    for title in titles:
+        await taskbell.webhook(taskbell.visit(name=title))
+
+
+async def chat(taskbell: Corridor, **time: float) -> None:
+    await taskbell.tick(**time)
+    await taskbell.deliver("slack")
+
+
+async def test_what_failed_first_is_not_overtaken(taskbell: Corridor) -> None:
+    """A chat is away for some seconds: what was said first still stands above the rest."""
+    await taskbell.slack.stop()
+    await visits(taskbell, "First")
+    await chat(taskbell)
+    await taskbell.tick(seconds=1)
+    await visits(taskbell, "Second", "Third")
+    await chat(taskbell, seconds=1)
+    await taskbell.slack.start_again()
+    for _ in range(5):
+        await chat(taskbell, seconds=10)
+    assert taskbell.posts == ["First", "Second", "Third"]
+
+
+async def test_after_errors_a_chat_goes_on_in_order(taskbell: Corridor) -> None:
+    """All but the message that found out: what failed does not come after what only waited."""
+    taskbell.slack.reply(*[BROKEN] * 1000)
+    await visits(taskbell, "First")
+    for minutes in (0, 1, 6, 31):
+        await chat(taskbell, minutes=minutes)
+    await visits(taskbell, "Second", "Third", "Fourth")
+    for _ in range(10):
+        await chat(taskbell, seconds=2)
+    assert await taskbell.pool.fetchval("SELECT count(*) FROM lane_outages") == 1
+    taskbell.slack.forget_replies()
+    for _ in range(20):
+        await chat(taskbell, seconds=10)
+    found_out, *others = taskbell.posts
+    assert others == [one for one in ("First", "Second", "Third", "Fourth") if one != found_out]
 
 
 async def test_an_outage_of_one_channel_is_none_of_another(taskbell: Corridor) -> None:
