@@ -129,6 +129,33 @@ async def test_what_its_rule_created_again_is_left_out(pool: Pool, clock: Virtua
     assert await states(pool) == ["cancelled", "planned", "cancelled", "sent"]
 
 
+async def test_what_was_dismissed_is_not_sent_again_with_the_rest(
+    pool: Pool, clock: VirtualClock
+) -> None:
+    """A person has decided about it; single it can still be sent."""
+    dismissed = await message(pool, clock)
+    await operator_actions.cancel(pool, clock, dismissed, by=ANN, reason="told them by phone")
+    failed = await message(pool, clock)
+    assert await operator_actions.matching(pool, RETRY, FAILED) == [failed]
+    await operator_actions.act_on_all(pool, clock, RETRY, FAILED, 1, by=ANN)
+    assert await states(pool) == ["failed", "planned"]
+    await operator_actions.retry(pool, clock, dismissed, by=ANN)
+    assert await states(pool) == ["planned", "planned"]
+
+
+async def test_what_was_dismissed_takes_no_room(pool: Pool, clock: VirtualClock) -> None:
+    """Of very many failures one part can be dismissed after the other, however far back."""
+    await message(pool, clock)
+    clock.advance(timedelta(days=1))
+    for number in range(MOST_AT_ONCE):
+        await message(pool, clock, once_key=f"late {number}")
+    with pytest.raises(NotPossible, match="narrow the search"):
+        await operator_actions.matching(pool, DISMISS, FAILED)
+    late = Search(state="failed", since=clock.now() - timedelta(hours=1))
+    await operator_actions.act_on_all(pool, clock, DISMISS, late, MOST_AT_ONCE, by=ANN)
+    assert await operator_actions.matching(pool, DISMISS, FAILED) == [1]
+
+
 async def test_what_is_on_trial_is_left_out(pool: Pool, clock: VirtualClock) -> None:
     """It was never to be sent."""
     await message(pool, clock)

@@ -74,6 +74,7 @@ def search_for(
     rule: str | None,
     account: str | None,
     since: datetime | None,
+    until: datetime | None,
 ) -> Search:
     """The deliveries that the options of a command select; without any it is empty."""
     return Search(
@@ -82,6 +83,7 @@ def search_for(
         rule=rule or "",
         account=account or "",
         since=since,
+        until=until,
     )
 
 

@@ -33,7 +33,10 @@ def read_bulk(said: Mapping[str, Any]) -> BulkRequest:
     action = BulkAction(_choice(said, "action", tuple(BulkAction)))
     search = Search(
         state=_choice(said, "state", STATES),
-        **{name: _name(said, name) for name in NAMES},
+        rule=_name(said, "rule"),
+        channel=_name(said, "channel"),
+        account=_name(said, "account"),
+        receiver=_name(said, "receiver"),
         since=_time(said, "since"),
         until=_time(said, "until"),
     )
