@@ -69,6 +69,7 @@ async def test_the_end_of_the_period_is_told_as_well(command: Command, pool: Poo
         (("1", "--state", "failed"), 2, "--state for many"),
         (("--webhook",), 2, "--state for many"),
         (("--state", "failed", "--reason", "x"), 2, "--reason is for one delivery"),
+        (("--state", "failed", "--rule", ""), 2, "--rule is empty"),
         (("--state", "planned"), 1, "this can be done to messages that are failed"),
         (("99",), 1, "there is no delivery 99"),
     ],

@@ -222,6 +222,15 @@ async def test_an_address_that_asks_for_nonsense_says_so(web: Site) -> None:
     assert "There are no such messages" in await read(web, PATH)
 
 
+async def test_a_wrong_address_does_nothing(web: Site, pool: Pool, clock: VirtualClock) -> None:
+    """There is no such day: not those of all days instead."""
+    await message(pool, clock)
+    answer = await web.client.post(f"{PATH}&since=2026-02-30", data={"count": "1"})
+    assert answer.status_code == 400
+    assert "enter a date" in answer.text
+    assert await states(pool) == ["failed"]
+
+
 async def test_the_api_counts_first(web: Site, pool: Pool, clock: VirtualClock) -> None:
     """Without a count nothing is done; with the right one, all of it; with another, 409."""
     await message(pool, clock, channel="customer", target="details")
@@ -248,6 +257,10 @@ async def test_the_api_counts_first(web: Site, pool: Pool, clock: VirtualClock) 
         {"state": None},
         {"channel": "a\nb"},
         {"rule": 7},
+        {"rule": []},
+        {"channel": False},
+        {"account": ""},
+        {"receiver": "  "},
         {"since": "yesterday"},
         {"count": 0},
         {"count": True},

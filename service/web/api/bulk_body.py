@@ -51,9 +51,12 @@ def _choice(said: Mapping[str, Any], name: str, choices: tuple[str, ...]) -> str
 
 
 def _name(said: Mapping[str, Any], name: str) -> str:
-    value = said.get(name) or ""
-    if not isinstance(value, str) or not is_text(value, LONGEST_NAME):
-        raise wrong(name, f"up to {LONGEST_NAME} characters on one line")
+    """The name; "" if there is none. A blank one is refused: it would select everything."""
+    value = said.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str) or not value.strip() or not is_text(value, LONGEST_NAME):
+        raise wrong(name, f"up to {LONGEST_NAME} characters on one line, and not none")
     return value.strip()
 
 
