@@ -190,11 +190,24 @@ def read_hours(
         offset = int(found[2]) - 1 if found else None
         hint = 'write for example "Mo-Fr 08:00-17:00; PH off"'
         raise refused("the opening hours cannot be read here", hint, offset) from None
-    moved = _BESIDE_HOLIDAY.search(text)
-    if subdivision is not None and moved is not None:
-        message = "days beside public holidays are not known for a subdivision"
-        raise refused(message, "write PH alone, or remove subdivision", moved.start())
+    if subdivision is not None:
+        _demand_whole_holidays(text)
     return Hours(name, text, country, closed, subdivision)
+
+
+def _demand_whole_holidays(text: str) -> None:
+    """Raise ValueError unless PH can be replaced by every day, as on a holiday of a subdivision."""
+    hint = "write PH alone, or remove subdivision"
+    moved = _BESIDE_HOLIDAY.search(text)
+    if moved is not None:
+        message = "days beside public holidays are not known for a subdivision"
+        raise refused(message, hint, moved.start())
+    try:
+        _calendar(HOLIDAY.sub(_EVERY_DAY, text), None, ZoneInfo("UTC"))
+    except ParserError:
+        message = "public holidays on some weekdays only are not known for a subdivision"
+        found = HOLIDAY.search(text)
+        raise refused(message, hint, found and found.start()) from None
 
 
 def closed_days(value: object) -> str:
