@@ -225,7 +225,7 @@ class LaneSender:
         now = self._clock.now()
         waited = now - (claim.unsent_since or now)
         if not _asks_for_pause(claim, error) or waited > retry.PATIENCE:
-            return _failed(claim, error, now)
+            return self._kept_in_order(_failed(claim, error, now))
         until = now + (error.retry_after or retry.SHORT_PAUSE)
         reason = f"{error}; will be tried again"
         # With a pace the messages to a target keep their order: this one goes first again.
@@ -233,6 +233,13 @@ class LaneSender:
         return AttemptResult(
             claim, State.PLANNED, reason, again_at=again_at, is_unsent=True, pause_until=until
         )
+
+    def _kept_in_order(self, result: AttemptResult) -> AttemptResult:
+        """With a pace the other messages to the target wait for the first retry, a moment later."""
+        is_first = self._pace is not None and result.claim.attempts == 1
+        if not is_first or result.again_at is None:
+            return result
+        return replace(result, again_at=result.claim.created_at, pause_until=result.again_at)
 
     async def _check(self, claim: Claim, grounds: MessageBasis) -> AttemptResult | Claim:
         """A customer message that passes the final check, up to date; else its result."""

@@ -143,6 +143,27 @@ async def chat(taskbell: Corridor, **time: float) -> None:
     await taskbell.deliver("slack")
 
 
+async def test_one_failure_does_not_change_the_order(taskbell: Corridor) -> None:
+    """What comes after it in a chat waits for the first retry, some seconds later."""
+    taskbell.slack.reply(BROKEN)
+    await visits(taskbell, "First", "Second")
+    await chat(taskbell)
+    await chat(taskbell, seconds=2)
+    assert taskbell.posts == []
+    for _ in range(3):
+        await chat(taskbell, seconds=6)
+    assert taskbell.posts == ["First", "Second"]
+
+
+async def test_what_fails_twice_keeps_nobody_waiting(taskbell: Corridor) -> None:
+    """It may be the message: the others go on."""
+    taskbell.slack.reply(BROKEN, BROKEN)
+    await visits(taskbell, "First", "Second")
+    for _ in range(3):
+        await chat(taskbell, seconds=7)
+    assert taskbell.posts == ["Second"]
+
+
 async def test_what_failed_first_is_not_overtaken(taskbell: Corridor) -> None:
     """A chat is away for some seconds: what was said first still stands above the rest."""
     await taskbell.slack.stop()
