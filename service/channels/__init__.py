@@ -17,7 +17,14 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 
 import httpx
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+)
 
 from service import plugins
 from service.channels.pace import Pace, Rate
@@ -134,6 +141,13 @@ class ChannelOptions(BaseModel):
     concurrency: int = Field(4, ge=1, le=1000)
     rate: Rate | None = None
     burst: int = Field(5, ge=1, le=1000)
+
+    @field_validator("timeout")
+    @classmethod
+    def _leaves_time(cls, timeout: timedelta) -> timedelta:
+        if timeout <= timedelta(0):
+            raise ValueError("timeout must be at least 1s")
+        return timeout
 
     @property
     def pace(self) -> Pace | None:

@@ -162,6 +162,13 @@ class Account(BaseModel):
             task_links.check(url, cls.link_fields)
         return url
 
+    @field_validator("timeout")
+    @classmethod
+    def _leaves_time(cls, timeout: timedelta) -> timedelta:
+        if timeout <= timedelta(0):
+            raise ValueError("timeout must be at least 1s")
+        return timeout
+
     @field_validator("poll")
     @classmethod
     def _is_not_too_often(cls, poll: timedelta) -> timedelta:
