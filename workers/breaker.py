@@ -97,7 +97,9 @@ class Breaker:
         except SendError as error:
             log.info("lane.still_fails", lane=self._lane, error=str(error))
             return False
-        return True
+        await destinations.put_in_order(self._pool, self._lane, self._clock.now())
+        # A message may take longer than the pause between two tries: its result is waited for.
+        return not await destinations.is_sending(self._pool, self._lane)
 
     async def _open(self) -> None:
         now = self._clock.now()

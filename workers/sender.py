@@ -93,7 +93,7 @@ class LaneSender:
         self._breaker = lane.probe and Breaker(lane.name, pool, clock, lane.probe)
         self._attempts: set[asyncio.Task[None]] = set()
         self._stopping = False
-        self._wake_up: Callable[[], None] = _wake_nothing
+        self._wake_up: Callable[[], None] = lambda: None
 
     def set_wake_up(self, wake_up: Callable[[], None]) -> None:
         """Set the function that wakes up this lane when a paused target may be sent to again."""
@@ -240,7 +240,7 @@ class LaneSender:
         now = self._clock.now()
         waited = now - (claim.unsent_since or now)
         if not _asks_for_pause(claim, error) or waited > retry.PATIENCE:
-            return _failed(claim, error, now)
+            return self._kept_in_order(_failed(claim, error, now))
         until = now + (error.retry_after or retry.SHORT_PAUSE)
         reason = f"{error}; will be tried again"
         # With a pace the messages to a target keep their order: this one goes first again.
@@ -248,6 +248,13 @@ class LaneSender:
         return AttemptResult(
             claim, State.PLANNED, reason, again_at=again_at, is_unsent=True, pause_until=until
         )
+
+    def _kept_in_order(self, result: AttemptResult) -> AttemptResult:
+        """With a pace the other messages to the target wait for the first retry, a moment later."""
+        is_first = self._pace is not None and result.claim.attempts == 1
+        if not is_first or result.again_at is None:
+            return result
+        return replace(result, again_at=result.claim.created_at, pause_until=result.again_at)
 
     async def _check(self, claim: Claim, grounds: MessageBasis) -> AttemptResult | Claim:
         """A customer message that passes the final check, up to date; else its result."""
@@ -297,10 +304,6 @@ def _buttons(
     """These buttons about a delivery, all of which have one page."""
     url, value = links.to(page, delivery, key), f"{delivery}:{links.sign(page, delivery, key)}"
     return tuple(MessageButton(one, LABELS[one], url, value) for one in wanted)
-
-
-def _wake_nothing() -> None:
-    """A function that wakes up nothing."""
 
 
 async def _send(channel: Channel, claim: Claim) -> SentRef:

@@ -17,7 +17,14 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 
 import httpx
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+)
 
 from service import plugins
 from service.channels.pace import Pace, Rate
@@ -25,6 +32,7 @@ from service.clock import Clock
 from service.diagnostics import Issue
 from service.domain.operators.buttons import Button
 from service.errors import SendError
+from service.http import NO_HOST, can_be_looked_up
 from service.http.answers import AnswerRefused
 from service.http.connection_check import ConnectionCheck
 from service.http.error_messages import explain, never_sent
@@ -37,10 +45,13 @@ JSON: TypeAlias = Mapping[str, Any] | orjson.Fragment | None
 def _http_address(url: str) -> str:
     try:
         parsed = httpx.URL(url)
-    except httpx.InvalidURL:  # whose text quotes the address
+        host = parsed.host
+    except (httpx.InvalidURL, UnicodeError):  # whose text quotes the address
         raise ValueError("url is not an address") from None
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
+    if parsed.scheme not in {"http", "https"} or not host:
         raise ValueError("must be an address that begins with https:// or http://")
+    if not can_be_looked_up(host):
+        raise ValueError(NO_HOST)
     return url
 
 
@@ -130,6 +141,13 @@ class ChannelOptions(BaseModel):
     concurrency: int = Field(4, ge=1, le=1000)
     rate: Rate | None = None
     burst: int = Field(5, ge=1, le=1000)
+
+    @field_validator("timeout")
+    @classmethod
+    def _leaves_time(cls, timeout: timedelta) -> timedelta:
+        if timeout <= timedelta(0):
+            raise ValueError("timeout must be at least 1s")
+        return timeout
 
     @property
     def pace(self) -> Pace | None:

@@ -26,8 +26,6 @@ from service.http.connection_check import ConnectionCheck
 Json: TypeAlias = dict[str, Any]
 
 LONGEST, LONGEST_TITLE = 4096, 200
-# What else a message has in JSON, in bytes: its title, its topic, and the names of all.
-OVERHEAD = 1100
 DAILY = frozenset({"42908"})
 A_DAYS_LIMIT = timedelta(hours=1)
 PRIORITIES = {"min": 1, "low": 2, "default": 3, "high": 4, "urgent": 5}
@@ -125,14 +123,12 @@ class NtfyChannel(ApiChannel):
     def _content(self, message: Message) -> Json:
         demand_text(message.text)
         self.demand_target(message.target)
-        content: Json = {
-            "topic": message.target,
-            "message": fitted(message.text, LONGEST, _size),
-            "priority": self._priority,
-        }
+        content: Json = {"topic": message.target, "message": "", "priority": self._priority}
         if message.subject:
             content["title"] = one_line(message.subject, LONGEST_TITLE)
-        return content
+        overhead = len(orjson.dumps(content))
+        shown = fitted(message.text, LONGEST, lambda text: _size(text, overhead))
+        return {**content, "message": shown}
 
     def accepts(self, answer: ApiAnswer) -> bool:
         return answer.is_success and isinstance(answer.content, dict)
@@ -147,6 +143,6 @@ class NtfyChannel(ApiChannel):
         return asked or (A_DAYS_LIMIT if self.error_name(answer) in DAILY else None)
 
 
-def _size(text: str) -> int:
-    """The bytes of a text, or half of those that its message has in JSON."""
-    return max(utf8_bytes(text), (len(orjson.dumps(text)) + OVERHEAD) // 2)
+def _size(text: str, overhead: int) -> int:
+    """The bytes of a text, or half of those that its message has in JSON, with all else in it."""
+    return max(utf8_bytes(text), (len(orjson.dumps(text)) + overhead) // 2)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Any
+from unicodedata import combining, normalize
 
 from pydantic_core import PydanticCustomError
 
@@ -96,7 +97,7 @@ class _Table:
             self.rows.append(row)
 
     def _take_names(self, row: Sequence[str], line: int) -> None:
-        self.names = [_NOT_IN_NAMES.sub("_", one.strip().casefold()).strip("_") for one in row]
+        self.names = [_as_name(one) for one in row]
         for number, name in enumerate(self.names):
             if not name:
                 self._fault(line, f"column {number + 1} has no name")
@@ -109,6 +110,13 @@ class _Table:
     def _fault(self, line: int, message: str, hint: str | None = None) -> None:
         if len(self.faults) < _MOST_FAULTS:
             self.faults.append((line, message, hint))
+
+
+def _as_name(written: str) -> str:
+    """What conditions call a column: names there have no accents, and begin with no digit."""
+    plain = normalize("NFKD", written.strip().casefold())
+    name = _NOT_IN_NAMES.sub("_", "".join(one for one in plain if not combining(one))).strip("_")
+    return f"_{name}" if name[:1].isdigit() else name
 
 
 def _column(table: _Table, number: int) -> Column:

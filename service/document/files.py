@@ -67,7 +67,8 @@ class Folder:
         except OSError as error:
             raise refused(f"{name} cannot be read: {error.strerror}") from None
         except ConfigError as error:
-            raise refused(f"{name} cannot be read: {error.faults[0].message}") from None
+            fault = error.faults[0]
+            raise refused(f"{name} cannot be read: {fault.message}", fault.hint) from None
 
     def _inside(self, name: str) -> Path:
         """The path of the file of this name; raises OSError, or ValueError if it is outside."""

@@ -37,6 +37,7 @@ _DAY = r"(?:(\d{4})-)?(\d{2})-(\d{2})"
 _CLOSED = re.compile(rf"{_DAY}(?:\s+to\s+{_DAY})?")
 _LEAP_YEAR = 2000
 _A_SEASON = 90  # days
+_MINUTE = timedelta(minutes=1)
 
 
 @lru_cache(maxsize=1_000)
@@ -63,10 +64,19 @@ class Hours:
 
     def open_on(self, day: date, zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
         """When they open and close on a day, in `zone`; what goes on beyond midnight is cut."""
-        start = datetime.combine(day, time(), zone)
-        end = datetime.combine(day + timedelta(days=1), time(), zone)
+        start, end = _midnight(day, zone), _midnight(day + timedelta(days=1), zone)
         found = self._calendar(day, zone).intervals(start, end)
         return [(opening, closing) for opening, closing, state, _ in found if state == State.OPEN]
+
+    def begin_on(self, day: date, zone: ZoneInfo) -> bool:
+        """Whether they begin on a day, or last all of it; a night that ends there began before."""
+        found = self.open_on(day, zone)
+        if not found:
+            return False
+        start, (opening, closing) = _midnight(day, zone), found[0]
+        lasts = closing >= _midnight(day + timedelta(days=1), zone)
+        is_new = opening > start or not self.is_open(start.astimezone(UTC) - _MINUTE, zone)
+        return len(found) > 1 or lasts or is_new
 
     def day_away(self, day: date, days: int, zone: ZoneInfo) -> date | None:
         """The open day so many open days after a day, or before it if `days` is negative.
@@ -112,15 +122,11 @@ class Hours:
         start = self.next_open(moment, zone)
         if start is None:
             return None
-        at, last = start.astimezone(zone), moment + _HORIZON
-        while days:
-            midnight = (at + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-            opening = self.next_open(midnight.astimezone(UTC), zone)
-            if opening is None or opening > last:
-                return None
-            day = opening.astimezone(zone)
-            at = at.replace(year=day.year, month=day.month, day=day.day)
-            days -= 1
+        at = start.astimezone(zone)
+        day = self.day_away(at.date(), days, zone)
+        if day is None:
+            return None
+        at = at.replace(year=day.year, month=day.month, day=day.day)
         return self.next_open(at.astimezone(UTC), zone)
 
     def _calendar(self, day: date, zone: ZoneInfo) -> OpeningHours:
@@ -149,12 +155,17 @@ class Hours:
         was_open = self.is_open(start, zone)
         while start < last:
             day = start.date() + timedelta(days=1)
-            midnight = datetime.combine(day, time(), zone)
+            midnight = _midnight(day, zone)
             for begin, _, state, _ in self._calendar(start.date(), zone).intervals(start, midnight):
                 if (state == State.OPEN) != was_open:
                     return begin.astimezone(UTC)
             start = midnight
         return None
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    """When a day begins: where clocks go forward at midnight, that is at one o'clock."""
+    return datetime.combine(day, time(), zone).astimezone(UTC).astimezone(zone)
 
 
 @lru_cache(maxsize=10_000)
@@ -165,7 +176,7 @@ def _day_away(hours: Hours, day: date, days: int, zone: ZoneInfo) -> date | None
         if not left:
             return day
         day += step
-        left -= bool(hours.open_on(day, zone))
+        left -= hours.begin_on(day, zone)
     return None
 
 
@@ -190,11 +201,24 @@ def read_hours(
         offset = int(found[2]) - 1 if found else None
         hint = 'write for example "Mo-Fr 08:00-17:00; PH off"'
         raise refused("the opening hours cannot be read here", hint, offset) from None
-    moved = _BESIDE_HOLIDAY.search(text)
-    if subdivision is not None and moved is not None:
-        message = "days beside public holidays are not known for a subdivision"
-        raise refused(message, "write PH alone, or remove subdivision", moved.start())
+    if subdivision is not None:
+        _demand_whole_holidays(text)
     return Hours(name, text, country, closed, subdivision)
+
+
+def _demand_whole_holidays(text: str) -> None:
+    """Raise ValueError unless PH can be replaced by every day, as on a holiday of a subdivision."""
+    hint = "write PH alone, or remove subdivision"
+    moved = _BESIDE_HOLIDAY.search(text)
+    if moved is not None:
+        message = "days beside public holidays are not known for a subdivision"
+        raise refused(message, hint, moved.start())
+    try:
+        _calendar(HOLIDAY.sub(_EVERY_DAY, text), None, ZoneInfo("UTC"))
+    except ParserError:
+        message = "public holidays on some weekdays only are not known for a subdivision"
+        found = HOLIDAY.search(text)
+        raise refused(message, hint, found and found.start()) from None
 
 
 def closed_days(value: object) -> str:

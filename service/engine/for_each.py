@@ -106,11 +106,12 @@ async def count(
 ) -> Counted:
     """Answer a rule's questions about all tasks of some accounts, with one reading of them.
 
-    A task for which a question cannot be answered does not count for it. `zones` are those of the
-    accounts.
+    One that is asked in several places is answered once. A task for which a question cannot be
+    answered does not count for it. `zones` are those of the accounts.
     """
-    answers = {one.text: one.at_first for one in questions}
-    fields = frozenset[str]().union(*(one.fields for one in questions))
+    asked = {one.text: one for one in questions}.values()
+    answers = {one.text: one.at_first for one in asked}
+    fields = frozenset[str]().union(*(one.fields for one in asked))
     said = as_message(event, frozenset(names(Event)))
     known, failures = 0, list[str]()
     async for page, account in _pages(tx, zones, fields):
@@ -119,10 +120,10 @@ async def count(
         for task in page:
             alone = {"tasks": [as_message(task, fields)], "event": said, "now": now}
             activation = environment(zone).Activation(alone)
-            for one in questions:
+            for one in asked:
                 try:
-                    asked = Expression(one.text, frozenset(), lists=one.lists)
-                    of_task = asked.value(activation, zone)
+                    question = Expression(one.text, frozenset(), lists=one.lists)
+                    of_task = question.value(activation, zone)
                     answers[one.text] = one.with_one(answers[one.text], of_task)
                 except EvaluationError as error:
                     failures.append(f"task {task.id}: {error}")

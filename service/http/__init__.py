@@ -15,6 +15,7 @@ Network: TypeAlias = IPv4Network | IPv6Network
 Address: TypeAlias = IPv4Address | IPv6Address
 
 LONGEST_PAUSE = timedelta(days=1)
+NO_HOST = "there is no such server: a part of its name is empty or too long"
 # What Python's `is_global` lets through although it leads inside: the translators to IPv4
 # (Teredo, 6to4, NAT64, SIIT), addresses for documents, segment routing, sites and protocols, and
 # Azure's address for metadata.
@@ -72,6 +73,15 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
 def answered_at(headers: Mapping[str, str], now: datetime) -> datetime:
     """When a response was sent by the server's own clock, to which its dates refer."""
     return _http_date(headers.get("date", "")) or now
+
+
+def can_be_looked_up(host: str) -> bool:
+    """Whether a host's name could exist: `api..firm.test` could not, with its empty part."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def is_public(address: Address) -> bool:

@@ -205,6 +205,9 @@ class _Call:
         if status == httpx.codes.SERVICE_UNAVAILABLE and pause is not None and not self.effect:
             self.fail(SourceThrottled, f"{SLOW_DOWN} (503)", pause, status)
         said = _explanation(headers, body, self.secrets)
+        if status == httpx.codes.FORBIDDEN and _has(headers, "html"):
+            # That of a firewall: the system has not seen the call, nor refused the credentials.
+            self._fail_by_page(SourceUnreachable if self.effect else SourceBroken, status)
         if status in (401, 403):
             self.fail(SourceUnauthorized, f"{CREDENTIALS_REFUSED} ({status}){said}", status=status)
         if httpx.codes.is_client_error(status):
@@ -238,13 +241,15 @@ class _Call:
         # A page instead of an answer comes from a proxy or a wrong base_url: nothing was done,
         # but it says nothing about the task either, least of all that it is gone.
         if _has(headers, "html") and not self.effect:
-            what = f"answered with a web page instead of data ({status}); {CHECK_ADDRESS}"
-            self.fail(SourceBroken, what)
+            self._fail_by_page(SourceBroken, status)
         raise SourceRejected(
             f"{self.account}: {self.method} {self.path} {REJECTED}{status}){said}",
             status=status,
             answer=said.removeprefix(": "),
         )
+
+    def _fail_by_page(self, error: type[SourceError], status: int) -> NoReturn:
+        self.fail(error, f"answered with a web page instead of data ({status}); {CHECK_ADDRESS}")
 
     def _deny(self, status: int, said: str) -> NoReturn:
         raise SourceRejected(

@@ -8,7 +8,7 @@ few messages may be sent ahead of it. A target that asked for a pause has its tu
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from service.channels.pace import Pace
 from service.outbox import fallback
@@ -20,6 +20,7 @@ _GIVEN_UP_AFTER = timedelta(days=3)
 # So often a message is tried ahead of its time to find out whether its lane works again; the other
 # attempts are kept for its own schedule.
 _TRIED_AHEAD = 4
+_ANY_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +127,16 @@ async def take_probe(pool: Pool, lane: str, now: datetime, next_at: datetime) ->
     return done == "UPDATE 1"
 
 
+async def is_sending(pool: Pool, lane: str) -> bool:
+    """Whether any worker is sending a message of this lane."""
+    found: bool = await pool.fetchval(
+        "SELECT EXISTS (SELECT FROM deliveries WHERE lane = $1 AND state = 'sending')", lane
+    )
+    return found
+
+
 async def end_outage(pool: Pool, lane: str, now: datetime) -> None:
-    """Store that the lane works again; what waits to be tried again is due at once."""
+    """Store that the lane works again; what waits to be tried again is due, in its order."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(
             """
@@ -138,14 +147,22 @@ async def end_outage(pool: Pool, lane: str, now: datetime) -> None:
             lane,
             now,
         )
-        await connection.execute(
-            """
-            UPDATE deliveries SET next_attempt_at = $2
-            WHERE lane = $1 AND state = 'planned' AND attempts > 0 AND next_attempt_at > $2
-            """,
-            lane,
-            now,
-        )
+        await put_in_order(connection, lane)
+
+
+async def put_in_order(
+    connection: Connection | Pool, lane: str, due_by: datetime = _ANY_TIME
+) -> None:
+    """Put what is due again by then (UTC) before what was planned after it."""
+    await connection.execute(
+        """
+        UPDATE deliveries SET next_attempt_at = created_at
+        WHERE lane = $1 AND state = 'planned' AND attempts > 0
+          AND next_attempt_at > created_at AND next_attempt_at <= $2
+        """,
+        lane,
+        due_by,
+    )
 
 
 async def try_one_ahead(pool: Pool, lane: str, now: datetime) -> bool:

@@ -17,6 +17,7 @@ from pydantic import (
     field_validator,
 )
 
+from service.http import NO_HOST, can_be_looked_up
 from service.http.signatures import NoScheme, SignatureScheme, schemes
 from service.settings import keys
 from service.sources import task_links
@@ -142,6 +143,8 @@ class Account(BaseModel):
         parts = urlsplit(base_url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("must be an address that begins with https:// or http://")
+        if not can_be_looked_up(parts.hostname):
+            raise ValueError(NO_HOST)
         if "@" in parts.netloc or parts.query:
             raise ValueError("must be an address without user, password and query")
         return base_url
@@ -158,6 +161,13 @@ class Account(BaseModel):
         if url is not None:
             task_links.check(url, cls.link_fields)
         return url
+
+    @field_validator("timeout")
+    @classmethod
+    def _leaves_time(cls, timeout: timedelta) -> timedelta:
+        if timeout <= timedelta(0):
+            raise ValueError("timeout must be at least 1s")
+        return timeout
 
     @field_validator("poll")
     @classmethod

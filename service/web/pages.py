@@ -1,6 +1,5 @@
 """Common parts of all pages for people: headers, templates, forms and errors."""
 
-import re
 from http import HTTPStatus
 from inspect import isawaitable
 from typing import Any
@@ -13,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import HTTPExceptionHandler
 
+from service.document.writing_direction import contained
 from service.domain.operators.buttons import NO_RULES
 from service.domain.operators.silences import described
 from service.domain.system_actions import UNSEEN_TEXT
@@ -42,12 +42,6 @@ _PLAINLY = {
 }
 _KEPT = ("Allow", "Retry-After", "WWW-Authenticate")  # of an error's headers
 _LONGEST = 1_000  # characters of one value on a page
-# Marks that change the direction of what follows, and the marks that end them (Unicode UAX #9).
-_CLOSED_BY = {
-    **dict.fromkeys("\u202a\u202b\u202d\u202e", "\u202c"),
-    **dict.fromkeys("\u2066\u2067\u2068", "\u2069"),
-}
-_DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 # Nothing on a page comes from elsewhere, and nothing in it may run but our own script.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self';"
@@ -143,18 +137,7 @@ def _contained(value: Any) -> Any:
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     text = value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"
-    return text + _unclosed(text)
-
-
-def _unclosed(text: str) -> str:
-    """The marks that end the directions which the text has begun and not ended."""
-    missing: list[str] = []
-    for mark in _DIRECTIONS.findall(text):
-        if mark in _CLOSED_BY:
-            missing.append(_CLOSED_BY[mark])
-        elif missing and missing[-1] == mark:
-            missing.pop()
-    return "".join(reversed(missing))
+    return contained(text)
 
 
 def _whole(text: str) -> Markup:

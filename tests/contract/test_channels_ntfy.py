@@ -66,13 +66,14 @@ async def test_a_priority_is_chosen_for_a_channel(rig: NtfyRig, clock: VirtualCl
     assert "authorization" not in rig.posted[0].headers
 
 
+@pytest.mark.parametrize("subject", ["é" * 300, "\x07" * 300])
 @pytest.mark.parametrize(
     "text", ["é" * 5000, "👍" * 2000, '"' * 9000, "\x1b" * 5000, "a b " * 2000]
 )
-async def test_a_long_text_is_cut(rig: NtfyRig, channel: Channel, text: str) -> None:
+async def test_a_long_text_is_cut(rig: NtfyRig, channel: Channel, text: str, subject: str) -> None:
     """A longer one would become an attachment, and the JSON has a limit of its own."""
     text = f"{text}\nAnswer here: https://bell.test/1"
-    await channel.send(replace(MESSAGE, text=text, subject="é" * 300))
+    await channel.send(replace(MESSAGE, text=text, subject=subject))
     [request] = rig.posted
     assert len(request.json["message"].encode()) <= 4096
     assert len(request.body) <= 8192

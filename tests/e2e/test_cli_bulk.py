@@ -53,6 +53,15 @@ async def test_many_failures_are_dismissed_at_once(command: Command, pool: Pool)
     assert (await command(*words, "--json")).json == {"count": 0, "customers": 0}
 
 
+async def test_the_end_of_the_period_is_told_as_well(command: Command, pool: Pool) -> None:
+    """What failed earlier can be chosen without what failed since."""
+    await delivery(pool, State.FAILED)
+    words = ("outbox", "retry", "--state", "failed", "--yes", "--json")
+    period = ("--since", "2026-03-06T00:00+00:00", "--until")
+    assert (await command(*words, *period, AT.isoformat())).json["count"] == 0
+    assert (await command(*words, *period, "2026-03-06T12:01+00:00")).json["count"] == 1
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -60,6 +69,7 @@ async def test_many_failures_are_dismissed_at_once(command: Command, pool: Pool)
         (("1", "--state", "failed"), 2, "--state for many"),
         (("--webhook",), 2, "--state for many"),
         (("--state", "failed", "--reason", "x"), 2, "--reason is for one delivery"),
+        (("--state", "failed", "--rule", ""), 2, "--rule is empty"),
         (("--state", "planned"), 1, "this can be done to messages that are failed"),
         (("99",), 1, "there is no delivery 99"),
     ],

@@ -39,6 +39,10 @@ RULES = """
     - { notify: "slack:#dispatch", after: 15m, text: "Nobody has {{ task.title }}" }
 """
 
+WITHOUT_FIELD = """
+- { id: other, when: task.created, accounts: [london], then: [{ notify: accounting }] }
+"""
+
 
 @pytest.fixture
 async def taskbell(folder: Path, pool: Pool, clock: VirtualClock) -> AsyncIterator[Corridor]:
@@ -131,6 +135,19 @@ async def test_a_link_to_what_is_over_says_so(taskbell: Corridor, web: Site) -> 
     assert "The task is done" in (await web.client.get(link)).text
     pressed = await web.client.post(link, data={"answer": "acknowledge"})
     assert "Nothing was changed: the task is already done." in pressed.text
+
+
+async def test_a_link_to_an_account_that_was_taken_out_says_so(
+    taskbell: Corridor, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
+) -> None:
+    """Nobody is promised what nobody would do: no worker reads the account's answers any more."""
+    _, link = await told(taskbell)
+    await taskbell.restart(WITHOUT_FIELD, without="field")
+    async with serving(taskbell.config, pool, clock, valkey.url) as web:
+        pressed = await web.client.post(link, data={"answer": "acknowledge"})
+    why = "Nothing was changed: account field is no longer in the configuration."
+    assert why in pressed.text
+    assert await pool.fetchval("SELECT count(*) FROM acknowledgements") == 0
 
 
 def buttons_of(taskbell: Corridor) -> dict[str, dict[str, str]]:

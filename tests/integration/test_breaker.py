@@ -1,5 +1,6 @@
 """A channel that fails as a whole is tried from time to time; nothing waits longer than it must."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ RULES = """
 - { id: book, when: task.created, accounts: [london],
     then: [{ notify: accounting, on_fail: [{ notify: "slack:#office", text: "It failed" }] }] }
 - { id: post, when: task.created, accounts: [field],
-    then: [{ notify: "slack:#office", text: New }] }
+    then: [{ notify: "slack:#office", text: "{{ task.title }}" }] }
 """
 BROKEN, TAKEN = Answer(500), Answer(204)
 
@@ -86,6 +87,27 @@ async def test_who_answers_with_errors_gets_one_message_at_a_time(taskbell: Corr
     assert len(taskbell.accounting.requests) == 32
 
 
+async def test_a_slow_answer_is_waited_for(taskbell: Corridor) -> None:
+    """The message that tries it takes longer than the pause: no other follows before its result."""
+    taskbell.accounting.reply(*[BROKEN] * 5)
+    await plan(taskbell, 5)
+    await taskbell.deliver("accounting")
+    await taskbell.deliver("accounting")
+    first, answered = taskbell.worker.lanes["accounting"], asyncio.Event()
+    taskbell.accounting.reply(Answer(204, after=answered))
+    await taskbell.tick(seconds=11)
+    await first.batch()
+    await taskbell.restart(RULES)
+    for _ in range(3):
+        await go_on(taskbell, seconds=11)
+    assert sorted(await taskbell.states("book")) == ["planned"] * 4 + ["sending"]
+    answered.set()
+    await first.rest()
+    await first.batch()
+    await first.rest()
+    assert await taskbell.states("book") == ["sent"] * 5
+
+
 async def test_after_errors_nobody_waits_for_their_own_schedule(taskbell: Corridor) -> None:
     """Errors for 18 minutes: soon after everything is sent, not after half an hour."""
     taskbell.accounting.reply(*[BROKEN] * 1000)
@@ -109,6 +131,68 @@ async def test_one_message_that_always_fails_stops_no_other(taskbell: Corridor) 
         await taskbell.deliver("accounting")
     assert (await taskbell.states("book")).count("sent") == 6
     assert await taskbell.pool.fetchval("SELECT count(*) FROM lane_outages") == 0
+
+
+async def visits(taskbell: Corridor, *titles: str) -> None:
+    for title in titles:
+        await taskbell.webhook(taskbell.visit(name=title))
+
+
+async def chat(taskbell: Corridor, **time: float) -> None:
+    await taskbell.tick(**time)
+    await taskbell.deliver("slack")
+
+
+async def test_one_failure_does_not_change_the_order(taskbell: Corridor) -> None:
+    """What comes after it in a chat waits for the first retry, some seconds later."""
+    taskbell.slack.reply(BROKEN)
+    await visits(taskbell, "First", "Second")
+    await chat(taskbell)
+    await chat(taskbell, seconds=2)
+    assert taskbell.posts == []
+    for _ in range(3):
+        await chat(taskbell, seconds=6)
+    assert taskbell.posts == ["First", "Second"]
+
+
+async def test_what_fails_twice_keeps_nobody_waiting(taskbell: Corridor) -> None:
+    """It may be the message: the others go on."""
+    taskbell.slack.reply(BROKEN, BROKEN)
+    await visits(taskbell, "First", "Second")
+    for _ in range(3):
+        await chat(taskbell, seconds=7)
+    assert taskbell.posts == ["Second"]
+
+
+async def test_what_failed_first_is_not_overtaken(taskbell: Corridor) -> None:
+    """A chat is away for some seconds: what was said first still stands above the rest."""
+    await taskbell.slack.stop()
+    await visits(taskbell, "First")
+    await chat(taskbell)
+    await taskbell.tick(seconds=1)
+    await visits(taskbell, "Second", "Third")
+    await chat(taskbell, seconds=1)
+    await taskbell.slack.start_again()
+    for _ in range(5):
+        await chat(taskbell, seconds=10)
+    assert taskbell.posts == ["First", "Second", "Third"]
+
+
+async def test_after_errors_a_chat_goes_on_in_order(taskbell: Corridor) -> None:
+    """All but the message that found out: what failed does not come after what only waited."""
+    taskbell.slack.reply(*[BROKEN] * 1000)
+    await visits(taskbell, "First")
+    for minutes in (0, 1, 6, 31):
+        await chat(taskbell, minutes=minutes)
+    await visits(taskbell, "Second", "Third", "Fourth")
+    for _ in range(10):
+        await chat(taskbell, seconds=2)
+    assert await taskbell.pool.fetchval("SELECT count(*) FROM lane_outages") == 1
+    taskbell.slack.forget_replies()
+    for _ in range(20):
+        await chat(taskbell, seconds=10)
+    found_out, *others = taskbell.posts
+    assert others == [one for one in ("First", "Second", "Third", "Fourth") if one != found_out]
 
 
 async def test_an_outage_of_one_channel_is_none_of_another(taskbell: Corridor) -> None:

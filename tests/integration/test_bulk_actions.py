@@ -129,6 +129,33 @@ async def test_what_its_rule_created_again_is_left_out(pool: Pool, clock: Virtua
     assert await states(pool) == ["cancelled", "planned", "cancelled", "sent"]
 
 
+async def test_what_was_dismissed_is_not_sent_again_with_the_rest(
+    pool: Pool, clock: VirtualClock
+) -> None:
+    """A person has decided about it; single it can still be sent."""
+    dismissed = await message(pool, clock)
+    await operator_actions.cancel(pool, clock, dismissed, by=ANN, reason="told them by phone")
+    failed = await message(pool, clock)
+    assert await operator_actions.matching(pool, RETRY, FAILED) == [failed]
+    await operator_actions.act_on_all(pool, clock, RETRY, FAILED, 1, by=ANN)
+    assert await states(pool) == ["failed", "planned"]
+    await operator_actions.retry(pool, clock, dismissed, by=ANN)
+    assert await states(pool) == ["planned", "planned"]
+
+
+async def test_what_was_dismissed_takes_no_room(pool: Pool, clock: VirtualClock) -> None:
+    """Of very many failures one part can be dismissed after the other, however far back."""
+    await message(pool, clock)
+    clock.advance(timedelta(days=1))
+    for number in range(MOST_AT_ONCE):
+        await message(pool, clock, once_key=f"late {number}")
+    with pytest.raises(NotPossible, match="narrow the search"):
+        await operator_actions.matching(pool, DISMISS, FAILED)
+    late = Search(state="failed", since=clock.now() - timedelta(hours=1))
+    await operator_actions.act_on_all(pool, clock, DISMISS, late, MOST_AT_ONCE, by=ANN)
+    assert await operator_actions.matching(pool, DISMISS, FAILED) == [1]
+
+
 async def test_what_is_on_trial_is_left_out(pool: Pool, clock: VirtualClock) -> None:
     """It was never to be sent."""
     await message(pool, clock)
@@ -195,6 +222,15 @@ async def test_an_address_that_asks_for_nonsense_says_so(web: Site) -> None:
     assert "There are no such messages" in await read(web, PATH)
 
 
+async def test_a_wrong_address_does_nothing(web: Site, pool: Pool, clock: VirtualClock) -> None:
+    """There is no such day: not those of all days instead."""
+    await message(pool, clock)
+    answer = await web.client.post(f"{PATH}&since=2026-02-30", data={"count": "1"})
+    assert answer.status_code == 400
+    assert "enter a date" in answer.text
+    assert await states(pool) == ["failed"]
+
+
 async def test_the_api_counts_first(web: Site, pool: Pool, clock: VirtualClock) -> None:
     """Without a count nothing is done; with the right one, all of it; with another, 409."""
     await message(pool, clock, channel="customer", target="details")
@@ -221,6 +257,10 @@ async def test_the_api_counts_first(web: Site, pool: Pool, clock: VirtualClock) 
         {"state": None},
         {"channel": "a\nb"},
         {"rule": 7},
+        {"rule": []},
+        {"channel": False},
+        {"account": ""},
+        {"receiver": "  "},
         {"since": "yesterday"},
         {"count": 0},
         {"count": True},

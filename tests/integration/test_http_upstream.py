@@ -111,6 +111,8 @@ async def test_an_answer_without_a_body_is_none(rig: Rig) -> None:
     [
         (Answer(401, b"<errors/>"), SourceUnauthorized, SourceUnauthorized),
         (Answer(403, {}), SourceUnauthorized, SourceUnauthorized),
+        (Answer(403, b"<h1>Blocked</h1>", HTML), SourceBroken, SourceUnreachable),
+        (Answer(401, b"<h1>Sign in</h1>", HTML), SourceUnauthorized, SourceUnauthorized),
         (Answer(400, {}), SourceRejected, SourceRejected),
         (Answer(404, {}), SourceRejected, SourceRejected),
         (Answer(422, {}), SourceRejected, SourceRejected),

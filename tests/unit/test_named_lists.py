@@ -13,9 +13,9 @@ from tests.harness.rule_files import ENVIRON, HEAD, tried
 
 TOP = "lists: { vip: vip.csv }"
 VIPS = """\
-E-Mail,Phone Number,Name
-Ann@X.test ,+1 555 0100,"Jones, Ann"
-bo@x.test,,Bo
+E-Mail,Phone Number,Name,1st contract,Größe
+Ann@X.test ,+1 555 0100,"Jones, Ann",17,2.5
+bo@x.test,,Bo,,
 """
 
 
@@ -35,6 +35,8 @@ def rule(condition: str) -> str:
         ('"x" in task.tags && task.customer.email in lists.vip', "B"),
         ("task.tags.exists(t, t in lists.vip.name)", "C"),
         ('"email" in task.fields && task.fields["email"] in lists.vip', "D"),
+        ("has(task.fields.contract) && task.fields.contract in lists.vip._1st_contract", "C"),
+        ("has(task.fields.contract) && task.fields.contract in lists.vip.grosse", "D"),
         ('task.title == "it is in lists.vip" || task.customer.email in lists.vip', "AB"),
     ],
 )
@@ -51,8 +53,8 @@ async def test_what_is_in_a_list(tmp_path: Path, condition: str, chosen: str) ->
             {{ id: A, customer: {{ email: ann@x.TEST, phone: "+1 555 0100",
                 name: "Jones, Ann" }} }},
             {{ id: B, tags: [x], customer: {{ email: " bo@x.test", phone: "" }} }},
-            {{ id: C, tags: [bo], customer: {{ email: cy@x.test }} }},
-            {{ id: D, fields: {{ email: bo@x.test }} }}],
+            {{ id: C, tags: [bo], customer: {{ email: cy@x.test }}, fields: {{ contract: 17 }} }},
+            {{ id: D, fields: {{ email: bo@x.test, contract: 2.5 }} }}],
             steps: [{{ at: 2026-03-05 13:00, change: {{ {done} }}, expect: [{expected}] }}]""",
     )
     assert result.failures == []
@@ -127,6 +129,38 @@ def test_a_file_that_is_no_list(tmp_path: Path, text: str, said: str) -> None:
     faults = [str(one).replace(f"{tmp_path}/", "") for one in check(file, ENVIRON)]
     assert any(said in one for one in faults), faults
     assert len(faults) == 1
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "task.customer.groups in lists.vip",
+        "task.assignee in lists.vip.name",
+        "task.done in lists.vip",
+        "task.title in lists.vip && task.tags in lists.vip",
+    ],
+)
+def test_what_can_be_in_no_list(tmp_path: Path, condition: str) -> None:
+    """It is said when the rule is written, and not at its first task."""
+    (tmp_path / "vip.csv").write_text(VIPS, encoding="utf-8")
+    file = tmp_path / "taskbell.yaml"
+    file.write_text(f"{HEAD}{TOP}\nrules:\n- {rule(condition)}\n", encoding="utf-8")
+    [fault] = check(file, ENVIRON)
+    assert "only a text or a number can be in a list" in str(fault)
+    pointed_at, mark, *_ = str(fault).splitlines()[1:]
+    assert pointed_at[mark.index("^") :].startswith(condition.rpartition("&& ")[2])
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+def test_a_list_as_excel_saves_it(tmp_path: Path, encoding: str) -> None:
+    """What to do is said with what is wrong."""
+    (tmp_path / "vip.csv").write_text("email\nmüller@x.test\n", encoding=encoding)
+    file = tmp_path / "taskbell.yaml"
+    text = f"{HEAD}{TOP}\nrules:\n- {rule('task.customer.email in lists.vip')}\n"
+    file.write_text(text, encoding="utf-8")
+    [fault] = check(file, ENVIRON)
+    assert "is not UTF-8" in str(fault)
+    assert "save the file with the encoding UTF-8" in str(fault)
 
 
 def test_columns_are_freed_with_their_rules() -> None:

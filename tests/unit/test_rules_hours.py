@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from service.domain.durations import in_words, parse_duration, parse_length
 from service.domain.opening_hours import Hours, closed_days
+from service.web.presenters.week import Week, hours_rows
 from tests.harness import wall_clock
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -187,6 +188,48 @@ def test_business_days_are_counted_as_on_a_calendar(
     for _ in range(count):
         day = _next_weekday(day)
     assert later == wall_clock.shown(day, max(shown, opens), zone)
+
+
+@pytest.mark.parametrize("subdivision", [None, "AP"])
+@pytest.mark.parametrize(
+    ("name", "day"),
+    [
+        ("America/Santiago", date(2026, 9, 6)),
+        ("America/Havana", date(2026, 3, 8)),
+        ("Asia/Beirut", date(2026, 3, 29)),
+        ("Africa/Cairo", date(2026, 4, 24)),
+    ],
+)
+def test_a_day_can_begin_at_one_o_clock(name: str, day: date, subdivision: str | None) -> None:
+    """There clocks go forward at midnight, so that the day has none."""
+    zone, one_day = ZoneInfo(name), timedelta(days=1)
+    hours = Hours("some", "Mo-Su 00:00-17:00", "CL", (), subdivision)
+    [(opening, closing)] = hours.open_on(day, zone)
+    assert (opening.time(), closing.time()) == (time(1), time(17))
+    assert hours.day_away(day + one_day, -1, zone) == day
+    assert hours.day_away(day - one_day, 1, zone) == day
+    night = datetime.combine(day - one_day, time(20), zone).astimezone(UTC)
+    assert hours.next_open(night, zone) == opening
+    later = hours.after(parse_duration("1 business day"), opening.astimezone(UTC), zone)
+    assert later == datetime.combine(day + one_day, time(1), zone)
+
+
+def test_the_week_shows_a_day_that_begins_at_one_o_clock() -> None:
+    """The evening before ends with the day, and not at one."""
+    week = Week(date(2026, 8, 31), ZoneInfo("America/Santiago"))
+    [row] = hours_rows(week, [Hours("nights", "Mo-Su 20:00-04:00")])
+    assert row.days[5:] == ["00:00-04:00, 20:00-24:00", "01:00-04:00, 20:00-24:00"]
+
+
+def test_a_night_belongs_to_the_day_on_which_it_begins() -> None:
+    """For who works at night the Saturday is no business day, although work ends on it."""
+    nights = Hours("nights", "Mo-Fr 20:00-04:00")
+    monday, friday = date(2026, 3, 9), date(2026, 3, 6)
+    assert nights.day_away(monday, -1, NEW_YORK) == friday
+    assert nights.day_away(friday, 1, NEW_YORK) == monday
+    later = nights.after(parse_duration("1 business day"), local("2026-03-06 21:00"), NEW_YORK)
+    assert later == local("2026-03-09 21:00")
+    assert ALWAYS.day_away(monday, -1, NEW_YORK) == date(2026, 3, 8)
 
 
 def _next_weekday(day: date) -> date:

@@ -39,6 +39,8 @@ async def test_nothing_was_completed_today(tmp_path: Path) -> None:
     [
         ("size(tasks) == 3", True),
         ("tasks.size() > 3", False),
+        ("size(tasks) > 2 && size(tasks) < 4", True),
+        ("size(tasks.filter(t, t.done)) >= 1 && size(tasks.filter(t, t.done)) < 2", True),
         ("size(tasks.filter(t, !t.done)) == 2", True),
         ('tasks.filter(t, t.title.contains("oof")).size() == 1 && now > event.at', False),
         ('tasks.filter(t, t.title.contains("oof")).size() == 1 && now == event.at', True),

@@ -50,6 +50,24 @@ def render(text: str) -> str:
 
 
 @pytest.mark.parametrize(
+    ("title", "shown"),
+    [
+        ("\u202eIda", "\u202eIda\u202c"),
+        ("\u2067a \u202bb\u202c", "\u2067a \u202bb\u202c\u2069"),
+        ("\u202dIda\u202c", "\u202dIda\u202c"),
+        ("\u202cשלם", "\u202cשלם"),
+    ],
+)
+def test_a_value_does_not_turn_the_words_after_it(title: str, shown: str) -> None:
+    """A customer whose name begins a direction would turn the time of the visit around: 03:21."""
+    made, _ = template("{{ task.title }} at 12:30", ())
+    assert made is not None
+    text, markup = made.rendered({"task": {"title": title}})
+    assert text == f"{shown} at 12:30"
+    assert text[slice(*markup)] == " at 12:30"
+
+
+@pytest.mark.parametrize(
     ("text", "rendered"),
     [
         ("{{ task.title }} for {{ task.assignee.name }}", "Smith gutters for Bo"),

@@ -27,7 +27,7 @@ p, ul, ol, table, pre, blockquote { margin: 0 0 1em; }
 a { color: #0b57d0; }
 table { border-collapse: collapse; }
 th, td { border: 1px solid #d0d7de; padding: 4px 8px; text-align: start; vertical-align: top; }
-th { overflow-wrap: normal; } td { min-width: 3.5em; }
+th { max-width: 12em; overflow-wrap: break-word; } td { min-width: 3.5em; }
 code, pre { font: 0.9em ui-monospace, Menlo, Consolas, monospace; background: #f3f4f6; }
 pre { padding: 8px; white-space: pre-wrap; }
 blockquote { padding-inline-start: 12px; border-inline-start: 3px solid #d0d7de; }

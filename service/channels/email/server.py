@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from service.diagnostics import refused
 from service.errors import SendError
+from service.http import NO_HOST, can_be_looked_up
 from service.http.error_messages import explain_socket
 from service.regular_file import read_regular
 from service.settings import is_loopback
@@ -50,6 +51,8 @@ class MailServer(NamedTuple):
             host = port = None
         if scheme not in {"smtp", "smtps"} or not host:
             raise ValueError("must look like smtp://user:password@host:587 or smtps://…")
+        if not can_be_looked_up(host):
+            raise ValueError(NO_HOST)
         usual = 465 if scheme == "smtps" else 587 if user else 25
         return cls(host, port or usual, scheme == "smtps", unquote(user), unquote(password))
 

@@ -24,6 +24,7 @@ from service.cli.outbox.snooze import snooze
 from service.cli.output.console import (
     AsJson,
     Since,
+    Until,
     print_line,
     say,
     show_fields,
@@ -174,6 +175,7 @@ def retry(
     rule: OfRule = None,
     account: OfAccount = None,
     since: Since = _ALWAYS,
+    until: Until = None,
     *,
     yes: Yes = False,
     webhook: IsWebhook = False,
@@ -184,7 +186,7 @@ def retry(
     A customer message is first checked against the system. With --state: send many again; it says
     how many, and asks. With --webhook: process an unreadable webhook again.
     """
-    search = search_for(state, channel, rule, account, since)
+    search = search_for(state, channel, rule, account, since, until)
     demand_one_or_many(number, search, webhook=webhook)
     if number is None:
         act_on_all(BulkAction.RETRY, search, is_asked=not yes, as_json=as_json)
@@ -223,6 +225,7 @@ def cancel(
     rule: OfRule = None,
     account: OfAccount = None,
     since: Since = _ALWAYS,
+    until: Until = None,
     reason: Reason = None,
     *,
     yes: Yes = False,
@@ -234,7 +237,7 @@ def cancel(
     A dismissed delivery stays failed and no longer needs attention. With --state failed: dismiss
     many; it says how many, and asks. With --webhook: ignore an unreadable webhook.
     """
-    search = search_for(state, channel, rule, account, since)
+    search = search_for(state, channel, rule, account, since, until)
     demand_one_or_many(number, search, webhook=webhook)
     if number is not None:
         _cancel_one(number, reason, webhook=webhook, as_json=as_json)

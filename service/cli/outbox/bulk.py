@@ -74,15 +74,24 @@ def search_for(
     rule: str | None,
     account: str | None,
     since: datetime | None,
+    until: datetime | None,
 ) -> Search:
     """The deliveries that the options of a command select; without any it is empty."""
     return Search(
         state=state or "",
-        channel=channel or "",
-        rule=rule or "",
-        account=account or "",
+        channel=_given("--channel", channel),
+        rule=_given("--rule", rule),
+        account=_given("--account", account),
         since=since,
+        until=until,
     )
+
+
+def _given(option: str, name: str | None) -> str:
+    """The name; "" without the option. An unset variable of a shell would select everything."""
+    if name is not None and not name.strip():
+        raise typer.BadParameter(f"{option} is empty. Write a name, or leave the option out.")
+    return name or ""
 
 
 def demand_one_or_many(number: int | None, search: Search, *, webhook: bool) -> None:

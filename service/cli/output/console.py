@@ -140,6 +140,10 @@ Since = Annotated[
         "--since", parser=_moment, metavar="TIME", help="Start of the period: 30d, or a date."
     ),
 ]
+Until = Annotated[
+    datetime | None,
+    typer.Option("--until", parser=_moment, metavar="TIME", help="End of the period, likewise."),
+]
 A_MONTH: Any = "30d"
 A_DAY: Any = "1d"
 

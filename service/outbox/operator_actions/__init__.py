@@ -4,6 +4,7 @@ Failed deliveries, and others that were not sent, can be retried or dismissed ma
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -205,8 +206,8 @@ async def resolve(
 async def matching(pool: Pool, action: BulkAction, search: Search) -> list[int]:
     """The deliveries of a search to which this can be done, the newest first.
 
-    Left out are those of rules on trial; for a retry those that their rules have created again, and
-    for a dismissal those that are dismissed. Raises NotPossible if the search is for another state,
+    Left out are those of rules on trial, those that a person has dismissed, and for a retry those
+    that their rules have created again. Raises NotPossible if the search is for another state,
     or for too many.
     """
     found = await _found(pool, action, search)
@@ -257,7 +258,8 @@ async def _found(pool: Pool, action: BulkAction, search: Search) -> list[int]:
     states = BULK_STATES[action]
     if search.state not in states:
         raise NotPossible(f"this can be done to messages that are {' or '.join(states)}")
-    found = await message_search.find(pool, search, MOST_AT_ONCE)
+    undismissed = replace(search, undismissed=True)
+    found = await message_search.find(pool, undismissed, MOST_AT_ONCE)
     if found.looked_until is not None or found.older is not None:
         raise NotPossible(
             f"these may be more than {MOST_AT_ONCE} messages: narrow the search,"
@@ -276,13 +278,13 @@ async def _lock_possible(
                 PARTITION BY rule, once_key, step, target ORDER BY id DESC) AS place
         FROM (
             SELECT id, rule, once_key, step, target FROM deliveries
-            WHERE id = ANY ($1) AND state = ANY ($2) AND NOT shadow
-              AND CASE WHEN $3 THEN acknowledged_at IS NULL ELSE NOT EXISTS (
+            WHERE id = ANY ($1) AND state = ANY ($2) AND NOT shadow AND acknowledged_at IS NULL
+              AND ($3 OR NOT EXISTS (
                 SELECT FROM deliveries AS again
                 WHERE (again.rule, again.once_key, again.step, again.target)
                     = (deliveries.rule, deliveries.once_key, deliveries.step, deliveries.target)
                   AND again.id <> deliveries.id AND NOT again.shadow
-                  AND again.state NOT IN ('skipped', 'cancelled', 'expired')) END
+                  AND again.state NOT IN ('skipped', 'cancelled', 'expired')))
             ORDER BY id FOR UPDATE) AS possible
         ORDER BY id DESC
         """,

@@ -43,7 +43,7 @@ _KINDS = {
     "string": "text",
     "int": "a number",
     "uint": "a number",
-    "double": "a number",
+    "double": "a number with decimals",
     "bool": "true or false",
     "null_type": "nothing",
     "timestamp": "a date",
@@ -159,7 +159,7 @@ def _mismatch(match: re.Match[str], text: str, offset: int) -> tuple[str, str | 
     if len(kinds) != 2 or not operator or operator[0].isalpha():  # noqa: PLR2004
         return f"{operator or 'this'} cannot be used with {' and '.join(kinds)}", hint
     left, right = _BEFORE.search(text[:offset]), _AFTER.match(text[offset + len(operator) :])
-    hint = _as_date(kinds, text) or hint
+    hint = _as_date(kinds, text) or _as_number(kinds) or hint
     if left and right and kinds[0] != kinds[1]:
         which = f"{left[1]} is {kinds[0]} and {right[1]} is {kinds[1]}"
         return f"{which}; they cannot be {_used(operator)} {operator}", hint
@@ -174,6 +174,13 @@ def _as_date(kinds: list[str], text: str) -> str | None:
     if day is None and (length := _LENGTH.search(text)) is not None:
         return _as_duration(length)
     return f'write timestamp("{day[1] if day else "2026-05-01"}T00:00:00Z")'
+
+
+def _as_number(kinds: list[str]) -> str | None:
+    """How to write the number that another one is compared or combined with."""
+    if {*kinds} != {kind("int"), kind("double")}:
+        return None
+    return "write both with decimals or both without; double(…) makes one with decimals"
 
 
 def _as_duration(length: re.Match[str]) -> str:

@@ -28,7 +28,9 @@ from service.rules.language.named_lists import (
     NO_LISTS,
     NamedLists,
     is_listed,
+    is_number_listed,
     misuses,
+    single_lookups,
     with_lookups,
 )
 from service.rules.language.partial_evaluation import StaticCondition
@@ -54,12 +56,15 @@ class EvaluationError(Exception):
         self.reason = reason
 
 
-_LISTED = cel.Overload(
-    "listed_string_string",
-    cel.Type.BOOL,
-    [cel.Type.STRING, cel.Type.STRING],
-    is_member=False,
-    impl=is_listed,
+_LISTED = tuple(
+    cel.Overload(
+        f"listed_{name}_string", cel.Type.BOOL, [kind, cel.Type.STRING], is_member=False, impl=impl
+    )
+    for name, kind, impl in (
+        ("string", cel.Type.STRING, is_listed),
+        ("int", cel.Type.INT, is_number_listed),
+        ("double", cel.Type.DOUBLE, is_number_listed),
+    )
 )
 
 
@@ -83,7 +88,7 @@ def environment(zone: ZoneInfo) -> cel.Env:
             LISTS: cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
         },
         extensions=[ext_optional.ExtOptional()],
-        functions=[cel.FunctionDecl("date", [date]), cel.FunctionDecl(FUNCTION, [_LISTED])],
+        functions=[cel.FunctionDecl("date", [date]), cel.FunctionDecl(FUNCTION, _LISTED)],
     )
 
 
@@ -253,6 +258,7 @@ def checked(
     else:
         problems = [Issue(path, f"{wanted}, not {kind(found)}")]
     problems += [*_flaws(tree, subjects, path), *misuses(text, tree, lists, path)]
+    problems = problems or [*_unlisted(text, lists, path)]
     if problems:
         return None, None, problems
     return Expression(text, frozenset(reads(tree.root)), lists=lists), tree, []
@@ -265,6 +271,16 @@ def _flaws(tree: Tree, subjects: frozenset[str], path: Path) -> Iterator[Issue]:
     used = KNOWN.intersection(node.call.function or dotted(node) for node in walk(tree.root))
     for name in sorted(used - subjects):
         yield misplaced(name, subjects, path)
+
+
+def _unlisted(text: str, lists: NamedLists, path: Path) -> Iterator[Issue]:
+    """The problems with what is looked up in a list and cannot be in one, such as all tags."""
+    for offset, alone in single_lookups(text, lists):
+        try:
+            environment(UTC_ZONE).compile(alone)
+        except RuntimeError:
+            hint = "of several values ask for each: task.tags.exists(one, one in lists.NAME)"
+            yield Issue(path, "only a text or a number can be in a list", hint, offset)
 
 
 def _lie(read: Unguarded, path: Path) -> Issue:

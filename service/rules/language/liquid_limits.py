@@ -20,6 +20,8 @@ from liquid.expression import Expression
 from liquid.output import LimitedStringIO
 from liquid.template import BoundTemplate
 
+from service.document.writing_direction import contained
+
 LONGEST_SOURCE = 10_000
 _LONGEST = 40_000
 _LONGEST_PART = 500
@@ -48,7 +50,8 @@ class RenderedText(NamedTuple):
 class _Output(LimitedStringIO):
     """What a template comes to, and which parts of it are the template's own words.
 
-    Decoding can produce a NUL, which PostgreSQL cannot store: it is left out.
+    Decoding can produce a NUL, which PostgreSQL cannot store: it is left out. A value has no effect
+    on the direction of the words after it.
     """
 
     def __init__(self, limit: int) -> None:
@@ -56,11 +59,11 @@ class _Output(LimitedStringIO):
         self.markup: list[int] = []
 
     def write(self, text: str, /) -> int:
-        return super().write(text.replace("\0", ""))
+        return super().write(contained(text.replace("\0", "")))
 
     def write_content(self, text: str) -> int:
         start = self.tell()
-        written = self.write(text)
+        written = super().write(text.replace("\0", ""))
         self.markup += (start, self.tell())
         return written
 

@@ -68,17 +68,30 @@ def is_listed(value: str, key: str) -> bool:
     return value.strip().casefold() in _COLUMNS[key].values
 
 
+def is_number_listed(value: float, key: str) -> bool:
+    """The same for a number, such as that of a contract in a custom field: 17 is `17` there."""
+    is_whole = isinstance(value, int) or value.is_integer()
+    return is_listed(str(int(value) if is_whole else value), key)
+
+
 def with_lookups(text: str, lists: NamedLists) -> str:
     """The text of a checked expression with a function in place of each list."""
+    return _USE.sub(lambda found: _lookup(found, lists), text)
 
-    def lookup(found: re.Match[str]) -> str:
-        name = found["name"]
-        if name is None or name not in lists.lists:
-            return found[0]
-        column = lists.lists[name][found["column"] or ""]
-        return f'{FUNCTION}({found["value"]}, "{column.key}")'
 
-    return _USE.sub(lookup, text)
+def single_lookups(text: str, lists: NamedLists) -> Iterator[tuple[int, str]]:
+    """For each list that an expression names: where, and the text with a function for it alone."""
+    for found in _USE.finditer(text):
+        if found["name"] is not None:
+            yield found.start(), text[: found.start()] + _lookup(found, lists) + text[found.end() :]
+
+
+def _lookup(found: re.Match[str], lists: NamedLists) -> str:
+    name = found["name"]
+    if name is None or name not in lists.lists:
+        return found[0]
+    column = lists.lists[name][found["column"] or ""]
+    return f'{FUNCTION}({found["value"]}, "{column.key}")'
 
 
 def misuses(text: str, tree: Tree, lists: NamedLists, path: Path) -> Iterator[Issue]:

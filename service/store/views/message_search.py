@@ -74,7 +74,7 @@ class Search:
     """The search criteria; an empty one does not restrict.
 
     `words` are beginnings of words of the task, or its id. The list begins at `since`, and ends
-    before `until` (UTC).
+    before `until` (UTC). With `undismissed` it leaves out what a person has dismissed.
     """
 
     words: str = ""
@@ -85,6 +85,7 @@ class Search:
     account: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    undismissed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,8 @@ async def find(
     """The next messages that match, older than the mark, or newer ones if `forward`."""
     equal = await _equal(pool, search)
     exact = [_Condition(STATES[search.state])] if search.state else []
+    if search.undismissed:
+        exact.append(_Condition("acknowledged_at IS NULL"))
     tasks = await _tasks(pool, search.words) if search.words else None
     if tasks is not None:
         others = [*map(_condition, equal.items()), *exact]

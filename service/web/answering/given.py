@@ -23,6 +23,8 @@ NOT_ASSIGNED = (
     " {}."
 )
 
+_NO_ACCOUNT = "account {} is no longer in the configuration"
+
 
 class Presser(NamedTuple):
     """Who has pressed a button: as they are shown, and their id in Slack if it was there."""
@@ -47,6 +49,9 @@ class GivenAnswers:
         self, message: AnswerableMessage, button: Button, presser: Presser, by: Actor
     ) -> str:
         """Do what this button says, and say what was done."""
+        account, _ = message.of
+        if account not in self._config.accounts:
+            raise Problem(HTTPStatus.CONFLICT, _NO_ACCOUNT.format(account))
         try:
             return await self._do(message, button, presser, by)
         except NoSuchTask as error:

@@ -33,7 +33,10 @@ def read_bulk(said: Mapping[str, Any]) -> BulkRequest:
     action = BulkAction(_choice(said, "action", tuple(BulkAction)))
     search = Search(
         state=_choice(said, "state", STATES),
-        **{name: _name(said, name) for name in NAMES},
+        rule=_name(said, "rule"),
+        channel=_name(said, "channel"),
+        account=_name(said, "account"),
+        receiver=_name(said, "receiver"),
         since=_time(said, "since"),
         until=_time(said, "until"),
     )
@@ -48,9 +51,12 @@ def _choice(said: Mapping[str, Any], name: str, choices: tuple[str, ...]) -> str
 
 
 def _name(said: Mapping[str, Any], name: str) -> str:
-    value = said.get(name) or ""
-    if not isinstance(value, str) or not is_text(value, LONGEST_NAME):
-        raise wrong(name, f"up to {LONGEST_NAME} characters on one line")
+    """The name; "" if there is none. A blank one is refused: it would select everything."""
+    value = said.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str) or not value.strip() or not is_text(value, LONGEST_NAME):
+        raise wrong(name, f"up to {LONGEST_NAME} characters on one line, and not none")
     return value.strip()
 
 

@@ -306,7 +306,7 @@ def _about_task(usual: tuple[int, ...], *needed: str) -> Schema:
 
 
 def _bulk(usual: tuple[int, ...]) -> Schema:
-    name = {"type": ["string", "null"], "pattern": TEXT, "maxLength": bulk_body.LONGEST_NAME}
+    name = _not_blank("string", "null") | {"maxLength": bulk_body.LONGEST_NAME}
     count = {"type": ["integer", "null"], "minimum": 1, "maximum": MOST_AT_ONCE}
     properties = {
         "action": one_of(*BulkAction),

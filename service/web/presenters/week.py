@@ -90,9 +90,8 @@ def span_rows(week: Week, kind: str, spans: Iterable[Mapping[str, Any]]) -> list
 
 
 def _open(hours: Hours, day: date, zone: ZoneInfo) -> str:
-    midnight = datetime.combine(day + _DAY, _ANY_HOUR, zone)
     found = [
-        f"{opening:%H:%M}-{'24:00' if closing == midnight else f'{closing:%H:%M}'}"
+        f"{opening:%H:%M}-{'24:00' if closing.date() > day else f'{closing:%H:%M}'}"
         for opening, closing in hours.open_on(day, zone)
     ]
     if found == ["00:00-24:00"]:

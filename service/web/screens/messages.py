@@ -74,6 +74,8 @@ class Messages(Screen):
     async def act(self, request: Request) -> Response:
         """Do it, if the messages are as many as were shown; otherwise show them again."""
         action, form, said = _action(request), self._form(request), await read_form(request)
+        if form.faults:  # what it asks for is not what would be done
+            return await self._preview(request, action, form)
         count = said.get("count", "")
         shown = int(count) if count.isdecimal() and len(count) <= len(str(MOST_AT_ONCE)) else -1
         try:
