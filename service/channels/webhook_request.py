@@ -152,9 +152,11 @@ class RequestBuilder:
         for name, template in self._headers.items():
             headers[name.lower()] = _header(template.plain(values))
         url = self._url if self._place is None else httpx.URL(self._place.address(values))
-        return httpx.Request(
+        request = httpx.Request(
             self._method, url, content=body, headers=headers, extensions=self._extensions
         )
+        request.headers.encoding = "ascii"  # httpx finds it out for each request
+        return request
 
     def _values(self, message: Message) -> Json:
         """What templates can use, as plain JSON; nothing if there are none."""

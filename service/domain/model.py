@@ -93,8 +93,14 @@ class Project:
     name: str | None = None
 
 
+class _WithJson:
+    """Room for the JSON of a task, which is no field of it."""
+
+    __slots__ = ("_json",)
+
+
 @dataclass(frozen=True, slots=True)
-class Task:
+class Task(_WithJson):
     """The normalised snapshot of a task in an account.
 
     - `id`: unique within `account`
@@ -150,7 +156,12 @@ class Task:
         return not (self.done or self.archived)
 
     def to_json(self) -> bytes:
-        return orjson.dumps(self, option=JSON_OPTIONS)
+        """The task as JSON; made once, as it goes into several tables and messages."""
+        known: bytes | None = getattr(self, "_json", None)
+        if known is None:
+            known = orjson.dumps(self, option=JSON_OPTIONS)
+            object.__setattr__(self, "_json", known)
+        return known
 
     @classmethod
     def from_json(cls, text: bytes | str) -> Self:

@@ -6,7 +6,6 @@ database, is stored as being sent, under the lease of this process. The others w
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
@@ -92,9 +91,10 @@ class DirectClaims:
             begun = self._begun.pop((row["event"], identity), None)
             if begun is None:
                 continue
-            due = begun[0] | {"id": row["id"], "key": row["key"]}
-            claim = claim_of(due, replace(begun[1], id=row["id"]), frozenset(), None)
-            self.claims[due["lane"]].append(claim)
+            due, candidate = begun
+            due.update(id=row["id"], key=row["key"])
+            candidate.id = row["id"]
+            self.claims[due["lane"]].append(claim_of(due, candidate, frozenset(), None))
             entered.add(identity)
         return frozenset(entered)
 
