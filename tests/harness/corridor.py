@@ -161,6 +161,7 @@ class Corridor:
             while (done := await ingest.batch()).count:
                 for lane, claims in done.claims.items():
                     self.worker.lanes[lane].begin(claims)
+                await ingest.note_webhook(done.told_at)
 
     async def webhook(self, body: Any, account: str = "field") -> None:
         """A webhook comes in and is read at once."""
