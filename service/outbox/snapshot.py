@@ -28,8 +28,8 @@ class PendingOrder:
     """A request as it is stored in the outbox.
 
     - `id`: the id of the delivery
-    - `due`: when it is sent (UTC); None if it was sent, or waits until a person approves or
-      releases it
+    - `due`: when it is sent, or expires because nobody has approved or released it (UTC); None if
+      it was sent
     - `is_exempt`: exempt from most gates: a question to an approver, or a retry that a person
       requested
     - `is_past_storm`: it was held by a storm before
@@ -70,7 +70,7 @@ async def read(connection: Connection, now: datetime, until: datetime) -> list[P
             row["id"],
             _order(row),
             State(row["state"]),
-            None if _waits_for_a_person(row) else row["next_attempt_at"],
+            row["next_attempt_at"],
             row["reason"],
             is_exempt(row),
             row["storm"] is not None,
@@ -79,12 +79,6 @@ async def read(connection: Connection, now: datetime, until: datetime) -> list[P
         )
         for row in rows
     ]
-
-
-def _waits_for_a_person(row: asyncpg.Record) -> bool:
-    is_asked = row["approver"] is not None and row["approved_by"] is None
-    is_in_storm = row["storm"] is not None and row["hold"] is None
-    return is_asked or (row["state"] == State.HELD and is_in_storm)
 
 
 def _order(row: asyncpg.Record) -> DeliveryRequest:
@@ -108,10 +102,27 @@ def _order(row: asyncpg.Record) -> DeliveryRequest:
         even_if_told=row["even_if_told"],
         reaches_customer=row["tells_of"] is not None,
         tells_of=None if row["tells_of"] is None else Group.from_json(row["tells_of"]),
+        asks=_question(row),
     )
     is_limited = row["limited_at"] is not None
     event = event_from(row, read_task(row["before"]), read_task(row["after"]))
     flood = None if row["flood"] is None else StormScope.from_key(row["flood"])
     return DeliveryRequest(
         event, row["rule"], plan, row["lane"], row["at_most_once"], is_limited, flood=flood
+    )
+
+
+def _question(row: asyncpg.Record) -> Plan | None:
+    """The question that is open: to whom, and until when."""
+    if row["approver"] is None or row["approved_by"] is not None:
+        return None
+    channel, _, target = row["approver"].partition(":")
+    return Plan(
+        step=row["step"],
+        channel=channel,
+        target=target,
+        once_key="",
+        send_at=row["created_at"],
+        state=State.SENT,
+        expires_at=row["approve_by"],
     )

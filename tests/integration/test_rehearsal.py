@@ -338,6 +338,25 @@ def _moved_while_it_waits() -> list[Step]:
     written=[
         {
             "id": "r0",
+            "when": {"schedule": "30 7 * * *"},
+            "for_each": "tasks.filter(t, !t.done)",
+            "once_per": ["task.id"],
+            "hours": "office",
+            "expires": "5h",
+            "then": [{"notify": "slack:#office", "text": "open", "approve": "slack:#dispatch"}],
+        }
+    ],
+    history=[
+        Step(timedelta(minutes=1), "T1", one_task("T1"), restart=False),
+        Step(timedelta(minutes=200), "T2", None, restart=False),
+    ],
+    silenced=(),
+    storm="",
+)
+@example(
+    written=[
+        {
+            "id": "r0",
             "when": {"task.due_soon": "2h"},
             "then": [{"notify": "slack:#office", "text": "{{ task.title }} is due"}],
         }
