@@ -4,7 +4,6 @@ arq ignores unknown settings, so they are passed as arguments here, in a single 
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any, cast
@@ -14,60 +13,55 @@ from arq.connections import ArqRedis
 from arq.worker import Worker as ArqWorker
 from redis.exceptions import RedisError
 
-from service.doorbell import MOST_RUNG, QUEUE, RUNG, RedisProblemLog, listening
+from service.doorbell import QUEUE, RUNG, RedisProblemLog, listening
 from service.settings import Settings
 from workers.worker import Worker
 
 _BEFORE_LISTENING_AGAIN = 1.0  # seconds
-_LONGEST_WAIT = 0.5  # seconds; an entry can be lost with the worker that took it
-
-
-class Rings:
-    """Wakes up the loops of a worker, once for each ring, which comes by the list and as a job."""
-
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-        self._heard = deque[str](maxlen=MOST_RUNG)
-
-    def hear(self, entry: bytes) -> None:
-        """An entry of the list; those of earlier versions are empty."""
-        if entry:
-            job, *bell = orjson.loads(entry)
-            self.answer(job, *bell)
-
-    def answer(self, job: str, *bell: str) -> None:
-        if job not in self._heard:
-            self._heard.append(job)
-            self._worker.ring(*bell)
+_BETWEEN_LOOKS = 0.5  # seconds; an entry can be lost with the worker that took it
 
 
 class WokenWorker(ArqWorker):
-    """An arq worker that is woken up when there is a job, and does not ask many times a second."""
+    """An arq worker that listens to the list, and looks into arq's queue twice a second."""
 
     async def heart_beat(self) -> None:
-        """Called after each look into the queue: wait until the next one is worth it."""
+        """Called after each look into the queue: listen until the next one."""
         await super().heart_beat()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _BETWEEN_LOOKS
+        while (left := until - loop.time()) > 0 and await self._hear(left):
+            pass
+
+    async def _hear(self, within: float) -> bool:
+        """Wait for an entry and wake up a loop; whether to go on, and not to look into the queue.
+
+        Entries of an earlier version are empty: what is to be done stands in the queue alone.
+        """
         answers_within = self.pool.connection_pool.connection_kwargs["socket_timeout"]
-        rung = self.pool.blpop([RUNG], timeout=min(_LONGEST_WAIT, answers_within / 2))
+        rung = self.pool.blpop([RUNG], timeout=min(within, answers_within / 2))
         # redis-py types it for its other client as well
         entry = await cast("Awaitable[tuple[bytes, bytes] | None]", rung)
-        if entry is not None:
-            _rings(self.ctx).hear(entry[1])
+        if entry is None:
+            return True
+        _, said = entry
+        if said:
+            _worker(self.ctx).ring(*orjson.loads(said))
+        return bool(said)
 
 
 async def ingest(ctx: dict[str, Any], account: str) -> None:
     """Receipts of this account have been stored."""
-    _rings(ctx).answer(ctx["job_id"], "ingest", account)
+    _worker(ctx).ring("ingest", account)
 
 
 async def lookup(ctx: dict[str, Any], account: str) -> None:
     """Tasks of this account are to be read by id."""
-    _rings(ctx).answer(ctx["job_id"], "lookup", account)
+    _worker(ctx).ring("lookup", account)
 
 
 async def deliver(ctx: dict[str, Any], lane: str) -> None:
     """Deliveries in this lane are due."""
-    _rings(ctx).answer(ctx["job_id"], "deliver", lane)
+    _worker(ctx).ring("deliver", lane)
 
 
 async def listen(worker: Worker, settings: Settings) -> None:
@@ -95,7 +89,7 @@ def build(worker: Worker, redis: ArqRedis) -> ArqWorker:
         functions=[ingest, lookup, deliver],
         queue_name=QUEUE,
         redis_pool=redis,
-        ctx={"rings": Rings(worker)},
+        ctx={"worker": worker},
         poll_delay=0,
         max_jobs=50,
         queue_read_limit=1000,
@@ -111,6 +105,6 @@ def build(worker: Worker, redis: ArqRedis) -> ArqWorker:
     )
 
 
-def _rings(ctx: dict[str, Any]) -> Rings:
-    rings: Rings = ctx["rings"]
-    return rings
+def _worker(ctx: dict[str, Any]) -> Worker:
+    worker: Worker = ctx["worker"]
+    return worker

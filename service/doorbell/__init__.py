@@ -1,20 +1,19 @@
 """The doorbell: arq jobs that wake up workers, and a count of changes that open pages follow.
 
 A job only says "there is work". It carries no data. Redis may lose it, deliver it late or twice;
-the sweep finds work for which no job arrived. arq asks Redis for jobs; so that it need not ask
-often, a list beside its queue has an entry for each new job, and workers block on it. The entry
-says what the job says, as arq takes more than a millisecond to queue a job and to begin it. The
-job is there for an entry that is lost with the worker that took it.
+the sweep finds work for which no job arrived. arq takes more than a millisecond to queue a job and
+to begin it, and asks Redis for jobs. So beside its queue there is a list, on which workers block,
+and whose entries say the same as the jobs. A job is there for an entry that is lost with the worker
+that took it.
 
-Facts about arq that this module relies on: an id that is queued or running is refused, so each job
-has its own; one waiting job is as good as two, so wake-ups within `_PAUSE` of each other are
-merged.
+Facts about arq that this module relies on: a job whose id is queued or running is refused; so of
+each kind of wake-up one job waits at most, which is as good as many. For the same reason wake-ups
+within `_PAUSE` of each other are merged.
 """
 
 import asyncio
 from contextlib import suppress
 from typing import Any, TypeAlias
-from uuid import uuid4
 
 import orjson
 import structlog
@@ -36,7 +35,7 @@ INGEST, LOOKUP, DELIVER, CLOCK = "ingest", "lookup", "deliver", "clock"
 _PAUSE = 0.01  # seconds between two wake-ups of the same kind by one process
 _TIMEOUT = 2.0  # seconds after which a Redis that does not answer is left alone
 _SAID_AGAIN = 60.0  # seconds
-MOST_RUNG = 100  # entries of RUNG; without a worker nobody takes them
+_MOST_RUNG = 100  # entries of RUNG; without a worker nobody takes them
 
 Bell: TypeAlias = tuple[str, ...]
 """A job's name and its arguments, such as `("deliver", "slack")`."""
@@ -126,17 +125,16 @@ class Doorbell:
         with suppress(RedisError, OSError):
             await self._redis.incr(CHANGES)
 
-    async def _wake_a_worker(self, job: str, bell: Bell) -> None:
+    async def _wake_a_worker(self, bell: Bell) -> None:
         async with self._redis.pipeline(transaction=False) as both:
-            both.lpush(RUNG, orjson.dumps([job, *bell]))
-            both.ltrim(RUNG, 0, MOST_RUNG - 1)
+            both.lpush(RUNG, orjson.dumps(bell))
+            both.ltrim(RUNG, 0, _MOST_RUNG - 1)
             await both.execute()
 
     async def _enqueue(self, bell: Bell) -> None:
         try:
-            job = uuid4().hex
-            await self._wake_a_worker(job, bell)
-            await self._redis.enqueue_job(bell[0], *bell[1:], _job_id=job)
+            await self._wake_a_worker(bell)
+            await self._redis.enqueue_job(bell[0], *bell[1:], _job_id=":".join(bell))
         except (RedisError, OSError) as error:
             # Not an error for the event: the sweep finds work without a wake-up.
             self._unheard.make(error)

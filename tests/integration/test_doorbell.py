@@ -11,7 +11,8 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
-from service.doorbell import DELIVER, INGEST, QUEUE, RUNG, Doorbell
+from service.doorbell import DELIVER, INGEST, RUNG, Doorbell
+from service.doorbell import listening as connected
 from service.processes.embedded import EmbeddedValkey
 from service.settings import read_settings
 from service.settings.redis_pool import connections
@@ -61,7 +62,7 @@ async def asking(url: str) -> AsyncIterator[Redis]:
 
 async def test_a_worker_is_woken_by_a_job(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker would not poll the queue for an hour, but the job wakes it."""
-    monkeypatch.setattr(arq_jobs, "_LONGEST_WAIT", 3600.0)
+    monkeypatch.setattr(arq_jobs, "_BETWEEN_LOOKS", 3600.0)
     bell = Doorbell(f"{url}?socket_timeout=7200")
     async with listening(f"{url}?socket_timeout=7200") as rung:
         for number in range(1, 4):
@@ -73,34 +74,41 @@ async def test_a_worker_is_woken_by_a_job(url: str, monkeypatch: pytest.MonkeyPa
 async def test_a_worker_need_not_wait_for_the_job(url: str) -> None:
     """The job is not queued yet: what is to be done stands in the entry."""
     async with listening(url) as rung, asking(url) as redis:
-        entry = orjson.dumps(["a-job", INGEST, "field"])
+        entry = orjson.dumps([INGEST, "field"])
         await cast("Awaitable[int]", redis.lpush(RUNG, entry))
         await eventually(lambda: rung.bells == [(INGEST, "field")])
 
 
-async def test_a_ring_is_heard_once(url: str) -> None:
-    """The job that follows its entry wakes up nobody again."""
+async def test_jobs_do_not_pile_up(url: str) -> None:
+    """Of each kind one waits at most, however often it is rung for; nobody has taken it yet."""
     bell = Doorbell(url)
-    async with listening(url) as rung, asking(url) as redis:
-        bell.ring(INGEST, "field")
-        await eventually(lambda: rung.bells == [(INGEST, "field")])
-        await eventually(lambda: _is_empty(redis))
-        bell.ring(INGEST, "field")
-        await eventually(lambda: len(rung.bells) > 1)
-        await eventually(lambda: _is_empty(redis))
-        assert rung.bells == [(INGEST, "field")] * 2
+    async with asking(url) as redis:
+        for number in range(1, 6):
+            bell.ring(INGEST, "field")
+            bell.ring(DELIVER, "slack")
+            await eventually(partial(_has_entries, redis, 2 * number))
+        await eventually(lambda: _has_jobs(redis, 2))
+        async with listening(url) as rung:
+            await eventually(lambda: _has_jobs(redis, 0))
+            assert set(rung.bells) == {(INGEST, "field"), (DELIVER, "slack")}
+            bell.ring(INGEST, "field")
+            await eventually(lambda: rung.bells[-1] == (INGEST, "field"))
     await bell.close()
 
 
-async def test_an_entry_of_an_earlier_version_is_a_wake_up(url: str) -> None:
-    """It is empty: a worker looks into the queue, as that version did."""
-    async with listening(url) as rung, asking(url) as redis:
+async def test_an_entry_of_an_earlier_version_is_a_wake_up(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is empty: a worker looks into the queue at once, as that version did."""
+    monkeypatch.setattr(arq_jobs, "_BETWEEN_LOOKS", 3600.0)
+    queue = connected(url)
+    async with listening(f"{url}?socket_timeout=7200") as rung, asking(url) as redis:
+        await eventually(lambda: _is_listening(redis))
+        await queue.enqueue_job(DELIVER, "slack")
+        assert rung.bells == []
         await cast("Awaitable[int]", redis.lpush(RUNG, b""))
-        await eventually(lambda: _has_entries(redis, 0))
-        bell = Doorbell(url)
-        bell.ring(DELIVER, "slack")
         await eventually(lambda: rung.bells == [(DELIVER, "slack")])
-        await bell.close()
+    await queue.aclose(close_connection_pool=True)
 
 
 async def test_a_job_whose_entry_was_lost_is_heard_all_the_same(url: str) -> None:
@@ -156,9 +164,13 @@ async def _calls(redis: Redis, command: str, least: int) -> bool:
     return bool(stats.get(f"cmdstat_{command}", {"calls": 0})["calls"] >= least)
 
 
-async def _is_empty(redis: Redis) -> bool:
-    """Whether no job is left: the worker has begun and ended each."""
-    return await redis.zcard(QUEUE) == 0 and not await redis.keys("arq:job:*")
+async def _is_listening(redis: Redis) -> bool:
+    return bool((await redis.info("clients"))["blocked_clients"] == 1)
+
+
+async def _has_jobs(redis: Redis, number: int) -> bool:
+    """Whether so many jobs wait or run."""
+    return len(await redis.keys("arq:job:*")) == number
 
 
 async def _has_entries(redis: Redis, number: int) -> bool:
