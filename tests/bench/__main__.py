@@ -13,13 +13,13 @@ from service.settings import Settings
 from service.telemetry import log
 from tests.bench import (
     clock,
+    compared,
     dead_channel,
     figures,
     growth,
     history,
     hosts,
     neighbours,
-    nodered,
     rules,
     scan,
     starting,
@@ -44,7 +44,7 @@ MEASUREMENTS = {
     "streams": streams.streams,
     "growth": growth.growth,
     "hosts": hosts.hosts,
-    "nodered": nodered.throughput,
+    "compared": compared.compared,
 }
 # Measured only by their names: most of an hour.
 LONG = {"growth-full": growth.growth_full}

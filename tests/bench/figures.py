@@ -130,6 +130,16 @@ async def throughput(folder: Path) -> list[Figure]:
     ]
 
 
+async def events_per_second(folder: Path) -> float:
+    """The same rate, and nothing else."""
+    async with system(folder) as (running, receiver):
+        await warm(running, receiver)
+        requests = [work.webhook(1_000_000 + one, f"task {one}") for one in range(EVENTS)]
+        before, started = (await stats(receiver))["count"], time.time()
+        await wire.flood(running.port, requests, CONNECTIONS)
+        return EVENTS / (await received(receiver, before + EVENTS) - started)
+
+
 async def latency(folder: Path) -> list[Figure]:
     """From a webhook being sent to its notification being received, at a steady rate."""
     async with system(folder) as (running, receiver):

@@ -17,7 +17,8 @@ from pathlib import Path
 import httpx
 
 from tests.bench import wire, work
-from tests.bench.figures import CONNECTIONS, Figure, listening, process, received
+from tests.bench.figures import CONNECTIONS, listening, process, received
+from tests.harness.programs import NotInstalled
 from tests.harness.running import free_port
 from tests.harness.waiting import eventually
 
@@ -44,10 +45,10 @@ return {
 """
 
 
-async def throughput(folder: Path) -> list[Figure]:
-    """From the first webhook sent to the last notification received."""
+async def events_per_second(folder: Path) -> float:
+    """From the first webhook sent to the last notification received; raises NotInstalled."""
     if shutil.which("npm") is None:
-        return [Figure("Node-RED, the same job", "npm is not here")]
+        raise NotInstalled("npm is not here")
     folder.mkdir()
     receiver, port = free_port(), free_port()
     _install(folder, port, receiver)
@@ -60,7 +61,7 @@ async def throughput(folder: Path) -> list[Figure]:
         started = time.time()
         await wire.flood(port, _requests(500, EVENTS), CONNECTIONS)
         last = await received(receiver, 500 + EVENTS)
-    return [Figure("Node-RED, the same job", f"{EVENTS / (last - started):,.0f} events a second")]
+    return EVENTS / (last - started)
 
 
 async def _is_deployed(port: int) -> bool:

@@ -15,7 +15,8 @@ from typing import cast
 import orjson
 import uvloop
 
-_ID = re.compile(rb"webhook-id: ([^\r]+)", re.IGNORECASE)
+# What tells two webhooks apart: their id, or where there is none, the group of the alert.
+_ID = re.compile(rb'webhook-id: ([^\r]+)|"groupKey":"((?:[^"\\]|\\.)+)"', re.IGNORECASE)
 _SLOW, _FAILING, _LATE = b"GET /slow", b"GET /failing", 30.0
 _TITLE = re.compile(rb'"title":"(\d+\.\d+)"')
 
@@ -32,7 +33,7 @@ class Stats:
         self.last = time.time()
         self.count += 1
         if (key := _ID.search(request)) is not None:
-            self.seen.add(key[1])
+            self.seen.add(key[0])
         if (made := _TITLE.search(request)) is not None:
             self.delays.append(self.last - float(made[1]))
 

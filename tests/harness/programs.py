@@ -20,6 +20,7 @@ _PACKAGES = {
     "nginx": "nginx-light",
     "ip": "iproute2",
     "faketime": "faketime",
+    "prometheus-alertmanager": "prometheus-alertmanager",
 }
 _PLACES = ("/usr/sbin", "/usr/bin", "/usr/local/bin")
 
