@@ -172,6 +172,18 @@ async def test_two_who_ask_at_once_write_once(taskbell: Corridor) -> None:
     assert len(await taskbell.deliveries("task.completed")) == 1
 
 
+async def test_what_was_written_and_is_not_read_back_yet_is_not_written_again(
+    taskbell: Corridor, web: Site
+) -> None:
+    """The system has it done, and Taskbell has yet to see that: whoever asks is too late."""
+    task = await told(taskbell)
+    await ask(web, task, 200)
+    await taskbell.deliver()
+    assert (await ask(web, task, 409))["detail"] == "someone has already asked for that"
+    await taskbell.deliver()
+    assert len(taskbell.sandbox.kickserv.record.writes) == 1
+
+
 async def test_a_task_is_completed_again_after_it_was_reopened(taskbell: Corridor) -> None:
     """Each time somebody asks for it anew."""
     task = await told(taskbell)

@@ -75,7 +75,7 @@ async def take(pool: Pool, message: int, who: Who, now: datetime, *, by: Actor) 
         taker = replace(who.person, id=assignee.id)
         await answers.keep(connection, Acknowledgement(*key, taker, now), by)
         await changes.record(connection, by, Action.MESSAGE_ANSWERED, message, now, "taken")
-        if task.assignee is not None and task.assignee.id == assignee.id:
+        if await _is_theirs(connection, task, assignee):
             return Taken()
         [(event, rule)] = await connection.fetch(
             "SELECT event, rule FROM deliveries WHERE id = $1", message
@@ -89,13 +89,16 @@ async def assign(
     """Have a task assigned to the person of this id, address or name in its system.
 
     Returns the lane of the write, and the person. Raises NobodyMeant, NoSuchTask, or NotAnswered
-    if the task is done, or is theirs already.
+    if the task is done, or is theirs already, or will be.
     """
     async with pool.acquire() as connection, connection.transaction():
+        await answers.lock_task(connection, key)
         task = await answers.demand_not_done(connection, key)
         assignee = await _meant(connection, task, [word], systems)
         if task.assignee is not None and task.assignee.id == assignee.id:
             raise NotAnswered(f"the task is assigned to {shown(assignee)} already")
+        if await answers.is_asked_for(connection, key, "update_task", assignee.id):
+            raise NotAnswered(f"the task is being assigned to {shown(assignee)} already")
         event = await connection.fetchval(
             "SELECT max(id) FROM events WHERE account = $1 AND task = $2", *key
         )
@@ -104,6 +107,14 @@ async def assign(
         subject, detail = "/".join(key), f"to {shown(assignee)}"
         await changes.record(connection, by, Action.TASK_ASSIGNED, subject, now, detail)
         return lane, assignee
+
+
+async def _is_theirs(connection: Connection, task: Task, person: Person) -> bool:
+    """Whether the task is assigned to this person, or somebody has asked for that."""
+    if task.assignee is not None and task.assignee.id == person.id:
+        return True
+    key = task.account, task.id
+    return await answers.is_asked_for(connection, key, "update_task", person.id)
 
 
 def shown(person: Person) -> str:

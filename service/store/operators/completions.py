@@ -72,30 +72,14 @@ async def complete_told(
         return lane
 
 
-async def is_under_way(connection: Connection, key: Key) -> bool:
-    """Whether someone has asked for a task to be completed, and the system has yet to do it."""
-    return bool(
-        await connection.fetchval(
-            """
-            SELECT EXISTS (
-                SELECT FROM deliveries
-                WHERE account = $1 AND task = $2 AND state IN ('planned', 'held', 'sending')
-                  AND channel = 'complete_task' AND starts_with(once_key, $3))
-            """,
-            *key,
-            ANSWER_KEY,
-        )
-    )
-
-
 async def _demand_possible(connection: Connection, key: Key, systems: Collection[str]) -> None:
     """Raise NoSuchTask or NotAnswered unless the task can be completed now.
 
     Of two who ask at once, the second waits, and then sees what the first has asked for.
     """
-    await connection.execute("SELECT FROM tasks WHERE account = $1 AND id = $2 FOR UPDATE", *key)
+    await answers.lock_task(connection, key)
     task = await answers.demand_not_done(connection, key)
     if task.system not in systems:
         raise NotAnswered(f"Taskbell cannot complete tasks in {task.account}")
-    if await is_under_way(connection, key):
+    if await answers.is_asked_for(connection, key, "complete_task"):
         raise NotAnswered(_TOO_LATE)
