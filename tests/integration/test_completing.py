@@ -162,6 +162,22 @@ async def test_the_button_of_a_message_and_the_page_complete_it_once(
     assert len(writes) == 1
 
 
+async def test_who_presses_done_again_after_it_failed_is_told_why(
+    taskbell: Corridor, web: Site, clock: VirtualClock
+) -> None:
+    """Otherwise they would believe that it is being done."""
+    await told(taskbell)
+    done = button_of(taskbell, "done") | {"reply_to": f"{taskbell.slack.url}/actions/1"}
+    assert (await press(web, clock, done)).status_code == 200
+    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.REJECTED, method="PUT"))
+    await taskbell.deliver()
+    assert (await press(web, clock, done)).status_code == 200
+    [_, said] = taskbell.slack.told
+    assert said["text"].startswith(
+        "Nothing was changed: someone has asked for that, and it failed:"
+    )
+
+
 async def test_two_who_ask_at_once_write_once(taskbell: Corridor) -> None:
     """The second waits until the first is stored, and then comes too late."""
     task = await told(taskbell)

@@ -15,6 +15,7 @@ from service.store.operators.changes import Action
 from service.store.tasks import Key
 
 _TOO_LATE = "someone has already asked for that"
+_DONE_KEY = f"{ANSWER_KEY}done:"  # and the number of the message
 
 
 async def complete(
@@ -62,14 +63,27 @@ async def complete_told(
             ON CONFLICT DO NOTHING RETURNING lane
             """,
             message,
-            f"{ANSWER_KEY}done:",
+            _DONE_KEY,
             by.name,
             now,
         )
         if lane is None:
-            raise NotAnswered(_TOO_LATE)
+            raise NotAnswered(await _why_not_again(connection, message))
         await changes.record(connection, by, Action.MESSAGE_ANSWERED, message, now, "done")
         return lane
+
+
+async def _why_not_again(connection: Connection, message: int) -> str:
+    """What became of the completion that a button of this message has asked for."""
+    failed: str | None = await connection.fetchval(
+        """
+        SELECT done.reason FROM deliveries AS done JOIN deliveries AS told USING (rule, step)
+        WHERE told.id = $1 AND done.once_key = $2 || told.id AND done.state = 'failed'
+        """,
+        message,
+        _DONE_KEY,
+    )
+    return _TOO_LATE if failed is None else f"someone has asked for that, and it failed: {failed}"
 
 
 async def _demand_possible(connection: Connection, key: Key, systems: Collection[str]) -> None:
