@@ -176,6 +176,7 @@ async def test_who_presses_done_again_after_it_failed_is_told_why(
     assert said["text"].startswith(
         "Nothing was changed: someone has asked for that, and it failed:"
     )
+    assert not said["text"].endswith("..")
 
 
 async def test_two_who_ask_at_once_write_once(taskbell: Corridor) -> None:

@@ -83,7 +83,9 @@ async def _why_not_again(connection: Connection, message: int) -> str:
         message,
         _DONE_KEY,
     )
-    return _TOO_LATE if failed is None else f"someone has asked for that, and it failed: {failed}"
+    if failed is None:
+        return _TOO_LATE
+    return f"someone has asked for that, and it failed: {failed.rstrip('.')}"
 
 
 async def _demand_possible(connection: Connection, key: Key, systems: Collection[str]) -> None:
