@@ -6,6 +6,8 @@ processes it with the account's webhooks. What is said again later is a delivery
 
 from datetime import datetime, timedelta
 
+import asyncpg
+
 from service.domain.actors import Actor
 from service.domain.model import Person, Task
 from service.domain.operators.buttons import ANSWER_KEY, ESCALATION, acknowledged_by
@@ -185,33 +187,28 @@ async def lock_task(connection: Connection, key: Key) -> None:
     await connection.execute("SELECT FROM tasks WHERE account = $1 AND id = $2 FOR UPDATE", *key)
 
 
-async def is_asked_for(
-    connection: Connection, key: Key, action: str, assignee: str | None = None
-) -> bool:
-    """Whether a person has asked for this write to a task, and Taskbell has yet to see its result.
+async def asked_for(connection: Connection, key: Key, action: str) -> asyncpg.Record | None:
+    """The last write of this kind to a task that a person has asked for, with its `assignee`.
 
-    What was written is seen once the task has been read back.
+    None if its result has been seen: what was written is seen once the task has been read back.
     """
-    return bool(
-        await connection.fetchval(
-            """
-            SELECT EXISTS (
-                SELECT FROM deliveries LEFT JOIN lookups
-                    ON (lookups.account, lookups.task) = (deliveries.account, deliveries.task)
-                    AND lookups.cause = 'write'
-                JOIN tasks ON (tasks.account, tasks.id) = (deliveries.account, deliveries.task)
-                WHERE deliveries.account = $1 AND deliveries.task = $2 AND channel = $3
-                  AND starts_with(once_key, $4)
-                  AND fields ->> 'assignee' IS NOT DISTINCT FROM $5
-                  AND (state IN ('planned', 'held', 'sending')
-                       OR state = 'sent' AND lookups.task IS NOT NULL
-                          AND settled_at >= tasks.observed_at))
-            """,
-            *key,
-            action,
-            ANSWER_KEY,
-            assignee,
-        )
+    return await connection.fetchrow(
+        """
+        SELECT fields ->> 'assignee' AS assignee
+        FROM deliveries LEFT JOIN lookups
+            ON (lookups.account, lookups.task) = (deliveries.account, deliveries.task)
+            AND lookups.cause = 'write'
+        JOIN tasks ON (tasks.account, tasks.id) = (deliveries.account, deliveries.task)
+        WHERE deliveries.account = $1 AND deliveries.task = $2 AND channel = $3
+          AND starts_with(once_key, $4)
+          AND (state IN ('planned', 'held', 'sending')
+               OR state = 'sent' AND lookups.task IS NOT NULL
+                  AND settled_at >= tasks.observed_at)
+        ORDER BY deliveries.id DESC LIMIT 1
+        """,
+        *key,
+        action,
+        ANSWER_KEY,
     )
 
 

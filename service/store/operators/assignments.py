@@ -75,7 +75,7 @@ async def take(pool: Pool, message: int, who: Who, now: datetime, *, by: Actor) 
         taker = replace(who.person, id=assignee.id)
         await answers.keep(connection, Acknowledgement(*key, taker, now), by)
         await changes.record(connection, by, Action.MESSAGE_ANSWERED, message, now, "taken")
-        if await _is_theirs(connection, task, assignee):
+        if await _assignee(connection, task) == assignee.id:
             return Taken()
         [(event, rule)] = await connection.fetch(
             "SELECT event, rule FROM deliveries WHERE id = $1", message
@@ -95,10 +95,8 @@ async def assign(
         await answers.lock_task(connection, key)
         task = await answers.demand_not_done(connection, key)
         assignee = await _meant(connection, task, [word], systems)
-        if task.assignee is not None and task.assignee.id == assignee.id:
+        if await _assignee(connection, task) == assignee.id:
             raise NotAnswered(f"the task is assigned to {shown(assignee)} already")
-        if await answers.is_asked_for(connection, key, "update_task", assignee.id):
-            raise NotAnswered(f"the task is being assigned to {shown(assignee)} already")
         event = await connection.fetchval(
             "SELECT max(id) FROM events WHERE account = $1 AND task = $2", *key
         )
@@ -109,12 +107,12 @@ async def assign(
         return lane, assignee
 
 
-async def _is_theirs(connection: Connection, task: Task, person: Person) -> bool:
-    """Whether the task is assigned to this person, or somebody has asked for that."""
-    if task.assignee is not None and task.assignee.id == person.id:
-        return True
-    key = task.account, task.id
-    return await answers.is_asked_for(connection, key, "update_task", person.id)
+async def _assignee(connection: Connection, task: Task) -> str | None:
+    """The id of who has the task, or will have it because somebody has asked for that."""
+    asked = await answers.asked_for(connection, (task.account, task.id), "update_task")
+    if asked is not None:
+        return str(asked["assignee"])
+    return None if task.assignee is None else task.assignee.id
 
 
 def shown(person: Person) -> str:

@@ -97,5 +97,5 @@ async def _demand_possible(connection: Connection, key: Key, systems: Collection
     task = await answers.demand_not_done(connection, key)
     if task.system not in systems:
         raise NotAnswered(f"Taskbell cannot complete tasks in {task.account}")
-    if await answers.is_asked_for(connection, key, "complete_task"):
+    if await answers.asked_for(connection, key, "complete_task") is not None:
         raise NotAnswered(_TOO_LATE)

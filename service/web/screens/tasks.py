@@ -132,10 +132,8 @@ class Tasks(Screen):
         if task is None or task.done or task.system not in completable():
             return ""
         async with self.office.pool.acquire() as connection:
-            under_way = await answers.is_asked_for(
-                connection, (task.account, task.id), "complete_task"
-            )
-        return "under way" if under_way else "possible"
+            asked = await answers.asked_for(connection, (task.account, task.id), "complete_task")
+        return "possible" if asked is None else "under way"
 
     def _zone(self, key: Key) -> ZoneInfo:
         return self.office.config.zones.get(key[0], self.office.config.timezone)
