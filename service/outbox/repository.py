@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import asyncpg
 import orjson
@@ -18,6 +18,7 @@ from service.outbox import (
     suppression,
     undoing,
 )
+from service.outbox.direct_claims import DirectClaims
 from service.outbox.gates import Stop, Stops
 from service.outbox.rows import row_of
 from service.outbox.undoing import UNDOING, UNDONE, is_done_again
@@ -25,14 +26,11 @@ from service.rules.cancellation import EscalationEnd
 from service.store import Connection
 from service.store.tasks import Key
 
-if TYPE_CHECKING:  # the channels take longer to import than a command that acts on deliveries
-    from service.outbox.direct_claims import DirectClaims
-
 
 class PostgresOutbox:
     """`OutboxRepository` in the transaction that is open on `connection`."""
 
-    def __init__(self, connection: Connection, direct: "DirectClaims | None" = None) -> None:
+    def __init__(self, connection: Connection, direct: DirectClaims | None = None) -> None:
         self._connection = connection
         self._direct = direct
 
