@@ -12,6 +12,7 @@
     │   ├── SourceBroken        the system failed or sent nonsense (5xx, HTML, truncated JSON)
     │   └── OutcomeUnknown      the request was sent; it is unknown whether it was carried out
     └── SendError               a channel could not send
+        └── OptedOut            the receiver has told the sending service that they want nothing
     asyncio.CancelledError
     └── CallNotStarted          a call was cancelled before it was sent
 
@@ -142,6 +143,17 @@ class SendError(TaskbellError):
             or (isinstance(error, SourceUnreachable) and error.retry_after is not None),
             status=error.status,
         )
+
+
+class OptedOut(SendError):
+    """The receiver has told the service that sends a message that they want no more of them.
+
+    `address` is theirs, as the service was given it.
+    """
+
+    def __init__(self, message: str, address: str, status: int | None) -> None:
+        super().__init__(message, permanent=True, status=status)
+        self.address = address
 
 
 class CannotStart(TaskbellError):

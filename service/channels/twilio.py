@@ -16,7 +16,7 @@ import httpx
 from pydantic import Field, SecretStr, field_validator
 
 from service.channels import ApiAddress, ChannelOptions, Message, SentRef
-from service.channels.http_api import ApiAnswer, ApiChannel, demand_text
+from service.channels.http_api import ApiAnswer, ApiChannel, ApiRefusal, demand_text
 from service.channels.markup import escaped
 from service.channels.phone_numbers import (
     WRONG_NUMBER,
@@ -29,7 +29,7 @@ from service.channels.phone_numbers import (
 )
 from service.channels.text_fitting import fitted, utf16_units
 from service.clock import Clock
-from service.errors import SendError
+from service.errors import OptedOut, SendError
 from service.http.connection_check import ConnectionCheck
 from service.sources.account import HeaderText
 
@@ -38,6 +38,7 @@ Form: TypeAlias = dict[str, str]
 LONGEST, LONGEST_CALL = 1600, 4000
 SMS, WHATSAPP, VOICE = WAYS = ("sms", "whatsapp", "voice")
 WRONG_WAY = "the target must be a number, or whatsapp: or voice: and a number"
+STOPPED = "21610"
 FAILED = frozenset({"failed", "undelivered", "canceled"})
 _LOGIN = "account_sid or token is not valid; copy both again from Twilio's console"
 _NUMBER = "the number cannot be reached; check it, with its country code"
@@ -56,7 +57,7 @@ EXPLANATIONS = {
     "21408": _REGIONS,
     "21606": _SENDER,
     "21608": "a trial account can write to verified numbers only",
-    "21610": "this person has answered STOP, and gets no more messages from this sender",
+    STOPPED: "this person has answered STOP, and gets nothing until they text START",
     "21612": "this sender cannot reach this number",
     "21614": "the number is not a mobile phone's",
     "21617": "the message is too long",
@@ -135,7 +136,12 @@ class TwilioChannel(ApiChannel):
         resource = "Calls.json" if way == VOICE else "Messages.json"
         form = self._form(way, number, message.text)
         url = self._url.join(resource)
-        answer = await self.call("POST", url, message, self._headers, data=form)
+        try:
+            answer = await self.call("POST", url, message, self._headers, data=form)
+        except ApiRefusal as error:
+            if error.name == STOPPED:
+                raise OptedOut(str(error), number, error.status) from error
+            raise
         return {"sid": str(answer.at("sid"))}
 
     async def probe(self, check: ConnectionCheck) -> None:

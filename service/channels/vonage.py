@@ -4,7 +4,8 @@ Sources: Vonage's "Troubleshooting SMS" and "SMS API errors" (in an answer of 20
 each part), "Concatenation and encoding" (`type`), its code snippets (a form, by Basic
 authentication) and "Get your current account balance". How long a text may be is said nowhere:
 1,600 characters are about ten parts. Vonage recognises no repetition: a message that may have been
-accepted is not sent again automatically.
+accepted is not sent again automatically. That a person has opted out is told by a delivery receipt
+only ("Messaging Opted-out Numbers"); status 7 may have other causes.
 """
 
 import re

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from service.diagnostics import refused
+from service.document.messages import must_be
 from service.document.validation import Shape
 from service.domain.durations import Length
 from service.domain.opening_hours import closed_days, is_country
@@ -16,6 +17,12 @@ from service.domain.public_holidays import check_subdivision
 from service.rules.compiler.defaults import DefaultsShape
 
 Network: TypeAlias = IPv4Network | IPv6Network
+
+
+def _version(value: Any) -> Any:
+    if value is True:  # which Python takes for 1
+        raise refused(must_be("version", "1", value))
+    return value
 
 
 def _some_time(length: timedelta) -> timedelta:
@@ -85,7 +92,7 @@ class RootShape(Shape):
 
     stand_ins: ClassVar[Mapping[str, Any]] = {"version": 1}
 
-    version: Literal[1]
+    version: Annotated[Literal[1], BeforeValidator(_version)]
     accounts: dict[str, Any] = Field(default_factory=dict)
     channels: dict[str, Any] = Field(default_factory=dict)
     people: dict[str, Any] = Field(default_factory=dict)

@@ -1,6 +1,6 @@
 """Validates values against pydantic models: the model, and all problems."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar, get_args
@@ -54,10 +54,13 @@ def validated(
         for name in given
         if name in data
     ]
+    switches = list(_switches(model, data, path))
     try:
         made = model.model_validate({**rest, **lengths, **given})
     except ValidationError as error:
-        return None, _innermost([*problems, *_found(error, model, data, path, given, siblings)])
+        found = _found(error, model, data, path, given, siblings)
+        return None, _innermost([*problems, *found, *switches])
+    problems += switches
     return (None if problems else made), problems
 
 
@@ -128,3 +131,18 @@ def _lengths(
             said = error.context or {}
             problems.append(Issue((*path, name), f"{name}: {said['message']}", said["hint"]))
     return lengths, problems
+
+
+def _switches(model: type[BaseModel], data: Mapping[str, Any], path: Path) -> Iterator[Issue]:
+    """Problems with true and false where a number belongs: pydantic reads them as 1 and 0."""
+    for name, field in model.model_fields.items():
+        key = field.alias or name
+        value, inner = data.get(key), shape_at(model, (name,))
+        if isinstance(value, bool) and _is_number(field.annotation):
+            yield Issue((*path, key), must_be(key, "a number", value))
+        if isinstance(value, dict) and inner is not None:
+            yield from _switches(inner, value, (*path, key))
+
+
+def _is_number(annotation: Any) -> bool:
+    return annotation in (int, float) or any(map(_is_number, get_args(annotation)))

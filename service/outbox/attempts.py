@@ -8,15 +8,22 @@ import orjson
 
 from service.channels import Message
 from service.clock import Clock
+from service.domain.actors import Actor
+from service.domain.contacts import keys_in
 from service.domain.model import State
 from service.domain.operators.buttons import ANSWER_KEY
 from service.domain.system_actions import BARE, CREATE, STILL_COMING, WRITES, written_to
+from service.errors import OptedOut
 from service.outbox import CHECK_ARRIVAL, LEASE, destinations, fallback
 from service.outbox.claims import AttemptOutcome, AttemptResult, Claim
 from service.rules.message_basis import MessageBasis
 from service.rules.rewriting import NewText
 from service.store import Connection, Pool, column, lookups
+from service.store.operators import contact_choices
+from service.store.operators.contact_choices import Through
 from service.store.tasks import Key
+
+_STOPPED = Actor("the customer, by answering STOP")
 
 
 async def renew(pool: Pool, deliveries: Sequence[int], clock: Clock) -> None:
@@ -31,7 +38,8 @@ async def renew(pool: Pool, deliveries: Sequence[int], clock: Clock) -> None:
 async def settle(pool: Pool, settlements: Sequence[AttemptResult], now: datetime) -> None:
     """Record the results of attempts with what follows from them.
 
-    Targets are paused, `on_fail` is planned, and a read-back of written tasks is requested.
+    Targets are paused, `on_fail` is planned, a read-back of written tasks is requested, and who has
+    told a sending service that they want nothing gets no more messages.
 
     A result that arrives after the lease has expired still counts, unless another attempt was made:
     it resolves an `unknown` delivery. Recording the same result twice, for instance after the
@@ -49,6 +57,7 @@ async def settle(pool: Pool, settlements: Sequence[AttemptResult], now: datetime
         failed = [row["id"] for row in rows if row["state"] == State.FAILED]
         await fallback.plan(connection, failed, now)
         await lookups.request_read_back(connection, _written(settlements), now)
+        await _keep_opt_outs(connection, settlements, now)
 
 
 def _one_of_each_attempt(settlements: Sequence[AttemptResult]) -> list[AttemptResult]:
@@ -138,6 +147,29 @@ async def _log(
         column([error and error.status for error in errors]),
         column([error and str(error) for error in errors]),
     )
+
+
+async def _keep_opt_outs(
+    connection: Connection, settlements: Sequence[AttemptResult], now: datetime
+) -> None:
+    """Store who wants no messages; colleagues are not among the receivers that can choose.
+
+    In one order, so that two processes never wait for each other.
+    """
+    refusals = [(one.claim, one.attempt and one.attempt.error) for one in settlements]
+    found = [(claim, error) for claim, error in refusals if isinstance(error, OptedOut)]
+    for claim, error in sorted(found, key=lambda one: one[1].address):
+        receivers = claim.candidate.receivers.keys
+        keys = [one for one in keys_in(error.address) if any(map(one.means, receivers))]
+        await contact_choices.keep(
+            connection,
+            keys,
+            wants=False,
+            by=_STOPPED,
+            through=Through.REPLY,
+            now=now,
+            note=str(error),
+        )
 
 
 async def begin(connection: Connection, claim: Claim) -> bool:

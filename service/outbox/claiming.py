@@ -242,6 +242,7 @@ def candidate(row: Row, overtaken: str | None = None) -> Candidate:
     is_exempt = suppression.is_exempt(row)
     is_let_go = row["updates"] is not None or row["storm"] is not None or row["asked_for"]
     decided_task = cache(partial(_decided_task, row))
+    digest = () if row["tells_of"] is None else Group.from_json(row["tells_of"]).tasks
     return Candidate(
         id=row["id"],
         key=(row["account"], row["task"]),
@@ -263,7 +264,8 @@ def candidate(row: Row, overtaken: str | None = None) -> Candidate:
         waited=row["reason"] if _was_kept_waiting(row) else None,
         at_once=row["at_once"],
         overtaken=overtaken,
-        receivers=_receivers(row, decided_task),
+        receivers=_receivers(row, decided_task, digest),
+        told_of=[(task.account, task.id) for task in digest],
     )
 
 
@@ -297,18 +299,18 @@ def _reaches_customer(row: Row, decided_task: Callable[[], Task | None]) -> bool
     return recipients.reaches_customer(decided_task(), row["channel"], row["target"])
 
 
-def _receivers(row: Row, decided_task: Callable[[], Task | None]) -> Receivers:
+def _receivers(
+    row: Row, decided_task: Callable[[], Task | None], digest: Sequence[Task]
+) -> Receivers:
     """Whom it reaches, or whose message it updates; nobody if it is for an approver or a system."""
     if row["event"] is None or row["approves"] is not None or row["channel"] in WRITES:
         return NOBODY
-    return receivers(row["channel"], row["target"], _told_of(row, decided_task))
+    return receivers(row["channel"], row["target"], digest or _single(decided_task))
 
 
-def _told_of(row: Row, decided_task: Callable[[], Task | None]) -> Iterator[Task]:
-    """The tasks that a delivery is about, as they were when its rule decided."""
-    if row["tells_of"] is not None:
-        yield from Group.from_json(row["tells_of"]).tasks
-    elif (task := decided_task()) is not None:
+def _single(decided_task: Callable[[], Task | None]) -> Iterator[Task]:
+    """The task that a delivery is about, read only if somebody wants it."""
+    if (task := decided_task()) is not None:
         yield task
 
 

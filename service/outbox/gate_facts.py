@@ -63,7 +63,7 @@ async def _choices(
     now: datetime,
 ) -> Choices:
     """What the receivers chose, by the tasks as they were and as they are."""
-    everyone = (reached(one, present.get(one.key)).keys for one in candidates)
+    everyone = (reached(one, present.get).keys for one in candidates)
     keys = frozenset[ContactKey]().union(*everyone)
     return Choices(await contact_choices.about(connection, keys, now) if keys else ())
 
@@ -72,8 +72,9 @@ async def _present(
     connection: Connection, candidates: Sequence[Candidate], rules: Ruleset
 ) -> Mapping[Key, Task]:
     wanted = {
-        one.key
+        key
         for one in candidates
+        for key in one.told_of or [one.key]
         if one.receivers.keys or (_looks_at_task(one, rules) and not one.is_exempt)
     }
     return await PostgresTasks(connection).present(sorted(wanted)) if wanted else {}

@@ -130,6 +130,7 @@ THROUGH = {
     "cli": "on the command line",
     "api": "by another program",
     "link": "by a link in a message",
+    "reply": "by a reply to a text message",
 }
 MODES = {"on": "on", "trial": "on trial", "off": "off"}
 MODE_BUTTONS = {"on": "Switch on", "trial": "Switch to trial", "off": "Switch off"}

@@ -202,7 +202,7 @@ async def test_what_may_have_been_sent_is_not_known(
     [
         (_no(401, 20003), r"copy both again from Twilio's console \(20003\)"),
         (_no(400, 21211), r"check it, with its country code \(21211\)"),
-        (_no(400, 21610), r"has answered STOP, and gets no more messages .* \(21610\)"),
+        (_no(400, 21610), r"has answered STOP, and gets nothing until they text START \(21610\)"),
         (_no(400, 21408), r"geographic permissions \(21408\)"),
         (_no(400, 63016), r"only for 24 hours .* \(63016\)"),
         (_no(400, 29999), r"documentation of Twilio \(29999\)"),

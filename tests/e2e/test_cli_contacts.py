@@ -6,7 +6,12 @@ from typing import TypeAlias
 
 import pytest
 
+from service.clock import SystemClock
+from service.domain.actors import Actor
+from service.domain.contacts import keys_in
 from service.store import Pool
+from service.store.operators import contact_choices
+from service.store.operators.contact_choices import Through
 from tests.harness.commands import Result, taskbell
 
 Command: TypeAlias = Callable[..., Awaitable[Result]]
@@ -37,6 +42,23 @@ async def test_a_customer_opts_out_is_found_and_comes_back(command: Command, poo
     rows = await pool.fetch("SELECT action, subject, by FROM changes ORDER BY id")
     assert [row["action"] for row in rows] == ["contact.refused", "contact.admitted"]
     assert all("at the command line" in row["by"] for row in rows)
+
+
+async def test_an_opt_out_by_a_reply_is_lifted(command: Command, pool: Pool) -> None:
+    """The list says how it came about; the number may be written in any way."""
+    await contact_choices.choose(
+        pool,
+        keys_in("+44 7700 900123"),
+        wants=False,
+        by=Actor("the customer, by answering STOP"),
+        through=Through.REPLY,
+        now=SystemClock().now(),
+    )
+    assert "STOP" in (await command("list")).out
+    [one] = (await command("list", "--json")).json
+    assert one["made_through"] == "reply"
+    await command("opt-in", "+44 (0)7700 900123")
+    assert (await command("list")).out == "nobody has opted out\n"
 
 
 async def test_a_customer_is_named_by_their_id(command: Command, pool: Pool) -> None:

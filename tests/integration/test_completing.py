@@ -162,6 +162,23 @@ async def test_the_button_of_a_message_and_the_page_complete_it_once(
     assert len(writes) == 1
 
 
+async def test_who_presses_done_again_after_it_failed_is_told_why(
+    taskbell: Corridor, web: Site, clock: VirtualClock
+) -> None:
+    """Otherwise they would believe that it is being done."""
+    await told(taskbell)
+    done = button_of(taskbell, "done") | {"reply_to": f"{taskbell.slack.url}/actions/1"}
+    assert (await press(web, clock, done)).status_code == 200
+    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.REJECTED, method="PUT"))
+    await taskbell.deliver()
+    assert (await press(web, clock, done)).status_code == 200
+    [_, said] = taskbell.slack.told
+    assert said["text"].startswith(
+        "Nothing was changed: someone has asked for that, and it failed:"
+    )
+    assert not said["text"].endswith("..")
+
+
 async def test_two_who_ask_at_once_write_once(taskbell: Corridor) -> None:
     """The second waits until the first is stored, and then comes too late."""
     task = await told(taskbell)
@@ -170,6 +187,18 @@ async def test_two_who_ask_at_once_write_once(taskbell: Corridor) -> None:
     [too_late] = [one for one in found if one is not None]
     assert isinstance(too_late, NotAnswered)
     assert len(await taskbell.deliveries("task.completed")) == 1
+
+
+async def test_what_was_written_and_is_not_read_back_yet_is_not_written_again(
+    taskbell: Corridor, web: Site
+) -> None:
+    """The system has it done, and Taskbell has yet to see that: whoever asks is too late."""
+    task = await told(taskbell)
+    await ask(web, task, 200)
+    await taskbell.deliver()
+    assert (await ask(web, task, 409))["detail"] == "someone has already asked for that"
+    await taskbell.deliver()
+    assert len(taskbell.sandbox.kickserv.record.writes) == 1
 
 
 async def test_a_task_is_completed_again_after_it_was_reopened(taskbell: Corridor) -> None:

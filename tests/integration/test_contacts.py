@@ -18,6 +18,7 @@ from service.processes.embedded import EmbeddedValkey
 from service.rules.contacts.unsubscribe_links import UnsubscribeLinks
 from service.store import Pool
 from service.store.operators import contact_choices
+from tests.harness.commands import taskbell as command
 from tests.harness.corridor import Corridor, begun
 from tests.harness.site import Site, serving
 from tests.harness.smtp_receiver import SmtpReceiver
@@ -202,6 +203,33 @@ async def test_the_office_enters_what_a_customer_said(taskbell: Corridor, web: S
     await web.client.post(f"/contacts/{row['id']}/opt-in")
     assert await listed(taskbell) == []
     assert "447700900123" in (await web.client.get("/contacts?show=agreed")).text
+
+
+@pytest.mark.parametrize("way", ["link", "one click", "page", "api", "command"])
+async def test_what_is_planned_already_is_not_sent(
+    taskbell: Corridor, web: Site, way: str, tmp_path: Path, database_url: str
+) -> None:
+    """In whatever way the customer's choice comes in: it holds for what waits to be sent."""
+    path = await sent_link(taskbell)
+    await taskbell.webhook(taskbell.visit(customer=IDA))
+    await web.client.post("/login", data={"token": TOKEN})
+    said = {"address": "IDA@c.test"}
+    match way:
+        case "link":
+            await web.client.post(path, headers=HTML)
+        case "one click":
+            await web.client.post(path, data={"List-Unsubscribe": "One-Click"})
+        case "page":
+            await web.client.post("/contacts", data={**said, "wants": "no"})
+        case "api":
+            login = {"authorization": f"Bearer {TOKEN}"}
+            await web.client.post("/api/v1/contacts/opt-out", json=said, headers=login)
+        case _:
+            words = ("contacts", "opt-out", *said.values())
+            await command(tmp_path, *words, DATABASE_URL=database_url)
+    await taskbell.deliver()
+    assert await taskbell.states() == ["sent", "skipped"]
+    assert len(taskbell.accounting.requests) == 1
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,22 @@ async def come(taskbell: Corridor, count: int = 1) -> list[frozenset[str]]:
     return woken
 
 
+async def test_a_webhook_to_a_customer_is_checked_and_goes_out(taskbell: Corridor) -> None:
+    """Its address is the customer's: the system is asked about the task before it is sent."""
+    await taskbell.restart(RULES.replace("accounting", '"accounting:{{ task.customer.email }}"'))
+    ida = {"id": 7, "name": "Ida", "email": "ida@c.test"}
+    for is_deleted in (False, True):
+        visit = taskbell.visit(customer=ida)
+        await taskbell.receive(visit)
+        if is_deleted:
+            taskbell.sandbox.kickserv.delete(str(visit["id"]))
+            taskbell.clock.advance(timedelta(minutes=20))
+        await taskbell.ingest()
+        await taskbell.worker.lanes["accounting"].rest()
+    assert await taskbell.states() == ["sent", "cancelled"]
+    assert len(taskbell.accounting.requests) == 1
+
+
 async def test_a_webhook_goes_out_without_being_claimed(taskbell: Corridor) -> None:
     """Nobody is woken up and asks the database: it is sent, and counts as the first attempt."""
     assert await come(taskbell) == [frozenset()]

@@ -1,5 +1,6 @@
 """Somebody takes a task: it is assigned to them in its system, and they have acknowledged it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ import pytest
 
 from service.clock import VirtualClock
 from service.domain.actors import Actor
+from service.domain.model import Person
+from service.engine.postgres import PostgresTransaction
 from service.outbox.approvals import LinkTo
 from service.processes.embedded import EmbeddedValkey
 from service.sandbox.faults import Fault, FaultKind
@@ -15,11 +18,12 @@ from service.sandbox.kickserv import employee
 from service.sandbox.plannr import person
 from service.sources import assignable
 from service.store import Pool
-from service.store.operators import assignments
+from service.store.operators import answers, assignments
 from service.store.operators.answers import NotAnswered
-from service.store.operators.assignments import NobodyMeant
+from service.store.operators.assignments import NobodyMeant, Taken, Who
 from tests.harness.corridor import LINKS, Corridor, corridor
 from tests.harness.site import Site, serving
+from tests.harness.waiting import eventually
 from tests.integration.test_answering import SIGNING, button_of, press
 
 RULES = """
@@ -251,6 +255,74 @@ async def test_the_api_the_page_and_the_command_assign_a_task(
     assert [detail for _, detail in await answers_kept(taskbell)] == ["to Ann Lee", "to Bo Reed"]
 
 
+@pytest.mark.parametrize("is_sent", [False, True])
+async def test_who_asks_twice_assigns_once(taskbell: Corridor, *, is_sent: bool) -> None:
+    """Whether the write waits, or was made and is not read back yet; another person is assigned."""
+    task = await told(taskbell)
+
+    async def assign(word: str) -> None:
+        await assignments.assign(
+            *(taskbell.pool, ("field", task), word, assignable(), taskbell.clock.now()),
+            by=Actor("Cy"),
+        )
+
+    await assign("Ann Lee")
+    if is_sent:
+        await taskbell.deliver()
+    with pytest.raises(NotAnswered, match="the task is assigned to Ann Lee already"):
+        await assign("ann.lee@field.test")
+    await settled(taskbell)
+    assert len(taskbell.sandbox.kickserv.record.writes) == 1
+    await assign("Bo Reed")
+    await settled(taskbell)
+    assert assigned(taskbell, task) == ["Bo"]
+
+
+async def test_who_is_asked_for_again_after_another_person_is_assigned(taskbell: Corridor) -> None:
+    """None of it is written yet: the last word counts."""
+    task = await told(taskbell)
+    for word in ("Ann Lee", "Bo Reed", "Ann Lee"):
+        await assignments.assign(
+            *(taskbell.pool, ("field", task), word, assignable(), taskbell.clock.now()),
+            by=Actor("Cy"),
+        )
+    writes = [one for one in await taskbell.deliveries() if one["channel"] == "update_task"]
+    assert len(writes) == 3
+
+
+async def test_a_press_while_a_worker_processes_another_one(taskbell: Corridor, pool: Pool) -> None:
+    """It comes too late, too: what the worker has made of the first one is looked at."""
+    task = await told(taskbell)
+    [message, *_] = await taskbell.deliveries("open")
+
+    async def take(name: str) -> Taken:
+        who = Who(Person(name=name), [name], assignable())
+        now = taskbell.clock.now()
+        return await assignments.take(pool, message["id"], who, now, by=Actor(name))
+
+    await take("Ann Lee")
+    async with pool.acquire() as worker, worker.transaction():
+        said = await answers.take(worker, "field", 10)
+        late = asyncio.create_task(take("Bo Reed"))
+        await eventually(lambda: _is_blocked(pool))
+        await taskbell.worker.ingests["field"]._engine.acknowledge(
+            PostgresTransaction(worker), said
+        )
+    with pytest.raises(NotAnswered, match="Ann Lee has already acknowledged the task"):
+        await late
+    await settled(taskbell)
+    assert assigned(taskbell, task) == ["Ann"]
+
+
+async def _is_blocked(pool: Pool) -> bool:
+    return bool(
+        await pool.fetchval(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity"
+            " WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0)"
+        )
+    )
+
+
 async def test_a_task_without_any_event_can_be_assigned(taskbell: Corridor, web: Site) -> None:
     """It was known from the first sync; its page and its message show as others do."""
     [task] = [
@@ -278,12 +350,12 @@ async def test_two_people_of_one_name_are_nobody(taskbell: Corridor) -> None:
         await assignments.assign(
             taskbell.pool, ("field", task), "Ann Lee", assignable(), now, by=by
         )
-    number = str(ANN["id"])
-    await assignments.assign(taskbell.pool, ("field", task), number, assignable(), now, by=by)
     with pytest.raises(NotAnswered, match="assigned to Ann Lee already"):
         await assignments.assign(
             taskbell.pool, ("field", task), twin["email"], assignable(), now, by=by
         )
+    number = str(ANN["id"])
+    await assignments.assign(taskbell.pool, ("field", task), number, assignable(), now, by=by)
 
 
 async def test_a_task_is_taken_in_another_system_too(taskbell: Corridor, web: Site) -> None:

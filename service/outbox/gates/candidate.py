@@ -34,6 +34,7 @@ class Candidate:
     - `at_once`: a person wants it sent now, outside its rule's hours too
     - `overtaken`: why it is pointless, by an event that came while an attempt was made
     - `receivers`: whom it reaches, by the task as it was when the rule decided
+    - `told_of`: of a digest to a customer, the tasks that it tells of
     """
 
     id: int
@@ -57,6 +58,7 @@ class Candidate:
     at_once: bool = False
     overtaken: str | None = None
     receivers: Receivers = NOBODY
+    told_of: Sequence[Key] = ()
 
     @property
     def is_sent_once(self) -> bool:

@@ -1,28 +1,30 @@
 """The gates of `contacts:`: who wants no messages, at which hours, and how many a day."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from service.domain.contacts import Keys, Receivers, SentCounts
 from service.domain.model import State, Task
 from service.outbox.gates.candidate import Candidate, GateFacts, Stop, Stops
 from service.rules.contacts.receivers import receivers
+from service.store.tasks import Key
 
 _UNTIL_SENT = timedelta(seconds=5)
 
 
-def reached(one: Candidate, task: Task | None) -> Receivers:
-    """Whom it reaches, by its task as it was and as it is now: an address may have changed."""
-    if task is None or not one.receivers.keys:
+def reached(one: Candidate, present: Callable[[Key], Task | None]) -> Receivers:
+    """Whom it reaches, by its tasks as they were and as they are: addresses may have changed."""
+    if not one.receivers.keys:
         return one.receivers
-    return one.receivers + receivers(one.channel, one.target, [task])
+    tasks = [task for key in one.told_of or [one.key] if (task := present(key)) is not None]
+    return one.receivers + receivers(one.channel, one.target, tasks)
 
 
 def is_unwanted(one: Candidate, facts: GateFacts) -> Stop | None:
     """Whether a recipient wants no messages. This applies to every rule, and to sending by hand."""
     if not one.receivers.keys:
         return None
-    found = reached(one, facts.present(one.key))
+    found = reached(one, facts.present)
     refusal = facts.rules.contacts.refusal(found, facts.choices, facts.now)
     return None if refusal is None else Stop(State.SKIPPED, refusal)
 

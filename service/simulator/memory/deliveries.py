@@ -1,10 +1,11 @@
 """A delivery in memory: a request, and its outcome."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from service.domain.contacts import NOBODY, Receivers
-from service.domain.model import Event, State
+from service.domain.model import Event, State, Task
 from service.domain.storms import StormScope
 from service.domain.system_actions import WRITES
 from service.outbox import DeliveryRequest
@@ -108,6 +109,7 @@ class Delivery:
             even_if_told=plan.even_if_told,
             at_once=self.at_once,
             receivers=self.receivers,
+            told_of=[(task.account, task.id) for task in self._digest],
             waited=self.reason if self.is_held_back and self.state is State.HELD else None,
         )
 
@@ -152,9 +154,14 @@ class Delivery:
         event, plan = self.request.event, self.request.plan
         if self.approves is not None or plan.channel in WRITES:
             return NOBODY
-        if plan.tells_of is not None:
-            return receivers(plan.channel, plan.target, plan.tells_of.tasks)
-        return receivers(plan.channel, plan.target, [event.task] if event.task_id else [])
+        single = [event.task] if event.task_id else []
+        return receivers(plan.channel, plan.target, self._digest or single)
+
+    @property
+    def _digest(self) -> Sequence[Task]:
+        """The tasks that it tells a customer of, if these are several."""
+        group = self.request.plan.tells_of
+        return () if group is None else group.tasks
 
     @property
     def visit(self) -> Visit | None:

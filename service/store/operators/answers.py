@@ -6,6 +6,8 @@ processes it with the account's webhooks. What is said again later is a delivery
 
 from datetime import datetime, timedelta
 
+import asyncpg
+
 from service.domain.actors import Actor
 from service.domain.model import Person, Task
 from service.domain.operators.buttons import ANSWER_KEY, ESCALATION, acknowledged_by
@@ -37,7 +39,6 @@ async def acknowledge(pool: Pool, key: Key, person: Person, now: datetime, *, by
     Raises NoSuchTask, or NotAnswered if it is done, or somebody else was faster.
     """
     async with pool.acquire() as connection, connection.transaction():
-        await demand_open(connection, key)
         await keep(connection, Acknowledgement(*key, person, now), by)
         await changes.record(connection, by, Action.TASK_ACKNOWLEDGED, "/".join(key), now)
 
@@ -45,7 +46,8 @@ async def acknowledge(pool: Pool, key: Key, person: Person, now: datetime, *, by
 async def keep(connection: Connection, said: Acknowledgement, by: Actor) -> None:
     """Store an acknowledgement for a worker, and stop the escalations about its task at once.
 
-    Raises NotAnswered if there is one already.
+    Raises as `acknowledge`. If a worker is processing an earlier one, this waits for what it makes
+    of that, so the task is looked at afterwards.
     """
     stored = await connection.fetchval(
         """
@@ -61,16 +63,14 @@ async def keep(connection: Connection, said: Acknowledgement, by: Actor) -> None
     )
     if stored is None:
         raise NotAnswered("someone acknowledged the task a moment ago")
+    # As the engine locks it, so that both cancel messages one after the other.
+    await lock_task(connection, (said.account, said.task_id))
+    await demand_open(connection, (said.account, said.task_id))
     await _end_escalations(connection, said, said.by.name or by.name)
 
 
 async def _end_escalations(connection: Connection, said: Acknowledgement, who: str) -> None:
-    """Cancel what is not sent yet: the next message may be due before a worker makes the event.
-
-    The task is locked as by the engine, so that both cancel one after the other.
-    """
-    key = said.account, said.task_id
-    await connection.execute("SELECT FROM tasks WHERE account = $1 AND id = $2 FOR UPDATE", *key)
+    """Cancel what is not sent yet: the next message may be due before a worker makes the event."""
     await connection.execute(
         """
         UPDATE deliveries SET state = 'cancelled', settled_at = $3, next_attempt_at = NULL,
@@ -78,7 +78,8 @@ async def _end_escalations(connection: Connection, said: Acknowledgement, who: s
         WHERE account = $1 AND task = $2 AND state IN ('planned', 'held')
           AND $5 = ANY (withdraw_on)
         """,
-        *key,
+        said.account,
+        said.task_id,
         said.at,
         acknowledged_by(visible(who)),
         ESCALATION,
@@ -179,6 +180,36 @@ async def take(connection: Connection, account: str, limit: int) -> list[Acknowl
         Acknowledgement(account, task, Person(id=person, name=name, email=email), at)
         for account, task, name, email, at, person in rows
     ]
+
+
+async def lock_task(connection: Connection, key: Key) -> None:
+    """Keep others from changing a task, until this transaction ends."""
+    await connection.execute("SELECT FROM tasks WHERE account = $1 AND id = $2 FOR UPDATE", *key)
+
+
+async def asked_for(connection: Connection, key: Key, action: str) -> asyncpg.Record | None:
+    """The last write of this kind to a task that a person has asked for, with its `assignee`.
+
+    None if its result has been seen: what was written is seen once the task has been read back.
+    """
+    return await connection.fetchrow(
+        """
+        SELECT fields ->> 'assignee' AS assignee
+        FROM deliveries LEFT JOIN lookups
+            ON (lookups.account, lookups.task) = (deliveries.account, deliveries.task)
+            AND lookups.cause = 'write'
+        JOIN tasks ON (tasks.account, tasks.id) = (deliveries.account, deliveries.task)
+        WHERE deliveries.account = $1 AND deliveries.task = $2 AND channel = $3
+          AND starts_with(once_key, $4)
+          AND (state IN ('planned', 'held', 'sending')
+               OR state = 'sent' AND lookups.task IS NOT NULL
+                  AND settled_at >= tasks.observed_at)
+        ORDER BY deliveries.id DESC LIMIT 1
+        """,
+        *key,
+        action,
+        ANSWER_KEY,
+    )
 
 
 async def demand_not_done(connection: Connection, key: Key) -> Task:

@@ -75,7 +75,7 @@ async def take(pool: Pool, message: int, who: Who, now: datetime, *, by: Actor) 
         taker = replace(who.person, id=assignee.id)
         await answers.keep(connection, Acknowledgement(*key, taker, now), by)
         await changes.record(connection, by, Action.MESSAGE_ANSWERED, message, now, "taken")
-        if task.assignee is not None and task.assignee.id == assignee.id:
+        if await _assignee(connection, task) == assignee.id:
             return Taken()
         [(event, rule)] = await connection.fetch(
             "SELECT event, rule FROM deliveries WHERE id = $1", message
@@ -89,12 +89,13 @@ async def assign(
     """Have a task assigned to the person of this id, address or name in its system.
 
     Returns the lane of the write, and the person. Raises NobodyMeant, NoSuchTask, or NotAnswered
-    if the task is done, or is theirs already.
+    if the task is done, or is theirs already, or will be.
     """
     async with pool.acquire() as connection, connection.transaction():
+        await answers.lock_task(connection, key)
         task = await answers.demand_not_done(connection, key)
         assignee = await _meant(connection, task, [word], systems)
-        if task.assignee is not None and task.assignee.id == assignee.id:
+        if await _assignee(connection, task) == assignee.id:
             raise NotAnswered(f"the task is assigned to {shown(assignee)} already")
         event = await connection.fetchval(
             "SELECT max(id) FROM events WHERE account = $1 AND task = $2", *key
@@ -104,6 +105,14 @@ async def assign(
         subject, detail = "/".join(key), f"to {shown(assignee)}"
         await changes.record(connection, by, Action.TASK_ASSIGNED, subject, now, detail)
         return lane, assignee
+
+
+async def _assignee(connection: Connection, task: Task) -> str | None:
+    """The id of who has the task, or will have it because somebody has asked for that."""
+    asked = await answers.asked_for(connection, (task.account, task.id), "update_task")
+    if asked is not None:
+        return str(asked["assignee"])
+    return None if task.assignee is None else task.assignee.id
 
 
 def shown(person: Person) -> str:

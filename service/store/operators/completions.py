@@ -15,6 +15,7 @@ from service.store.operators.changes import Action
 from service.store.tasks import Key
 
 _TOO_LATE = "someone has already asked for that"
+_DONE_KEY = f"{ANSWER_KEY}done:"  # and the number of the message
 
 
 async def complete(
@@ -62,30 +63,29 @@ async def complete_told(
             ON CONFLICT DO NOTHING RETURNING lane
             """,
             message,
-            f"{ANSWER_KEY}done:",
+            _DONE_KEY,
             by.name,
             now,
         )
         if lane is None:
-            raise NotAnswered(_TOO_LATE)
+            raise NotAnswered(await _why_not_again(connection, message))
         await changes.record(connection, by, Action.MESSAGE_ANSWERED, message, now, "done")
         return lane
 
 
-async def is_under_way(connection: Connection, key: Key) -> bool:
-    """Whether someone has asked for a task to be completed, and the system has yet to do it."""
-    return bool(
-        await connection.fetchval(
-            """
-            SELECT EXISTS (
-                SELECT FROM deliveries
-                WHERE account = $1 AND task = $2 AND state IN ('planned', 'held', 'sending')
-                  AND channel = 'complete_task' AND starts_with(once_key, $3))
-            """,
-            *key,
-            ANSWER_KEY,
-        )
+async def _why_not_again(connection: Connection, message: int) -> str:
+    """What became of the completion that a button of this message has asked for."""
+    failed: str | None = await connection.fetchval(
+        """
+        SELECT done.reason FROM deliveries AS done JOIN deliveries AS told USING (rule, step)
+        WHERE told.id = $1 AND done.once_key = $2 || told.id AND done.state = 'failed'
+        """,
+        message,
+        _DONE_KEY,
     )
+    if failed is None:
+        return _TOO_LATE
+    return f"someone has asked for that, and it failed: {failed.rstrip('.')}"
 
 
 async def _demand_possible(connection: Connection, key: Key, systems: Collection[str]) -> None:
@@ -93,9 +93,9 @@ async def _demand_possible(connection: Connection, key: Key, systems: Collection
 
     Of two who ask at once, the second waits, and then sees what the first has asked for.
     """
-    await connection.execute("SELECT FROM tasks WHERE account = $1 AND id = $2 FOR UPDATE", *key)
+    await answers.lock_task(connection, key)
     task = await answers.demand_not_done(connection, key)
     if task.system not in systems:
         raise NotAnswered(f"Taskbell cannot complete tasks in {task.account}")
-    if await is_under_way(connection, key):
+    if await answers.asked_for(connection, key, "complete_task") is not None:
         raise NotAnswered(_TOO_LATE)

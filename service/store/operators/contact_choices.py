@@ -21,12 +21,13 @@ from service.store.operators.changes import Action
 
 
 class Through(StrEnum):
-    """How a choice came to Taskbell."""
+    """How a choice came to Taskbell; `reply`: the service that sends text messages told it."""
 
     PAGE = "page"
     CLI = "cli"
     API = "api"
     LINK = "link"
+    REPLY = "reply"
 
 
 async def choose(
@@ -40,33 +41,47 @@ async def choose(
     note: str = "",
 ) -> list[ContactKey]:
     """Store that one person wants messages or none; returns the keys for which that is news."""
-    wanted = sorted(keys, key=lambda one: (one.kind, one.account, one.value))
     async with pool.acquire() as connection, connection.transaction():
-        rows = await connection.fetch(
-            """
-            INSERT INTO contact_choices AS known
-                (kind, account, value, lookup, wants, at, made_by, made_through, note)
-            SELECT kind, account, value, lookup, $5, $6, $7, $8, $9
-            FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
-                AS new (kind, account, value, lookup)
-            ON CONFLICT (kind, account, value) DO UPDATE SET wants = excluded.wants,
-                at = excluded.at, made_by = excluded.made_by, note = excluded.note,
-                made_through = excluded.made_through
-            WHERE known.wants <> excluded.wants
-            RETURNING kind, account, value
-            """,
-            *_columns(wanted),
-            wants,
-            now,
-            by.name,
-            through,
-            note,
-        )
-        changed = [_key(row) for row in rows]
-        action = Action.CONTACT_ADMITTED if wants else Action.CONTACT_REFUSED
-        for key in changed:
-            detail = "; ".join(filter(None, (f"by {through}", note)))
-            await changes.record(connection, by, action, str(key), now, detail)
+        return await keep(connection, keys, wants=wants, by=by, through=through, now=now, note=note)
+
+
+async def keep(
+    connection: Connection,
+    keys: Iterable[ContactKey],
+    *,
+    wants: bool,
+    by: Actor,
+    through: Through,
+    now: datetime,
+    note: str = "",
+) -> list[ContactKey]:
+    """As `choose`, in the transaction of what has told of it."""
+    wanted = sorted(keys, key=lambda one: (one.kind, one.account, one.value))
+    rows = await connection.fetch(
+        """
+        INSERT INTO contact_choices AS known
+            (kind, account, value, lookup, wants, at, made_by, made_through, note)
+        SELECT kind, account, value, lookup, $5, $6, $7, $8, $9
+        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
+            AS new (kind, account, value, lookup)
+        ON CONFLICT (kind, account, value) DO UPDATE SET wants = excluded.wants,
+            at = excluded.at, made_by = excluded.made_by, note = excluded.note,
+            made_through = excluded.made_through
+        WHERE known.wants <> excluded.wants
+        RETURNING kind, account, value
+        """,
+        *_columns(wanted),
+        wants,
+        now,
+        by.name,
+        through,
+        note,
+    )
+    changed = [_key(row) for row in rows]
+    action = Action.CONTACT_ADMITTED if wants else Action.CONTACT_REFUSED
+    for key in changed:
+        detail = "; ".join(filter(None, (f"by {through}", note)))
+        await changes.record(connection, by, action, str(key), now, detail)
     return changed
 
 

@@ -16,7 +16,7 @@ from service.domain.model import Person, Task
 from service.explain import Explanation, ExplanationStatus
 from service.explain.wording import standing
 from service.sources import assignable, completable
-from service.store.operators import completions
+from service.store.operators import answers
 from service.store.tasks import Key
 from service.store.views import dashboard, known_people, task_search
 from service.store.views.task_history import TaskHistory
@@ -132,8 +132,8 @@ class Tasks(Screen):
         if task is None or task.done or task.system not in completable():
             return ""
         async with self.office.pool.acquire() as connection:
-            under_way = await completions.is_under_way(connection, (task.account, task.id))
-        return "under way" if under_way else "possible"
+            asked = await answers.asked_for(connection, (task.account, task.id), "complete_task")
+        return "possible" if asked is None else "under way"
 
     def _zone(self, key: Key) -> ZoneInfo:
         return self.office.config.zones.get(key[0], self.office.config.timezone)
