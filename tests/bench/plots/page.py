@@ -29,7 +29,7 @@ def _lines(results: Iterable[Result]) -> Iterator[str]:
     for result in results:
         if result.machine != machine:
             machine = result.machine
-            yield f"\nMeasured with {machine}."
+            yield f"\nMachine: {machine}."
         yield from _table(result)
     yield ""
 
@@ -37,7 +37,14 @@ def _lines(results: Iterable[Result]) -> Iterator[str]:
 def _table(result: Result) -> Iterator[str]:
     one = MEASUREMENTS[result.name]
     yield f"\n`python -m tests.bench {result.name}` (about {one.takes}): {one.says}.\n"
-    yield "| | measured | goal |"
-    yield "|---|---|---|"
+    has_goals = any(figure.wanted for figure in result.figures)
+    yield _row("", "measured", *["goal"] * has_goals)
+    yield _row("---", "---", *["---"] * has_goals)
     for figure in result.figures:
-        yield f"| {figure.name.strip()} | {figure.value} | {figure.wanted} |"
+        # What belongs to the line above it is indented in a terminal.
+        name = figure.name.replace("  ", "… ")
+        yield _row(name, figure.value, *[figure.wanted] * has_goals)
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
