@@ -3,6 +3,8 @@
 import logging
 import sys
 import tempfile
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
@@ -11,61 +13,66 @@ from rich.table import Table
 
 from service.settings import Settings
 from service.telemetry import log
-from tests.bench import (
-    clock,
-    compared,
-    dead_channel,
-    figures,
-    growth,
-    history,
-    hosts,
-    neighbours,
-    rules,
-    scan,
-    starting,
-    streams,
-    sync,
-)
 from tests.bench.figures import Figure
-
-MEASUREMENTS = {
-    "accept": figures.accept,
-    "throughput": figures.throughput,
-    "latency": figures.latency,
-    "neighbours": neighbours.neighbours,
-    "dead-channel": dead_channel.dead_channel,
-    "scan": scan.scan,
-    "sync": sync.sync,
-    "rules": rules.rules,
-    "backtest": history.backtesting,
-    "clock": clock.clock,
-    "idle": figures.idle,
-    "starting": starting.starting,
-    "streams": streams.streams,
-    "growth": growth.growth,
-    "hosts": hosts.hosts,
-    "compared": compared.compared,
-}
-# Measured only by their names: most of an hour.
-LONG = {"growth-full": growth.growth_full}
+from tests.bench.measurements import MEASUREMENTS
+from tests.bench.results import Result, machine
 
 
 def main() -> None:
-    """Measure what is named on the command line, or everything."""
+    """Measure what is named on the command line, or everything that is not long."""
+    chosen = _arguments()
     logging.disable(logging.INFO)
     log.configure(Settings(log_level="WARNING"))
-    chosen = sys.argv[1:] or list(MEASUREMENTS)
+    names = chosen.names or [name for name, one in MEASUREMENTS.items() if not one.is_long]
     lines: list[Figure] = []
     try:
         with tempfile.TemporaryDirectory() as folder:
-            for name in chosen:
-                lines += uvloop.run({**MEASUREMENTS, **LONG}[name](Path(folder) / name))
+            for name in names:
+                lines += _measured(name, Path(folder) / name, chosen.save)
     finally:
         show(lines)  # also where one fails: what was measured before it took minutes
     sys.exit(any(line.holds is False for line in lines))
 
 
-def show(lines: list[Figure]) -> None:
+def _arguments() -> Namespace:
+    parser = ArgumentParser(
+        prog="python -m tests.bench",
+        description="Measures Taskbell with real processes on this machine, fsync on.",
+        epilog=_explained(),
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        choices=MEASUREMENTS,
+        help="what to measure; all of them if none is named",
+    )
+    parser.add_argument(
+        "--save",
+        metavar="FOLDER",
+        type=Path,
+        help="write each result to FOLDER/NAME.json, for `python -m tests.bench.plots`",
+    )
+    return parser.parse_args()
+
+
+def _explained() -> str:
+    lines = [
+        f"  {name:<14}{one.says} ({one.takes}{', only by name' if one.is_long else ''})"
+        for name, one in MEASUREMENTS.items()
+    ]
+    return "\n".join(["NAME, and about how long it takes on two cores:", *lines])
+
+
+def _measured(name: str, folder: Path, save: Path | None) -> Sequence[Figure]:
+    found = uvloop.run(MEASUREMENTS[name].run(folder))
+    if save is not None:
+        Result(name, machine(), found).save(save)
+    return found
+
+
+def show(lines: Sequence[Figure]) -> None:
     table = Table("", "measured", "wanted", "", box=None)
     for line in lines:
         mark = {None: "", True: "holds", False: "does NOT hold"}[line.holds]
@@ -73,4 +80,5 @@ def show(lines: list[Figure]) -> None:
     Console(width=100).print(table)
 
 
-main()
+if __name__ == "__main__":
+    main()

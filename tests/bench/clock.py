@@ -5,7 +5,7 @@ import os
 import statistics
 import time
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -20,7 +20,7 @@ from service.domain.alarms import OVERDUE, next_alarm
 from service.domain.model import Customer, Person, Project, Task
 from service.store import Pool
 from tests.bench import work
-from tests.bench.figures import Figure, everything, listening, process
+from tests.bench.figures import Figure, everything, grown, listening, process
 from tests.harness.running import PATIENCE, Taskbell, free_port, taskbell
 from workers import wiring
 from workers.clock_tick import ClockRound
@@ -99,13 +99,20 @@ async def clock(folder: Path) -> list[Figure]:
             config = load(file, os.environ)
             await store.migrate(pool)
             rounds = ClockRound(pool, await wiring.open_engine(pool, config, SystemClock()))
+            empty = await _idle(pool, rounds)
             await _make(pool, config)
-            idle = await _idle(pool, rounds, f"idle tick over {TASKS:,} open tasks")
+            idle = await _idle(pool, rounds)
             late = await _full_second(running, pool, config)
-            after = await _idle(pool, rounds, "idle tick after that")
+            after = await _idle(pool, rounds)
             file.write_text(_configuration(port) + _LATER)
             anew = await _anew(pool, load(file, os.environ))
-    return [*idle, *late, *after, anew]
+    return [
+        *idle.figures(f"idle tick over {TASKS:,} open tasks"),
+        grown(f"a tick of the clock, {TASKS:,} tasks", empty.median, idle.median),
+        *late,
+        *after.figures("idle tick after that"),
+        anew,
+    ]
 
 
 def _configuration(receiver: int) -> str:
@@ -149,24 +156,35 @@ async def _insert(pool: Pool, config: Config, account: str, dates: Iterable[date
         await connection.copy_records_to_table("tasks", records=rows, columns=_COLUMNS, timeout=600)
 
 
-async def _idle(pool: Pool, rounds: ClockRound, name: str) -> list[Figure]:
+async def _idle(pool: Pool, rounds: ClockRound) -> "Idle":
     """Rounds in which nothing is due, on one connection."""
     for _ in range(WARM):
         await rounds.batch()
     before = await _active(pool)
     walls = sorted([await _milliseconds(rounds) for _ in range(ROUNDS)])
     active = (await _active(pool) - before) / ROUNDS
-    median, p99 = statistics.median(walls), walls[int(ROUNDS * 0.99)]
-    return [
-        Figure(
-            f"{name}, database time",
-            f"{active:.2f} ms",
-            f"< {MOST_IDLE:.0f} ms",
-            active < MOST_IDLE,
-        ),
-        Figure("  with all round trips, median", f"{median:.2f} ms"),
-        Figure("  with all round trips, p99", f"{p99:.2f} ms"),
-    ]
+    return Idle(active, statistics.median(walls), walls[int(ROUNDS * 0.99)])
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """What a round takes in which nothing is due, in milliseconds; `active` in PostgreSQL."""
+
+    active: float
+    median: float
+    p99: float
+
+    def figures(self, name: str) -> list[Figure]:
+        return [
+            Figure(
+                f"{name}, database time",
+                f"{self.active:.2f} ms",
+                f"< {MOST_IDLE:.0f} ms",
+                self.active < MOST_IDLE,
+            ),
+            Figure("  with all round trips, median", f"{self.median:.2f} ms"),
+            Figure("  with all round trips, p99", f"{self.p99:.2f} ms"),
+        ]
 
 
 async def _milliseconds(rounds: ClockRound) -> float:

@@ -1,9 +1,10 @@
-"""How fast every screen and every list of the API answers on a large database.
+"""How fast the steps of an event, every screen and every list of the API are on a large database.
 
 `python -m tests.bench growth-full` has 1,000,000 tasks and 5,000,000 deliveries, and takes most of
 an hour, the larger part of it to fill the database; `growth` has a twentieth of that.
 """
 
+import re
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,8 @@ from service.domain.model import Cause, Customer, Event, Kind, Person, Task
 from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
 from service.store import Pool
 from service.store.events import PostgresEvents
-from tests.bench.figures import Figure
+from tests.bench.event_steps import Steps
+from tests.bench.figures import Figure, grown
 from tests.harness.history import know
 from tests.harness.site import serving
 
@@ -84,6 +86,11 @@ class Took:
     median: float
     p99: float
 
+    @property
+    def address(self) -> str:
+        """For people: without the names of numbers."""
+        return re.sub(r"\{\w\}", "…", self.path)
+
 
 async def growth(folder: Path) -> list[Figure]:
     """A twentieth of the tasks and deliveries, for every day."""
@@ -103,14 +110,23 @@ async def _measured(folder: Path, tasks: int) -> list[Figure]:
         async with await store.connect(postgres.url) as pool:
             await store.migrate(pool)
             async with serving(config, pool, clock, valkey.url) as web:
+                before = await Steps.measured(postgres.url, config)
+                lists = [
+                    await _ask(web.client, path, tasks) for path in _paths() if "{" not in path
+                ]
                 started = time.perf_counter()
                 await _fill(pool, tasks, clock.now())
                 filled = time.perf_counter() - started
+                after = await Steps.measured(postgres.url, config)
                 took = [await _ask(web.client, path, tasks) for path in _paths()]
     finally:
         valkey.stop()
         postgres.stop()
-    return _figures(took, tasks, filled)
+    return [
+        *_figures(took, tasks, filled),
+        *before.figures(after),
+        *_compared(lists, [one for one in took if "{" not in one.path]),
+    ]
 
 
 def _configured(folder: Path) -> Config:
@@ -135,7 +151,8 @@ async def _fill(pool: Pool, tasks: int, now: datetime) -> None:
             await connection.execute(_FILL, EACH, min(ids), max(ids))
             await connection.execute(_ATTEMPTS, min(ids), max(ids))
             await connection.execute(_DECISIONS, min(ids), max(ids))
-    await pool.execute("VACUUM ANALYZE")
+    await pool.execute("VACUUM ANALYZE", timeout=600)
+    await pool.execute("ALTER DATABASE postgres RESET synchronous_commit")
 
 
 def _task(number: int, at: datetime) -> Task:
@@ -168,7 +185,10 @@ def _event(number: int, task: Task) -> Event:
 
 
 def _paths() -> Iterator[str]:
-    """Addresses; `{n}` stands for the number of a task, `{d}` for that of a delivery."""
+    """Addresses; `{n}` stands for the number of a task, `{d}` for that of a delivery.
+
+    Those without a number are lists, which an empty database has as well.
+    """
     yield from ("/", "/coming", "/coming?within=7d", "/rules", "/silences", "/connections")
     yield from ("/webhooks", "/audit", "/messages", "/tasks")
     yield from (f"/messages?state={state}" for state in ("sent", "failed", "skipped", "waiting"))
@@ -217,19 +237,39 @@ def _figures(took: Sequence[Took], tasks: int, filled: float) -> list[Figure]:
     return [
         Figure(f"{of}: filled in", f"{filled:.0f} s"),
         Figure(
-            f"  slowest median of {len(took)} addresses: {slow.path}",
+            f"  slowest median of {len(took)} addresses: {slow.address}",
             f"{slow.median:.0f} ms",
             f"≤ {MOST_MEDIAN:.0f} ms",
             slow.median <= MOST_MEDIAN,
         ),
         Figure(
-            f"  slowest p99: {late.path}",
+            f"  slowest p99: {late.address}",
             f"{late.p99:.0f} ms",
             f"≤ {MOST_P99:.0f} ms",
             late.p99 <= MOST_P99,
         ),
         *(
-            Figure(f"  too slow: {one.path}", f"{one.median:.0f} / {one.p99:.0f} ms", "", None)
+            Figure(f"  too slow: {one.address}", f"{one.median:.0f} / {one.p99:.0f} ms", "", None)
             for one in is_slow
         ),
     ]
+
+
+def _compared(empty: Sequence[Took], full: Sequence[Took]) -> list[Figure]:
+    """The lists of the API and those of the page, each by the median of their medians."""
+    return [
+        grown(
+            f"{name}, the median of {sum(is_one(one) for one in full)}",
+            statistics.median(one.median for one in empty if is_one(one)),
+            statistics.median(one.median for one in full if is_one(one)),
+        )
+        for name, is_one in (("a list of the API", _is_api), ("a screen of the page", _is_page))
+    ]
+
+
+def _is_api(one: Took) -> bool:
+    return one.path.startswith("/api/")
+
+
+def _is_page(one: Took) -> bool:
+    return not _is_api(one)

@@ -91,22 +91,33 @@ async def flood(port: int, requests: Iterable[bytes], connections: int) -> list[
 
 
 async def at_rate(
-    port: int, make: Callable[[int], bytes], per_second: float, count: int
+    port: int,
+    make: Callable[[int], bytes],
+    per_second: float,
+    count: int,
+    connections: int = 16,
 ) -> list[int]:
-    """Send `count` requests at a steady rate over a few connections, whatever the answers take."""
-    free: asyncio.Queue[Connection] = asyncio.Queue()
-    for _ in range(16):
-        free.put_nowait(await connect(port))
+    """Send `count` requests at a steady rate over a few connections, whatever the answers take.
 
-    async def send(number: int) -> int:
+    Each is made when it is due, so that its time has the wait for a connection in it.
+    """
+    opened = [await connect(port) for _ in range(connections)]
+    free: asyncio.Queue[Connection] = asyncio.Queue()
+    for connection in opened:
+        free.put_nowait(connection)
+
+    async def send(request: bytes) -> int:
         connection = await free.get()
         try:
-            return await connection.send(make(number))
+            return await connection.send(request)
         finally:
             free.put_nowait(connection)
 
     started, sending = time.perf_counter(), []
     for number in range(count):
         await asyncio.sleep(max(0.0, started + number / per_second - time.perf_counter()))
-        sending.append(asyncio.create_task(send(number)))
-    return list(await asyncio.gather(*sending))
+        sending.append(asyncio.create_task(send(make(number))))
+    statuses = list(await asyncio.gather(*sending))
+    for connection in opened:
+        connection.close()
+    return statuses

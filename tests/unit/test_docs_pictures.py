@@ -1,4 +1,4 @@
-"""The pictures of docs/: those that a script takes are shown, and no others."""
+"""The pictures of docs/: those that scripts take or draw are shown, and no others."""
 
 import re
 import struct
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench.plots.pictures import PLOTS
 from tests.pictures.png import MOST_COLOURS, size_of, written
 from tests.pictures.screens import FOLDER, MOST_OF_ALL, MOST_OF_ONE, SCREENS, WIDTH, Screen
 
@@ -21,10 +22,10 @@ def shown() -> list[tuple[str, str]]:
     return [(found["said"], found["file"]) for text in texts for found in _PICTURE.finditer(text)]
 
 
-def test_what_is_shown_is_what_the_script_takes() -> None:
-    """Each picture of a page has a screen in the script's list, and each screen a page."""
-    files = {screen.file.name for screen in SCREENS}
-    assert len(files) == len(SCREENS)
+def test_what_is_shown_is_what_the_scripts_make() -> None:
+    """Each picture of a page is a screen in the list or a plot, and each of these has a page."""
+    files = {*(screen.file.name for screen in SCREENS), *PLOTS}
+    assert len(files) == len(SCREENS) + len(PLOTS)
     assert {file for _, file in shown()} == files
     assert {path.name for path in FOLDER.iterdir()} == files
 
