@@ -42,6 +42,7 @@ accounts:
   field:  { system: kickserv, base_url: "http://127.0.0.1:9", slug: acme, token: t0ken }
 channels:
   slack: { kind: slack, token: xoxb-t0ken }
+storm: { per_target: 1000000, per_rule: 1000000 }
 rules:
 """
 _RULE = """- {{ id: rule-{n}, when: task.completed,
