@@ -110,6 +110,7 @@ class DirectClaims:
             and plan.send_at <= now
             and not plan.withdraw_on
             and plan.visit is None
+            and not plan.reaches_customer
             and plan.tells_of is None
             and request.flood is None
             and request.rule not in self._rules.with_until

@@ -103,18 +103,6 @@ async def test_a_message_that_a_worker_has_taken(taskbell: Corridor, name: str) 
     assert await ends(taskbell) == [OUT]
 
 
-async def test_a_message_that_was_taken_as_it_was_planned(taskbell: Corridor) -> None:
-    """It was never seen waiting."""
-    taskbell.claims_directly = True
-    await taskbell.restart(RULES)
-    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.SLOW, method="GET", seconds=0.5))
-    await booked(taskbell, "now")
-    assert await taskbell.states() == ["sending"]
-    await opt_out(taskbell, *keys_in("ida@c.test"))
-    await taskbell.worker.lanes["accounting"].rest()
-    assert await ends(taskbell) == [OUT]
-
-
 async def _is_sending(taskbell: Corridor) -> bool:
     return "sending" in await taskbell.states()
 
