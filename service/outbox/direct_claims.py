@@ -40,7 +40,7 @@ EventIdentity: TypeAlias = tuple[int, Identity]
 _LATER = {
     **dict.fromkeys(("updates", "original", "undo", "receipt", "progress", "unread_since")),
     **dict.fromkeys(("approves", "approves_key", "approver", "approved_by", "approve_by")),
-    **dict.fromkeys(("hold", "storm", "muted_by")),
+    **dict.fromkeys(("hold", "storm")),
     "attempts": 0,
     "unsent": 0,
     "asked_for": False,
@@ -76,10 +76,10 @@ class DirectClaims:
         wanted = [number for number, one in enumerate(requests) if self._is_wanted(one, now)]
         if not wanted:
             return
-        due = [_due(number, requests[number].event, rows[number]) for number in wanted]
-        for one in await self._passing(connection, due, now):
+        due = {number: _due(number, requests[number].event, rows[number]) for number in wanted}
+        for one in await self._passing(connection, list(due.values()), now):
             request = requests[one.id]
-            self._begun[request.event.id, request.identity] = due[wanted.index(one.id)], one
+            self._begun[request.event.id, request.identity] = due[one.id], one
             begun = {"state": State.SENDING, "attempts": 1, "lease_until": now + LEASE}
             rows[one.id].update(begun, next_attempt_at=None)
 
@@ -161,6 +161,7 @@ def _due(number: int, event: Event, row: Columns) -> Columns:
     """A new delivery as `claiming` reads one that is due, with its number among the requests."""
     fields = row["fields"]
     return {
+        "muted_by": None,
         **row,
         **_LATER,
         "id": number,

@@ -208,6 +208,28 @@ async def test_only_some_of_a_batch_goes_this_way(taskbell: Corridor) -> None:
     await eventually(taskbell.is_everything_sent)
 
 
+async def test_what_another_message_mutes_is_not_sent(taskbell: Corridor) -> None:
+    """The task is late, which was said; that it has changed is not said as well."""
+    late = "- { id: late, when: task.overdue, then: [{ notify: accounting, text: Late }] }"
+    echo = (
+        "- { id: echo, when: task.changed, muted_by: { rule: late, same: [task.id] },"
+        " then: [{ notify: accounting, text: Changed }] }"
+    )
+    await taskbell.restart(f"{late}\n{echo}")
+    due = taskbell.clock.now() + timedelta(minutes=5)
+    task = taskbell.sandbox.plannr.make(due_at=due.strftime("%Y-%m-%d %H:%M:%S"))
+    await taskbell.webhook(task, "london")
+    await taskbell.poll("london", full=True)
+    await taskbell.tick(hours=8)
+    await taskbell.poll("london", full=True)
+    await taskbell.tick(minutes=1)
+    await taskbell.deliver("accounting")
+    assert await taskbell.states("late") == ["sent"]
+    await taskbell.webhook(taskbell.sandbox.plannr.change(task["uuid"], priority="low"), "london")
+    await taskbell.deliver("accounting")
+    assert await taskbell.states("echo") == ["skipped"]
+
+
 async def test_no_lane_that_looks_at_each_message_takes_any(taskbell: Corridor) -> None:
     """Not those that reach customers, that look for earlier attempts, or that keep a pace."""
     taskbell.head["accounting_options"] = "rate: 100/s"
