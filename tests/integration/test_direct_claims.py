@@ -14,6 +14,7 @@ import pytest
 from service.channels import Message
 from service.clock import VirtualClock
 from service.domain.actors import Actor
+from service.domain.contacts import keys_in
 from service.domain.model import JSON_OPTIONS, Task
 from service.domain.operators.overrides import Mode
 from service.domain.operators.silences import Silence
@@ -23,6 +24,8 @@ from service.outbox.destinations import LaneOutage
 from service.outbox.gates import Candidate
 from service.settings import read_settings
 from service.store import Pool
+from service.store.operators import contact_choices
+from service.store.operators.contact_choices import Through
 from tests.harness.corridor import Corridor, corridor
 from tests.harness.receivers import Answer
 from tests.harness.waiting import eventually
@@ -81,8 +84,22 @@ async def test_a_webhook_goes_out_without_being_claimed(taskbell: Corridor) -> N
     assert tuple(tried) == (1, "sent")
 
 
-async def test_the_claim_is_the_same_as_any(taskbell: Corridor) -> None:
+LATE = "- { id: late, when: task.overdue, then: [{ notify: accounting, text: Late }] }"
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        RULES,
+        RULES.replace("New", '"*{{ task.title }}* is new"'),
+        RULES.replace("then:", "expires: 2h, once_per: [task.id], then:"),
+        RULES.replace("New", 'New, on_fail: [{ notify: "slack:#office", text: Failed }]'),
+        LATE + "\n" + RULES.replace("then:", "muted_by: { rule: late, same: [task.id] }, then:"),
+    ],
+)
+async def test_the_claim_is_the_same_as_any(taskbell: Corridor, rules: str) -> None:
     """What is made of the request is what would have been read from the database."""
+    await taskbell.restart(rules)
     task = taskbell.sandbox.plannr.make(name="Pension", due_at="2031-01-01 09:00:00")
     await taskbell.receive(task, "london")
     done = await taskbell.worker.ingests["london"].batch()
@@ -198,6 +215,19 @@ async def test_a_worker_that_ends_gives_back_what_it_claims_last(
     assert await taskbell.states() == ["planned"]
 
 
+async def test_a_fixed_address_that_wants_nothing_gets_nothing(taskbell: Corridor) -> None:
+    """It belongs to no customer that is known; what was chosen for it counts all the same."""
+    await taskbell.restart(RULES.replace("accounting", '"accounting:ida@c.test"'))
+    keys, now = keys_in("ida@c.test"), taskbell.clock.now()
+    await contact_choices.choose(
+        taskbell.pool, keys, wants=False, by=ANN, through=Through.PAGE, now=now
+    )
+    await come(taskbell)
+    await taskbell.deliver("accounting")
+    assert taskbell.accounting.requests == []
+    assert await taskbell.states() == ["skipped"]
+
+
 async def test_only_some_of_a_batch_goes_this_way(taskbell: Corridor) -> None:
     """A rule with a post to Slack and a webhook: the lane of the post is woken up for it."""
     await taskbell.restart(RULES.replace("[{", '[{ notify: "slack:#office", text: New }, {'))
@@ -210,12 +240,11 @@ async def test_only_some_of_a_batch_goes_this_way(taskbell: Corridor) -> None:
 
 async def test_what_another_message_mutes_is_not_sent(taskbell: Corridor) -> None:
     """The task is late, which was said; that it has changed is not said as well."""
-    late = "- { id: late, when: task.overdue, then: [{ notify: accounting, text: Late }] }"
     echo = (
         "- { id: echo, when: task.changed, muted_by: { rule: late, same: [task.id] },"
         " then: [{ notify: accounting, text: Changed }] }"
     )
-    await taskbell.restart(f"{late}\n{echo}")
+    await taskbell.restart(f"{LATE}\n{echo}")
     due = taskbell.clock.now() + timedelta(minutes=5)
     task = taskbell.sandbox.plannr.make(due_at=due.strftime("%Y-%m-%d %H:%M:%S"))
     await taskbell.webhook(task, "london")
