@@ -233,3 +233,23 @@ async def test_a_write_that_fails_is_reported_to_the_operator(
     assert alert.startswith(f"1 message failed.\n- message {write['id']}: complete_task, which a")
     for path in (f"/messages/{write['id']}", "/"):
         assert "none: a person asked for it" in (await web.client.get(path)).text, path
+
+
+async def test_nobody_else_is_told_while_a_task_is_being_completed(taskbell: Corridor) -> None:
+    """The system is away when somebody presses Done: the escalation ends all the same."""
+    escalating = RULES.replace(
+        "buttons: [done] }",
+        """buttons: [done] }
+  escalate: [{ notify: "slack:#dispatch", after: 15m, text: "Nobody has it" }]""",
+    )
+    await taskbell.restart(escalating)
+    task = await told(taskbell)
+    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.UNAVAILABLE, times=1000))
+    await complete(taskbell, task)
+    for _ in range(3):
+        await taskbell.tick(minutes=10)
+        await taskbell.deliver()
+    assert taskbell.posts == ["New: Leak"]
+    assert "cancelled: Ann is completing the task" in [
+        one["reason"] for one in await taskbell.deliveries("open")
+    ]

@@ -66,10 +66,11 @@ async def keep(connection: Connection, said: Acknowledgement, by: Actor) -> None
     # As the engine locks it, so that both cancel messages one after the other.
     await lock_task(connection, (said.account, said.task_id))
     await demand_open(connection, (said.account, said.task_id))
-    await _end_escalations(connection, said, said.by.name or by.name)
+    why = acknowledged_by(visible(said.by.name or by.name))
+    await end_escalations(connection, (said.account, said.task_id), said.at, why)
 
 
-async def _end_escalations(connection: Connection, said: Acknowledgement, who: str) -> None:
+async def end_escalations(connection: Connection, key: Key, now: datetime, why: str) -> None:
     """Cancel what is not sent yet: the next message may be due before a worker makes the event."""
     await connection.execute(
         """
@@ -78,10 +79,9 @@ async def _end_escalations(connection: Connection, said: Acknowledgement, who: s
         WHERE account = $1 AND task = $2 AND state IN ('planned', 'held')
           AND $5 = ANY (withdraw_on)
         """,
-        said.account,
-        said.task_id,
-        said.at,
-        acknowledged_by(visible(who)),
+        *key,
+        now,
+        why,
         ESCALATION,
     )
 

@@ -13,6 +13,7 @@ from service.store.operators import answers, changes
 from service.store.operators.answers import NotAnswered
 from service.store.operators.changes import Action
 from service.store.tasks import Key
+from service.telemetry.visible import visible
 
 _TOO_LATE = "someone has already asked for that"
 _DONE_KEY = f"{ANSWER_KEY}done:"  # and the number of the message
@@ -27,7 +28,7 @@ async def complete(
     task is done, is being completed, or its system cannot do it.
     """
     async with pool.acquire() as connection, connection.transaction():
-        await _demand_possible(connection, key, systems)
+        await _begin(connection, key, systems, now, by)
         lane: str = await connection.fetchval(
             """
             INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target,
@@ -52,7 +53,7 @@ async def complete_told(
 ) -> str:
     """Have the task of a message completed, once for each message; otherwise as `complete`."""
     async with pool.acquire() as connection, connection.transaction():
-        await _demand_possible(connection, await answers.task_of(connection, message), systems)
+        await _begin(connection, await answers.task_of(connection, message), systems, now, by)
         lane: str | None = await connection.fetchval(
             """
             INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target,
@@ -88,10 +89,14 @@ async def _why_not_again(connection: Connection, message: int) -> str:
     return f"someone has asked for that, and it failed: {failed.rstrip('.')}"
 
 
-async def _demand_possible(connection: Connection, key: Key, systems: Collection[str]) -> None:
-    """Raise NoSuchTask or NotAnswered unless the task can be completed now.
+async def _begin(
+    connection: Connection, key: Key, systems: Collection[str], now: datetime, by: Actor
+) -> None:
+    """Raise NoSuchTask or NotAnswered unless the task can be completed now; end its escalations.
 
-    Of two who ask at once, the second waits, and then sees what the first has asked for.
+    Of two who ask at once, the second waits, and then sees what the first has asked for. Somebody
+    sees to the task, so nobody else has to be told, even if its system cannot be reached for a
+    while. If the write fails for good, the operator hears of that.
     """
     await answers.lock_task(connection, key)
     task = await answers.demand_not_done(connection, key)
@@ -99,3 +104,5 @@ async def _demand_possible(connection: Connection, key: Key, systems: Collection
         raise NotAnswered(f"Taskbell cannot complete tasks in {task.account}")
     if await answers.asked_for(connection, key, "complete_task") is not None:
         raise NotAnswered(_TOO_LATE)
+    why = f"{visible(by.name)} is completing the task"
+    await answers.end_escalations(connection, key, now, why)
