@@ -11,11 +11,12 @@ from service.cli.instance import demo_configuration, demo_data, keep_addresses
 from service.cli.output.console import AsJson
 from service.cli.output.demo import announce, follow
 from service.clock import SystemClock
-from service.processes import servers, signals
+from service.processes import fork_server, servers, signals
 from service.processes.meanwhile import meanwhile
 from service.processes.port_check import demand_free
+from service.processes.procfile import environment, procfile, read_procfile
 from service.processes.servers import Servers
-from service.processes.supervisor import Supervisor, environment, procfile, read_procfile
+from service.processes.supervisor import Launcher, Supervisor
 from service.reload.file_watcher import first_look
 from service.sandbox.app import Sandbox, running
 from service.sandbox.office import Office
@@ -42,12 +43,16 @@ def demo(*, as_json: AsJson = False) -> None:
     log.configure(settings)
     for folder in (outer, data):
         servers.make_folder(folder)
-    with signals.ending_in_order(), servers.running(settings, anew=True) as on:
-        asyncio.run(_run(settings, on, as_json=as_json))
+    with (
+        fork_server.running() as launcher,
+        signals.ending_in_order(),
+        servers.running(settings, anew=True) as on,
+    ):
+        asyncio.run(_run(settings, on, launcher, as_json=as_json))
         signals.ignore()
 
 
-async def _run(settings: Settings, on: Servers, *, as_json: bool) -> None:
+async def _run(settings: Settings, on: Servers, launcher: Launcher, *, as_json: bool) -> None:
     await store.bring_up_to_date(on.database)
     secret = secrets.token_hex(16)
     own = f"http://{settings.host}:{settings.port}"
@@ -77,6 +82,6 @@ async def _run(settings: Settings, on: Servers, *, as_json: bool) -> None:
             TASKBELL_CONFIG=str(demo_configuration()),
             TASKBELL_EDIT="off",
         )
-        supervisor = Supervisor(programs, environ, on.own)
+        supervisor = Supervisor(programs, environ, launcher, on.own)
         supervisor.tell(line, line)
         await supervisor.run()

@@ -12,11 +12,12 @@ from service.change_plan import ChangePlan
 from service.cli.output import change_plan
 from service.cli.output.console import AsJson, out, say, show_json
 from service.clock import SystemClock
-from service.processes import servers, signals
+from service.processes import fork_server, servers, signals
 from service.processes.meanwhile import meanwhile
 from service.processes.port_check import demand_free
+from service.processes.procfile import environment, procfile, read_procfile
 from service.processes.servers import Servers
-from service.processes.supervisor import Supervisor, environment, procfile, read_procfile
+from service.processes.supervisor import Launcher, Supervisor
 from service.reload import LoadedConfig
 from service.reload.file_watcher import first_look, look
 from service.reload.publisher import ConfigPublisher
@@ -48,21 +49,27 @@ def serve(*, as_json: AsJson = False) -> None:
     first = first_look(settings.taskbell_config, os.environ)
     config = first.demand()
     demand_free(settings.host, settings.port, "PORT=")
-    with signals.ending_in_order(), servers.running(settings) as on:
+    with (
+        fork_server.running() as launcher,
+        signals.ending_in_order(),
+        servers.running(settings) as on,
+    ):
         asyncio.run(store.bring_up_to_date(on.database))
         url = f"http://{settings.host}:{settings.port}/"
         _greet(settings, url, as_json=as_json)
         if not (config.accounts or as_json or settings.log_format == "json"):
             out.print(f"No system is connected yet: open {url}start", soft_wrap=True)
-        asyncio.run(_run(settings, first, on, as_json=as_json))
+        asyncio.run(_run(settings, first, on, launcher, as_json=as_json))
         signals.ignore()
 
 
-async def _run(settings: Settings, first: LoadedConfig, on: Servers, *, as_json: bool) -> None:
+async def _run(
+    settings: Settings, first: LoadedConfig, on: Servers, launcher: Launcher, *, as_json: bool
+) -> None:
     environ = environment(DATABASE_URL=on.database, REDIS_URL=on.redis)
     asked = asyncio.Event()
     programs = read_procfile(procfile(), worker=settings.workers)
-    supervisor = Supervisor(programs, environ, on.own, reload=asked.set)
+    supervisor = Supervisor(programs, environ, launcher, on.own, reload=asked.set)
     leading = ConfigPublisher(supervisor, first.word, on.database, SystemClock(), os.environ)
     readings = look(settings.taskbell_config, asked, os.environ, first)
     async with meanwhile(leading.run(readings, partial(_show, settings, as_json=as_json))):

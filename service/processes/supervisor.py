@@ -1,20 +1,16 @@
 """Keeps the Procfile's processes and the embedded servers running, and stops them cleanly."""
 
 import asyncio
-import os
-import shlex
-import sys
+import signal
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import structlog
 
 from service.errors import TaskbellError
 from service.processes import parent_pipe, signals
-from service.processes.environment import to_run
-from service.settings import Settings
+from service.processes.fork_client import ForkServerGone
+from service.processes.procfile import Program
 
 log = structlog.get_logger()
 
@@ -23,8 +19,6 @@ _GOOD_RUN = 30.0  # seconds after which a process has proved that it can run
 _TRIES = 5  # how often one that never proved it is started
 _TIME_TO_STOP = 35.0
 _BETWEEN_LOOKS = 0.5
-# By these the clients of PostgreSQL and of OpenTelemetry are set.
-_OF_CLIENTS = ("PG", "OTEL_")
 
 
 class CannotRun(TaskbellError):
@@ -44,59 +38,58 @@ class Restartable(Protocol):
         """Start it again if it is not running."""
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
-    """One process to keep running."""
+class Running(Protocol):
+    """A program that has been started."""
 
-    name: str
-    command: tuple[str, ...]
+    async def wait(self) -> int:
+        """Wait for its end; returns the exit code, negative for a signal.
 
+        Raises ForkServerGone.
+        """
 
-def read_procfile(path: Path, **counts: int) -> list[Program]:
-    """The programs of a Procfile; `python` there stands for the current interpreter.
+    def tell(self, said: bytes) -> None:
+        """Write to its standard input. Does not wait; a dead program reads nothing."""
 
-    `counts` says how many of a line's program to run: `worker=2` starts `worker.1` and `worker.2`.
-    """
-    programs = []
-    for line in path.read_text().splitlines():
-        name, _, command = line.partition(":")
-        if command.strip():
-            words = shlex.split(command)
-            if words[0] == "python":
-                words[0] = sys.executable
-            names = _numbered(name.strip(), counts)
-            programs += [Program(one, tuple(words)) for one in names]
-    return programs
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal, unless the program has ended."""
 
 
-def _numbered(name: str, counts: Mapping[str, int]) -> list[str]:
-    if name not in counts:
-        return [name]
-    return [f"{name}.{number}" for number in range(1, counts[name] + 1)]
+class Launcher(Protocol):
+    """Starts programs."""
+
+    async def launch(self, program: Program, environ: Mapping[str, str]) -> Running:
+        """Start a program with this environment and no other. Raises ForkServerGone.
+
+        It has a session of its own: Ctrl-C reaches the supervisor alone, which then stops the
+        others one by one and lets them finish what they have in hand.
+        """
 
 
 class Supervisor:
     """Keeps programs and embedded servers running until told to stop.
 
-    `environ` is the programs' environment. SIGHUP calls `reload`; without one it ends everything.
+    `launcher` starts the programs, with `environ` as their environment. SIGHUP calls `reload`;
+    without one it ends everything.
     """
 
     def __init__(
         self,
         programs: Iterable[Program],
         environ: Mapping[str, str],
+        launcher: Launcher,
         servers: Iterable[Restartable] = (),
         *,
         reload: Callable[[], None] | None = None,
     ) -> None:
         self._programs = list(programs)
         self._environ = {**environ, **parent_pipe.MARK}
+        self._launcher = launcher
         self._servers = list(servers)
         self._reload = reload
         self._beginning = b""
-        self._running: set[asyncio.subprocess.Process] = set()
+        self._running: set[Running] = set()
         self._stopping = asyncio.Event()
-        self._failure: CannotRun | None = None
+        self._failure: TaskbellError | None = None
 
     def stop(self) -> None:
         self._stopping.set()
@@ -108,12 +101,13 @@ class Supervisor:
         """
         self._beginning = beginning
         for process in self._running:
-            _say(process, said)
+            process.tell(said)
 
     async def run(self) -> None:
         """Keep everything running until `stop` or a signal; then stop it cleanly.
 
-        Raises CannotRun, with everything stopped, if a program exits whenever it is started.
+        Raises CannotRun, with everything stopped, if a program exits whenever it is started, and
+        ForkServerGone if none can be started any more.
         """
         for number in signals.heeded():
             asyncio.get_running_loop().add_signal_handler(number, self.stop)
@@ -127,63 +121,61 @@ class Supervisor:
             raise self._failure
 
     async def _keep(self, program: Program) -> None:
+        try:
+            await self._start_again_and_again(program)
+        except ForkServerGone as error:
+            self._give_up(error)
+
+    async def _start_again_and_again(self, program: Program) -> None:
         deaths, is_proved = 0, False
         while not self._stopping.is_set():
             started = asyncio.get_running_loop().time()
-            process = await self._start(program)
-            await self._watch(process)
+            code = await self._watch(await self._start(program))
             if asyncio.get_running_loop().time() - started > _GOOD_RUN:
                 deaths, is_proved = 0, True
             deaths += 1
             if deaths == _TRIES and not is_proved:
-                self._give_up(program, process.returncode)
+                self._give_up(CannotRun(program.name, code))
             if not self._stopping.is_set():
                 pause = _PAUSES[min(deaths, len(_PAUSES)) - 1]
-                log.error(
-                    "process.died", program=program.name, code=process.returncode, again_in=pause
-                )
+                log.error("process.died", program=program.name, code=code, again_in=pause)
                 await self._pause(pause)
 
-    async def _start(self, program: Program) -> asyncio.subprocess.Process:
-        process = await asyncio.create_subprocess_exec(
-            *program.command,
-            env={**self._environ, "PS": program.name},
-            stdin=asyncio.subprocess.PIPE,
-            # A session of its own: Ctrl-C reaches the supervisor alone, which then stops the
-            # others one by one and lets them finish what they have in hand.
-            start_new_session=True,
-        )
-        _say(process, self._beginning)
+    async def _start(self, program: Program) -> Running:
+        environ = {**self._environ, "PS": program.name}
+        process = await self._launcher.launch(program, environ)
+        process.tell(self._beginning)
         self._running.add(process)
         return process
 
-    def _give_up(self, program: Program, code: int | None) -> None:
+    def _give_up(self, failure: TaskbellError) -> None:
         # Ends everything, so that the user who started it notices. A program that has proved
         # that it can run does not come here: it is tried again while the others do their work.
         if self._stopping.is_set():
             return
-        self._failure = CannotRun(program.name, code)
+        self._failure = failure
         self.stop()
 
-    async def _watch(self, process: asyncio.subprocess.Process) -> None:
-        """Wait until the process ends; when it is time to stop, end it."""
+    async def _watch(self, process: Running) -> int:
+        """Wait until the process ends; when it is time to stop, end it. Returns its exit code."""
         ended = asyncio.create_task(process.wait())
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
-            await self._end(process, ended)
             self._running.discard(process)
+            code = await self._end(process, ended)
+        return code
 
-    async def _end(self, process: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> None:
+    async def _end(self, process: Running, ended: asyncio.Task[int]) -> int:
         """Terminate a process, and kill it if it takes too long."""
         if not ended.done():
-            process.terminate()
+            process.send(signal.SIGTERM)
             await asyncio.wait({ended}, timeout=_TIME_TO_STOP)
         if not ended.done():
-            process.kill()
-        await ended
+            process.send(signal.SIGKILL)
+        return await ended
 
     async def _keep_servers(self) -> None:
         while not self._stopping.is_set():
@@ -202,29 +194,3 @@ class Supervisor:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             return
-
-
-def _say(process: asyncio.subprocess.Process, said: bytes) -> None:
-    # Not waited for: a dead program reads nothing, and gets it when it is started again.
-    if process.stdin is not None:
-        process.stdin.write(said)
-
-
-def procfile() -> Path:
-    """The Procfile of this installation."""
-    return Path(__file__).with_name("Procfile")
-
-
-def environment(**more: str) -> dict[str, str]:
-    """The parts of this process's environment for web and worker, with some values replaced.
-
-    These are their settings; values for `${NAME}` in the configuration are sent with it.
-    """
-    settings = {name.upper() for name in Settings.model_fields}
-    wanted = settings | {f"{name}_FILE" for name in settings}
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name in wanted or name.startswith(_OF_CLIENTS)
-    }
-    return {**to_run(), **kept, **more}

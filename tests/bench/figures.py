@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import psutil
 
-from service.processes.supervisor import procfile, read_procfile
+from service.processes.procfile import procfile, read_procfile
 from service.settings import Settings
 from tests.bench import wire, work
 from tests.harness.running import PATIENCE, Taskbell, free_port, taskbell
@@ -127,13 +127,12 @@ async def throughput(folder: Path) -> list[Figure]:
         await wire.flood(running.port, requests, CONNECTIONS)
         accepted = time.time() - started
         last = await received(receiver, before + EVENTS)
-        used, memory = _cpu(running) - used, _memory(running)
+        used = _cpu(running) - used
     rate = EVENTS / (last - started)
     return [
         Figure("events a second, webhook to receiver", f"{rate:,.0f}", "≥ 2,500", rate >= 2500),
         Figure(f"  {EVENTS:,} events accepted within", f"{accepted:.1f} s"),
         *(_cost(name, seconds / EVENTS * 1e6) for name, seconds in used.items()),
-        *(Figure(f"memory of {name} after it", f"{size:.0f} MB") for name, size in memory.items()),
     ]
 
 
@@ -216,14 +215,6 @@ def _programs(running: Taskbell) -> dict[str, list[psutil.Process]]:
         **{name: [psutil.Process(one.pid)] for name, one in running.processes.items()},
         "PostgreSQL": [postmaster, *postmaster.children(recursive=True)],
         "Valkey": [running.valkey_process],
-    }
-
-
-def _memory(running: Taskbell) -> dict[str, float]:
-    """Private and shared memory as the kernel apportions it (PSS), in MB."""
-    return {
-        name: sum(one.memory_full_info().pss for one in processes) / 1e6
-        for name, processes in _programs(running).items()
     }
 
 

@@ -14,6 +14,7 @@ from tests.bench import (
     history,
     hosts,
     load,
+    memory,
     neighbours,
     rules,
     scan,
@@ -42,7 +43,7 @@ MEASUREMENTS = {
         figures.accept, "webhooks stored on disk, against a server that only answers 202", "1 min"
     ),
     "throughput": Measurement(
-        figures.throughput, "events a second, webhook to receiver; CPU and memory", "1 min"
+        figures.throughput, "events a second, webhook to receiver, and their CPU", "1 min"
     ),
     "load": Measurement(
         load.load, "from 50 to 2,500 events a second offered: how many arrive, and when", "5 min"
@@ -65,6 +66,7 @@ MEASUREMENTS = {
         clock.clock, "timer ticks without tasks and with a million; 10,000 alarms at once", "5 min"
     ),
     "idle": Measurement(figures.idle, "CPU of all processes when nothing happens", "1 min"),
+    "memory": Measurement(memory.memory, "memory of all processes after 15,000 events", "1 min"),
     "starting": Measurement(starting.starting, "`taskbell serve`, and a command", "1 min"),
     "streams": Measurement(streams.streams, "200 open pages in browsers", "2 min"),
     "growth": Measurement(

@@ -12,7 +12,7 @@ import asyncpg
 import psutil
 
 from tests.harness.running import free_port
-from tests.harness.serving import serving
+from tests.harness.serving import programs, serving
 
 
 @dataclass(frozen=True)
@@ -32,33 +32,27 @@ class Installation:
             await connection.close(timeout=5)
 
     def kill_web(self) -> None:
-        for web in self._programs("service", "web"):
+        for web in programs(self.process, "web"):
             web.kill()
 
     def kill_a_worker(self) -> None:
-        for worker in self._programs("workers")[:1]:
+        for worker in programs(self.process, "worker")[:1]:
             worker.kill()
 
     def kill_workers(self) -> None:
-        for worker in self._programs("workers"):
+        for worker in programs(self.process, "worker"):
             worker.kill()
 
     def kill_valkey(self) -> None:
-        for valkey in self._programs("valkey-server"):
-            valkey.kill()
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # it has just died of something else
+                if child.name() == "valkey-server":
+                    child.kill()
 
     def kill_postgres(self) -> None:
         """The postmaster, unless it is dead already; its backends end when they notice."""
         with suppress(OSError):
             os.kill(int(self._postmaster[0]), signal.SIGKILL)
-
-    def _programs(self, *words: str) -> list[psutil.Process]:
-        found = []
-        for child in psutil.Process(self.process.pid).children():
-            with suppress(psutil.NoSuchProcess):  # it has just died of something else
-                if {*words} <= {child.name(), *child.cmdline()}:
-                    found.append(child)
-        return found
 
     @property
     def _postmaster(self) -> list[str]:

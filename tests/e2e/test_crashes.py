@@ -24,11 +24,13 @@ from redis.asyncio import Redis
 
 from service.clock import SystemClock
 from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
-from service.processes.supervisor import Supervisor, environment, procfile, read_procfile
+from service.processes.procfile import environment, procfile, read_procfile
+from service.processes.supervisor import Supervisor
 from service.reload import ConfigSnapshot
 from service.sandbox.app import Sandbox
 from service.sandbox.app import running as serving
 from service.sandbox.kickserv import Kickserv
+from tests.harness.launching import SpawningLauncher
 from tests.harness.receivers import HttpReceiver
 from tests.harness.running import free_port
 from tests.harness.waiting import eventually
@@ -247,7 +249,7 @@ async def installation(folder: Path) -> AsyncIterator[Installation]:
                 LOG_LEVEL="ERROR",
             )
             programs = read_procfile(procfile(), worker=2)
-            supervisor = Supervisor(programs, environ, [postgres, valkey])
+            supervisor = Supervisor(programs, environ, SpawningLauncher(), [postgres, valkey])
             supervisor.tell(line, line)
             supervising = asyncio.create_task(supervisor.run())
             url = f"http://127.0.0.1:{port}"

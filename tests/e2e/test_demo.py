@@ -44,7 +44,9 @@ async def test_within_thirty_seconds_a_person_sees_what_it_is_for(folder: Path) 
             assert "Gwen Thomas" in (await client.get(f"{url}/inbox")).text
             assert "/inbox" in (await client.get(url)).text
         names = " ".join(at_work(folder))
-        assert all(name in names for name in ("postgres", "valkey", "workers", "service web"))
+        assert all(
+            name in names for name in ("postgres", "valkey", "taskbell: worker", "taskbell: web")
+        )
         press_ctrl_c(process)
         assert await asyncio.to_thread(process.wait, TIME_TO_END) == 0
     assert at_work(folder) == []

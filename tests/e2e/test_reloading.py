@@ -18,7 +18,7 @@ import pytest
 from tests.e2e.test_going_on import CONFIGURATION, VISIT, System
 from tests.harness.receivers import Answer, HttpReceiver, Request
 from tests.harness.running import free_port, taskbell
-from tests.harness.serving import said, serving
+from tests.harness.serving import programs, said, serving
 from tests.harness.waiting import eventually
 
 EVENTS = 200
@@ -48,10 +48,9 @@ class Running:
         """Change the file, which is otherwise as it was in the beginning."""
         (self.folder / "taskbell.yaml").write_text(self.text.replace(old, new))
 
-    def program(self, module: str) -> psutil.Process:
-        """The web (`service`), or one of the workers."""
-        children = psutil.Process(self.process.pid).children()
-        return next(child for child in children if module in child.cmdline())
+    def program(self, name: str) -> psutil.Process:
+        """The web, or one of the workers."""
+        return programs(self.process, name)[0]
 
     async def get(self, path: str) -> Any:
         return (await self.client.get(f"{self.url}/api/v1/{path}")).json()
@@ -151,7 +150,7 @@ async def test_a_faulty_file_changes_nothing_and_says_so(folder: Path) -> None:
         assert fault in (await one.client.get(one.url)).text
         assert (await one.client.get(f"{one.url}/readyz")).is_success
 
-        for program in (one.program("service"), one.program("workers")):
+        for program in (one.program("web"), one.program("worker")):
             await killed(program)
         await eventually(lambda: is_synced(one))
         await eventually(one.faults)
@@ -226,10 +225,10 @@ async def test_a_worker_that_is_killed_while_it_takes_over(folder: Path) -> None
         flowing = asyncio.create_task(one.post(EVENTS))
         await eventually(lambda: one.sent >= EVENTS // 4)
         one.rewrite("id: made", "id: made-anew")
-        first = one.program("workers")
+        first = one.program("worker")
         await eventually(lambda: "configuration.loaded" in said(folder))
         await killed(first)
-        one.program("workers").kill()
+        one.program("worker").kill()
         await flowing
         assert set(await told_of_all(one, receiver)) == {str(n + 1) for n in range(one.sent)}
         assert len({request.headers["webhook-id"] for request in receiver.requests}) == one.sent
@@ -277,11 +276,11 @@ async def test_programs_get_of_the_environment_what_they_need(folder: Path) -> N
         running(folder, receiver, configuration, system, **environ) as one,
     ):
         before = credentials()
-        programs = psutil.Process(one.process.pid).children(recursive=True)
-        assert len(programs) > 5, "PostgreSQL, Valkey, the guardian, web and workers"
-        assert not [each for each in programs if "canary" in str(each.environ())]
+        children = psutil.Process(one.process.pid).children(recursive=True)
+        assert len(children) > 5, "PostgreSQL, Valkey, the guardian, web and workers"
+        assert not [each for each in children if "canary" in str(each.environ())]
         one.rewrite("NOW_TOKEN", "LATER_TOKEN")
         await eventually(has_changed)
-        await killed(one.program("workers"))
+        await killed(one.program("worker"))
         await one.post(5)
         assert await told_of_all(one, receiver) == {str(number): 1 for number in range(1, 6)}

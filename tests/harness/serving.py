@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -64,6 +64,16 @@ def serving(
         if process.poll() is None:
             process.terminate()
             process.wait(TIME_TO_END)
+
+
+def programs(serve: subprocess.Popen[bytes], name: str) -> list[psutil.Process]:
+    """What `taskbell serve` runs under this name: `web`, or `worker` for all workers."""
+    found = []
+    for one in psutil.Process(serve.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has just died
+            if " ".join(one.cmdline()).startswith(f"taskbell: {name}"):
+                found.append(one)
+    return found
 
 
 def said(folder: Path) -> str:

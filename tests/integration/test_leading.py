@@ -14,12 +14,14 @@ from structlog.testing import capture_logs
 
 from service.clock import VirtualClock
 from service.diagnostics import Diagnostic
-from service.processes.supervisor import Program, Supervisor
+from service.processes.procfile import Program
+from service.processes.supervisor import Supervisor
 from service.reload import ConfigSnapshot, LoadedConfig, read
 from service.reload.publisher import ConfigPublisher
 from service.reload.report import report
 from service.store import Pool
 from tests.harness.corridor import TOKENS, Corridor, configured, corridor
+from tests.harness.launching import SpawningLauncher
 from tests.harness.waiting import eventually
 
 LATE = "- { id: late, when: { task.overdue: 2h }, then: [{ notify: accounting }] }\n"
@@ -44,7 +46,7 @@ class Programs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         command = (sys.executable, "-c", _NOTING, str(folder))
-        self.supervisor = Supervisor([Program("one", command)], os.environ)
+        self.supervisor = Supervisor([Program("one", command)], os.environ, SpawningLauncher())
 
     @property
     def heard(self) -> list[ConfigSnapshot]:

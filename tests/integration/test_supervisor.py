@@ -13,8 +13,10 @@ import psutil
 import pytest
 
 from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
+from service.processes.procfile import Program, read_procfile
 from service.processes.reaper import guarded
-from service.processes.supervisor import CannotRun, Program, Supervisor, read_procfile
+from service.processes.supervisor import CannotRun, Supervisor
+from tests.harness.launching import SpawningLauncher
 from tests.harness.waiting import eventually
 
 # Notes each start; dies at once until it has been started twice, then waits to be told to stop.
@@ -34,9 +36,12 @@ time.sleep(60)
 # Runs the program given to it under a supervisor.
 _SUPERVISING = """
 import asyncio, os, sys
-from service.processes.supervisor import Program, Supervisor
+from service.processes import fork_server
+from service.processes.procfile import Program
+from service.processes.supervisor import Supervisor
 program = Program("one", (sys.argv[1], "-c", *sys.argv[2:]))
-asyncio.run(Supervisor([program], os.environ).run())
+with fork_server.running() as launcher:
+    asyncio.run(Supervisor([program], os.environ, launcher).run())
 """
 
 # Has itself told of its supervisor's end, and notes its own.
@@ -90,7 +95,7 @@ async def test_what_dies_is_started_again_and_all_is_stopped_in_the_end(tmp_path
     notes = tmp_path / "notes"
     notes.touch()
     program = Program("short", (sys.executable, "-c", _SHORT_LIVED, str(notes)))
-    async with running(Supervisor([program], os.environ)):
+    async with running(Supervisor([program], os.environ, SpawningLauncher())):
         await eventually(lambda: notes.read_text().count("started") == 2)
     assert notes.read_text().split() == ["started", "started", "stopped"]
 
@@ -102,7 +107,7 @@ async def test_what_never_runs_ends_the_others_too(tmp_path: Path) -> None:
     good = Program("good", (sys.executable, "-c", _SHORT_LIVED, str(notes)))
     bad = Program("bad", (sys.executable, "-c", "raise SystemExit(3)"))
     with pytest.raises(CannotRun, match=r"bad cannot run: .* 5 times in a row, .* code 3"):
-        await Supervisor([good, bad], os.environ).run()
+        await Supervisor([good, bad], os.environ, SpawningLauncher()).run()
     assert notes.read_text().split() == ["started", "started", "stopped"]
 
 
@@ -124,9 +129,8 @@ async def test_a_program_hears_what_is_said_and_one_that_comes_back_what_counts_
     """Each line reaches the program; after its death it begins with what it has to know."""
     notes = tmp_path / "notes"
     notes.touch()
-    supervisor = Supervisor(
-        [Program("one", (sys.executable, "-c", _LISTENING, str(notes)))], os.environ
-    )
+    program = Program("one", (sys.executable, "-c", _LISTENING, str(notes)))
+    supervisor = Supervisor([program], os.environ, SpawningLauncher())
     supervisor.tell(b"first\n", b"first\n")
     async with running(supervisor):
         await eventually(lambda: notes.read_text().split() == ["first"])
@@ -139,7 +143,7 @@ async def test_a_program_hears_what_is_said_and_one_that_comes_back_what_counts_
 async def test_a_guardian_that_is_killed_comes_back(folder: Path) -> None:
     """It is kept running like the servers that it is there for."""
     with (folder / "lock").open("w") as lock, guarded([folder], lock.fileno()) as guardian:
-        async with running(Supervisor([], os.environ, [guardian])):
+        async with running(Supervisor([], os.environ, SpawningLauncher(), [guardian])):
             await eventually(lambda: guardians(folder))
             [first] = guardians(folder)
             first.kill()
@@ -171,7 +175,7 @@ async def test_an_embedded_server_that_is_killed_comes_back_at_its_address(folde
     """Valkey dies: the supervisor starts it again where everybody looks for it."""
     with EmbeddedValkey(folder) as valkey:
         url = valkey.url
-        async with running(Supervisor([], os.environ, [valkey])):
+        async with running(Supervisor([], os.environ, SpawningLauncher(), [valkey])):
             valkey.kill()
             await eventually(valkey.is_running)
         assert valkey.url == url
@@ -181,7 +185,7 @@ async def test_postgres_killed_comes_back_with_its_data(folder: Path) -> None:
     """The postmaster is killed: the supervisor starts it again on the same files."""
     postgres = EmbeddedPostgres(folder / "data")
     try:
-        async with running(Supervisor([], os.environ, [postgres])):
+        async with running(Supervisor([], os.environ, SpawningLauncher(), [postgres])):
             os.kill(postgres.pid, 9)
             await eventually(lambda: not postgres.is_running())
             await eventually(postgres.is_running)
