@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run test quick check wheel bench performance soak fuzz test-real pictures lock clean
+.PHONY: setup run test quick unit check wheel bench performance soak fuzz test-real pictures lock clean
 
 setup: .venv/.ready
 
@@ -22,7 +22,10 @@ test: setup
 	$(BIN)/python -m pytest
 
 # What to run while writing: all but the tests that need a server.
-quick: check
+quick: setup
+	@$(MAKE) --no-print-directory --jobs 2 check unit
+
+unit: setup
 	$(BIN)/python -m pytest tests/unit
 
 check: setup
