@@ -52,13 +52,20 @@ class PostgresOutbox:
         return Placed(frozenset(_identity(row) for row in rows), begun)
 
     async def placed_before(self, requests: Sequence[DeliveryRequest]) -> set[Identity]:
+        # Two parts, so that each is found by its index: `deliveries_once` or `deliveries_on_trial`.
         rows = await self._connection.fetch(
             """
-            SELECT rule, step, once_key, target FROM deliveries
-            JOIN unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::boolean[])
-              AS wanted (rule, step, once_key, target, shadow)
-              USING (rule, step, once_key, target, shadow)
-            WHERE state NOT IN ('cancelled', 'expired') AND (shadow OR state <> 'skipped')
+            WITH wanted AS (
+                SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::boolean[])
+                    AS wanted (rule, step, once_key, target, shadow))
+            SELECT rule, step, once_key, target
+            FROM wanted JOIN deliveries USING (rule, step, once_key, target)
+            WHERE NOT wanted.shadow AND NOT deliveries.shadow
+              AND state NOT IN ('skipped', 'cancelled', 'expired')
+            UNION ALL
+            SELECT rule, step, once_key, target
+            FROM wanted JOIN deliveries USING (rule, step, once_key, target)
+            WHERE wanted.shadow AND deliveries.shadow AND state NOT IN ('cancelled', 'expired')
             """,
             [one.rule for one in requests],
             [one.plan.step for one in requests],

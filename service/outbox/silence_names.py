@@ -15,9 +15,22 @@ from service.store import Connection, Pool
 
 # As they are written in the configuration; others are compared without regard to case.
 _EXACT = frozenset({"rule", "account"})
+# As the indexes have it.
+_PENDING = "state IN ('planned', 'held', 'sending')"
+_ENDED = "state NOT IN ('planned', 'held', 'sending')"
 _KNOWN = {
     "account": "SELECT name FROM accounts",
-    "rule": "SELECT DISTINCT rule AS name FROM deliveries",
+    # Those of ended deliveries one after the other, by an index: there are few rules.
+    "rule": f"""
+        WITH RECURSIVE ended AS (
+            (SELECT rule AS name FROM deliveries WHERE {_ENDED} ORDER BY rule LIMIT 1)
+            UNION ALL
+            SELECT (SELECT rule FROM deliveries WHERE {_ENDED} AND rule > ended.name
+                    ORDER BY rule LIMIT 1)
+            FROM ended WHERE ended.name IS NOT NULL)
+        SELECT name FROM ended WHERE name IS NOT NULL
+        UNION SELECT rule FROM deliveries WHERE {_PENDING}
+    """,
     "person": """
         SELECT DISTINCT ltrim(target, '@') AS name FROM deliveries WHERE target <> ''
         UNION SELECT person ->> 'email' FROM tasks, json_array_elements(snapshot -> 'assignees')
@@ -31,6 +44,30 @@ _OF_TASKS = """
     SELECT DISTINCT word AS name FROM tasks,
         unnest(ARRAY[snapshot #>> ARRAY[$1, 'id'], snapshot #>> ARRAY[$1, 'name']]) AS word
     WHERE word IS NOT NULL AND (account = $2 OR $2::text IS NULL)
+"""
+# What follows finds most names that exist, by an index. All of a table is read only to be sure that
+# a name does not exist, and to find what may have been meant.
+_TO = """
+    left(lower(target), 200) IN (left(lower($1), 200), left(lower('@' || $1), 200))
+    AND lower($1) IN (lower(target), lower(ltrim(target, '@')))
+"""
+_IS_RECEIVER = f"""
+    SELECT EXISTS (SELECT FROM deliveries WHERE {_ENDED} AND {_TO})
+        OR EXISTS (SELECT FROM deliveries WHERE {_PENDING} AND {_TO})
+"""
+_IS_OF_LATEST_EVENTS = """
+    SELECT EXISTS (
+        SELECT FROM (SELECT account, coalesce(after, before) -> $1 AS one
+                     FROM events ORDER BY id DESC LIMIT 2000) AS latest
+        WHERE (account = $3 OR $3::text IS NULL)
+          AND lower($2) IN (lower(one ->> 'id'), lower(one ->> 'name')))
+"""
+_IS_CUSTOMER = """
+    SELECT EXISTS (
+        SELECT FROM task_words JOIN tasks ON (tasks.account, tasks.id) = (task_words.account, task)
+        WHERE words @@ plainto_tsquery('simple', $1)
+          AND (tasks.account = $2 OR $2::text IS NULL)
+          AND lower(snapshot #>> '{customer,name}') = lower($1))
 """
 
 
@@ -82,10 +119,24 @@ async def unknown(
             name = getattr(silence, scope)
             if name is None or (scope == "rule" and not written):
                 continue
+            if await _is_soon_found(connection, scope, name, silence.account):
+                continue
             names = await _names(connection, scope, silence.account, written)
             if not _is_among(name, names, scope):
                 found.append(UnknownName(scope, name, silence.account, _meant(name, names)))
     return found
+
+
+async def _is_soon_found(
+    connection: Connection, scope: str, name: str, account: str | None
+) -> bool:
+    if scope == "person":
+        return bool(await connection.fetchval(_IS_RECEIVER, name))
+    if scope in _KNOWN:
+        return False
+    if await connection.fetchval(_IS_OF_LATEST_EVENTS, scope, name, account):
+        return True
+    return scope == "customer" and bool(await connection.fetchval(_IS_CUSTOMER, name, account))
 
 
 async def _names(

@@ -105,21 +105,19 @@ async def growth_full(folder: Path) -> list[Figure]:
 
 async def _measured(folder: Path, tasks: int) -> list[Figure]:
     folder.mkdir()
-    config, clock = _configured(folder), SystemClock()
+    config, clock = configured(folder), SystemClock()
     postgres, valkey = EmbeddedPostgres(folder / "postgres"), EmbeddedValkey(folder / "valkey")
     try:
         async with await store.connect(postgres.url) as pool:
             await store.migrate(pool)
             async with serving(config, pool, clock, valkey.url) as web:
                 before = await Steps.measured(postgres.url, config)
-                lists = [
-                    await _ask(web.client, path, tasks) for path in _paths() if "{" not in path
-                ]
+                lists = [await _ask(web.client, path, tasks) for path in paths() if "{" not in path]
                 started = time.perf_counter()
-                await _fill(pool, tasks, clock.now())
+                await fill(pool, tasks, clock.now())
                 filled = time.perf_counter() - started
                 after = await Steps.measured(postgres.url, config)
-                took = [await _ask(web.client, path, tasks) for path in _paths()]
+                took = [await _ask(web.client, path, tasks) for path in paths()]
     finally:
         valkey.stop()
         postgres.stop()
@@ -130,13 +128,13 @@ async def _measured(folder: Path, tasks: int) -> list[Figure]:
     ]
 
 
-def _configured(folder: Path) -> Config:
+def configured(folder: Path) -> Config:
     rules = "".join(_RULE.format(n=n) for n in range(EACH))
     (folder / "taskbell.yaml").write_text(_CONFIGURATION + rules)
     return load(folder / "taskbell.yaml", {})
 
 
-async def _fill(pool: Pool, tasks: int, now: datetime) -> None:
+async def fill(pool: Pool, tasks: int, now: datetime) -> None:
     """Tasks, an event of each, and what came of it; the last event was just now."""
     await pool.execute("ALTER DATABASE postgres SET synchronous_commit = off")
     apart = timedelta(days=365) / tasks
@@ -185,7 +183,7 @@ def _event(number: int, task: Task) -> Event:
     return Event(number, task.account, task.id, kind, at, Cause.WEBHOOK, None, task)
 
 
-def _paths() -> Iterator[str]:
+def paths() -> Iterator[str]:
     """Addresses; `{n}` stands for the number of a task, `{d}` for that of a delivery.
 
     Those without a number are lists, which an empty database has as well.
@@ -197,6 +195,12 @@ def _paths() -> Iterator[str]:
     yield from ("/messages?rule=rule-1", "/messages?to=%23office-7", "/messages?account=field")
     yield from ("/messages/{d}", "/tasks?q=roof", "/tasks?q=Customer {c}", "/tasks?q=T{n}")
     yield from ("/tasks?q=roof gutter {n}", "/tasks/london/T{o}", "/rules/rule-1")
+    yield from ("/messages/bulk/retry?state=failed", "/messages/bulk/dismiss?state=unknown")
+    yield from ("/messages?day=2026-03-06", "/backtests/rule-1", "/contacts", "/coming.ics")
+    yield from (
+        f"/{name}?account=london&task=T{{o}}&rule=rule-1" for name in ("previews", "rule-tests")
+    )
+    yield from ("/metrics", "/readyz")
     api = "/api/v1"
     yield from (f"{api}/{name}" for name in ("tasks", "events", "decisions", "deliveries"))
     yield from (f"{api}/{name}" for name in ("rules", "accounts", "silences", "audit", "receipts"))
@@ -205,6 +209,7 @@ def _paths() -> Iterator[str]:
     yield from (f"{api}/{name}?task=T{{n}}" for name in ("events", "decisions", "deliveries"))
     yield from (f"{api}/{name}?rule=rule-1" for name in ("decisions", "deliveries"))
     yield from (f"{api}/deliveries/{{d}}", f"{api}/deliveries/{{d}}/attempts")
+    yield from (f"{api}/contacts", f"{api}/contacts?state=opted_out", f"{api}/coming")
     yield from (f"{api}/tasks/T{{o}}?account=london", f"{api}/search?q=roof", f"{api}/next")
     yield from (f"{api}/explain?account=london&task={one}" for one in ("T{o}", "no such task"))
     # Filters that next to nothing matches.

@@ -54,7 +54,8 @@ async def refusal(connection: Connection, delivery: int) -> str | None:
                 WHEN EXISTS (
                     SELECT FROM deliveries AS again
                     WHERE again.rule = deliveries.rule AND again.once_key = $3 || deliveries.id
-                      AND again.state NOT IN ('skipped', 'cancelled', 'expired'))
+                      AND again.state NOT IN ('skipped', 'cancelled', 'expired')
+                      AND NOT again.shadow)
                 THEN 'it was already snoozed' END AS why
         FROM deliveries LEFT JOIN events ON events.id = event WHERE deliveries.id = $1
         """,
