@@ -198,7 +198,7 @@ def paths() -> Iterator[str]:
     yield from ("/messages/{d}", "/tasks?q=roof", "/tasks?q=Customer {c}", "/tasks?q=T{n}")
     yield from ("/tasks?q=roof gutter {n}", "/tasks/london/T{o}", "/rules/rule-1")
     yield from ("/messages/bulk/retry?state=failed", "/messages/bulk/dismiss?state=unknown")
-    yield from ("/messages?day=2026-03-06", "/backtests/rule-1", "/contacts", "/coming.ics")
+    yield from ("/messages?day=2026-03-06", "/backtests/rule-1", "/contacts")
     yield from (
         f"/{name}?account=london&task=T{{o}}&rule=rule-1" for name in ("previews", "rule-tests")
     )

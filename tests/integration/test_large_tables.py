@@ -63,7 +63,7 @@ def apart(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]
 async def test_no_address_reads_a_whole_table(web: Site, frugal: Pool) -> None:
     """Neither a screen nor a list of the API, with and without matches."""
     before, found = await whole_reads(frugal), set()
-    for path in growth.paths():
+    for path in (*growth.paths(), "/coming.ics"):
         asked = path.format(n=7, c=1, d=36, o=7)
         await web.client.get(asked, headers={"accept": "text/html"})
         after = await whole_reads(frugal)

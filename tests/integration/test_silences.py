@@ -12,6 +12,7 @@ from service.domain.operators.holds import Hold
 from service.domain.operators.silences import Silence
 from service.outbox import approvals, holds, operator_actions, silences
 from service.outbox.silences import NoSuchSilence, Preview
+from service.sandbox.kickserv import customer
 from service.store import Pool
 from tests.harness.corridor import Corridor, corridor
 from tests.harness.receivers import Answer
@@ -187,6 +188,41 @@ async def test_a_preview_counts_what_waits_and_what_went_out(
         assert await silences.preview(pool, tomorrow, now) == Preview(0, 2, 2, ())
         in_a_while = now + timedelta(days=8)
         assert (await silences.preview(pool, long, in_a_while)).last_week == 0
+
+
+@pytest.mark.parametrize(
+    ("scopes", "count"),
+    [
+        ({"person": "OFFICE@field.test"}, 1),
+        ({"person": "#office"}, 1),
+        ({"person": "bo.reed@FIELD.test"}, 1),
+        ({"customer": "müller"}, 3),
+        ({"customer": "13579"}, 3),
+        ({"project": "GUTTERS"}, 3),
+        ({"project": "34769012", "rule": "new"}, 3),
+        ({"customer": "Mueller"}, 0),
+        ({"person": "elsewhere@field.test"}, 0),
+    ],
+)
+async def test_a_preview_takes_names_as_people_write_them(
+    pool: Pool, clock: VirtualClock, folder: Path, scopes: dict[str, Any], count: int
+) -> None:
+    """In small or large letters, by name or id, and whatever the way to the person."""
+    rules = """
+- id: new
+  when: task.created
+  then:
+    - { notify: "slack:#office", text: "{{ task.title }}" }
+    - { notify: "mail:office@field.test", text: "{{ task.title }}" }
+    - { notify: "employee:details" }
+"""
+    async with corridor(folder, pool, clock, rules) as taskbell:
+        await taskbell.begin()
+        await taskbell.webhook(taskbell.visit(customer=customer("Müller", 13579)))
+        now = clock.now()
+        one = Silence(0, now, now + HOUR, "", **scopes)
+        found = await silences.preview(pool, one, now)
+        assert found.pending + found.lately == count
 
 
 ASKING = """
