@@ -214,7 +214,7 @@ async def test_a_preview_takes_names_as_people_write_them(
   then:
     - { notify: "slack:#office", text: "{{ task.title }}" }
     - { notify: "mail:office@field.test", text: "{{ task.title }}" }
-    - { notify: "employee:details" }
+    - { notify: employee }
 """
     async with corridor(folder, pool, clock, rules) as taskbell:
         await taskbell.begin()
