@@ -1,7 +1,7 @@
 """How fast the steps of an event, every screen and every list of the API are on a large database.
 
-`python -m tests.bench growth-full` has 1,000,000 tasks and 5,000,000 deliveries, and takes most of
-an hour, the larger part of it to fill the database; `growth` has a twentieth of that.
+`python -m tests.bench growth-full` has 1,000,000 tasks and 5,000,000 deliveries; it takes about ten
+minutes, half of them to fill the database. `growth` has a twentieth of that.
 """
 
 import re
