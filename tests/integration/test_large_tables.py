@@ -83,6 +83,10 @@ RULES = """
     escalate: [{ notify: "slack:#dispatch", after: 15m, text: still }] }
 - { id: daily, when: { schedule: "0 8 * * *" }, for_each: "tasks.filter(t, !t.done)",
     group: { by: task.account }, then: [{ notify: "slack:#office", text: "{{ group.size }}" }] }
+- { id: moved, when: task.rescheduled, muted_by: { rule: late, same: [task.customer.id] },
+    then: [{ notify: "mail:{{ task.customer.email }}", subject: moved, text: moved }] }
+- { id: invoiced, when: task.completed, then: [{ create_task: { title: Invoice } }] }
+contacts: { at_most: { per_day: 3 }, same_customer_by: [email] }
 """
 
 
@@ -99,8 +103,14 @@ async def test_no_step_of_an_event_reads_a_whole_table(
         for _ in range(4):
             await taskbell.tick(minutes=10)
             await taskbell.deliver()
-        taskbell.sandbox.kickserv.finish(str(visit["id"]))
+        later = clock.now() + timedelta(days=2)
+        taskbell.sandbox.kickserv.change(str(visit["id"]), scheduled_at=later)
+        clock.advance(timedelta(minutes=5))
         await taskbell.poll()
+        await taskbell.deliver()
+        taskbell.sandbox.kickserv.finish(str(visit["id"]))
+        clock.advance(timedelta(minutes=5))
+        await taskbell.poll(full=True)
         await taskbell.look_up()
         await taskbell.tick(minutes=10)
         await taskbell.deliver()
