@@ -6,6 +6,7 @@ copied by a fork.
 """
 
 import gc
+import json
 import os
 import runpy
 import select
@@ -17,7 +18,6 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import NoReturn
 
-import orjson
 from setproctitle import setproctitle
 
 from service.processes.fork_client import AT_ONCE, END, ForkClient, Order
@@ -90,7 +90,7 @@ class _ForkServer:
             text += self._orders.recv(AT_ONCE)
         if not text:
             sys.exit()
-        return Order(**orjson.loads(text)), descriptors[0]
+        return Order(**json.loads(text)), descriptors[0]
 
     def _fork(self, order: Order, stdin: int) -> None:
         if not (pid := os.fork()):

@@ -82,6 +82,20 @@ return await (await launcher.launch(program, environ)).wait()
     assert (tmp_path / "noted").read_text() == "{'PORT': '80', 'LC_ALL': 'C'} False\n"
 
 
+async def test_an_environment_may_have_bytes_that_are_not_utf_8(tmp_path: Path) -> None:
+    """As the home folder of a person whose name was once written in another encoding."""
+    (tmp_path / "home_noting.py").write_text(
+        "import os, sys\nprint(os.environb[b'HOME'], file=open(sys.argv[1], 'w'))\n"
+    )
+    body = """
+environ = {"HOME": os.fsdecode(b"/home/Jos\\xe9")}
+program = python("-m", "home_noting", notes + "/noted")
+return await (await launcher.launch(program, environ)).wait()
+"""
+    assert await what_comes_of(body, tmp_path) == 0
+    assert (tmp_path / "noted").read_text() == "b'/home/Jos\\xe9'\n"
+
+
 async def test_a_python_module_runs_with_what_has_been_imported(tmp_path: Path) -> None:
     """It has its arguments, what it is told, a name for `ps`, and a session of its own."""
     (tmp_path / "noting.py").write_text(
