@@ -147,6 +147,34 @@ except TaskbellError as error:
     assert left == []
 
 
+async def test_when_the_fork_server_is_killed_work_in_hand_is_finished(tmp_path: Path) -> None:
+    """The supervisor ends after its programs: with it end the servers that they need for that."""
+    (tmp_path / "busy.py").write_text(
+        "import pathlib, signal, sys, time\n"
+        "notes = pathlib.Path(sys.argv[1])\n"
+        "def stop(*_):\n"
+        "    time.sleep(1)\n"
+        "    (notes / 'settled').touch()\n"
+        "    sys.exit()\n"
+        "signal.signal(signal.SIGTERM, stop)\n"
+        "(notes / 'started').touch()\n"
+        "time.sleep(60)\n"
+    )
+    body = """
+supervisor = Supervisor([python("-m", "busy", notes)], os.environ, launcher)
+supervising = asyncio.create_task(supervisor.run())
+while not os.path.exists(notes + "/started"):
+    await asyncio.sleep(0.05)
+[server] = started_by(os.getpid())
+server.kill()
+try:
+    await supervising
+except TaskbellError:
+    return os.path.exists(notes + "/settled")
+"""
+    assert await what_comes_of(body, tmp_path) is True
+
+
 async def test_the_fork_server_ends_with_the_supervisor(tmp_path: Path) -> None:
     """Even when that is killed."""
     script = _SCRIPT.format(
