@@ -26,7 +26,7 @@ from service.processes.fork_client import AT_ONCE, END, ForkClient, Order
 _CODE = ("service.cli.web", "workers.process")
 # Only for its forks: the fork server ends with the supervisor, and reports their ends until then.
 _FOR_FORKS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_STDIN = 0
+_STDIN, _STDERR = 0, 2
 
 
 @contextmanager
@@ -36,6 +36,7 @@ def running() -> Iterator[ForkClient]:
     The calling process must have no event loop and no other thread yet. The fork server and its
     forks are copies of it, and end here, with a SystemExit.
     """
+    _take_lowest_descriptors()
     for module in _CODE:
         import_module(module)
     gc.collect()
@@ -54,6 +55,13 @@ def running() -> Iterator[ForkClient]:
         orders.close()
         os.close(reports)
         os.waitpid(pid, 0)
+
+
+def _take_lowest_descriptors() -> None:
+    """Open the standard streams that were closed: nothing else may get their numbers."""
+    while (one := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        pass
+    os.close(one)
 
 
 class _ForkServer:

@@ -17,8 +17,9 @@ _SCRIPT = """
 import asyncio, json, os, signal, sys
 import psutil
 from service.errors import TaskbellError
-from service.processes import fork_server
 from service.processes.procfile import Program
+{first}
+from service.processes import fork_server
 from service.processes.supervisor import Supervisor
 
 notes = sys.argv[1]
@@ -38,9 +39,9 @@ print(json.dumps(what))
 """
 
 
-async def what_comes_of(body: str, notes: Path) -> Any:
-    """Run the body of `come_of_it`; returns what it returns."""
-    script = _SCRIPT.format(body=indent(body, "    "))
+async def what_comes_of(body: str, notes: Path, *, first: str = "") -> Any:
+    """Run the body of `come_of_it`; returns what it returns. `first` is run before."""
+    script = _SCRIPT.format(body=indent(body, "    "), first=first)
     words = (sys.executable, "-c", script, str(notes))
     environ = {**os.environ, "PYTHONPATH": str(notes), "SHELL_TOKEN": "canary"}
     process = await asyncio.create_subprocess_exec(*words, env=environ, stdout=PIPE)
@@ -175,12 +176,27 @@ except TaskbellError:
     assert await what_comes_of(body, tmp_path) is True
 
 
+async def test_a_program_is_told_things_even_if_there_was_no_standard_input(tmp_path: Path) -> None:
+    """As after `nohup taskbell serve <&- &`: a socket must not take the number 0."""
+    (tmp_path / "told.py").write_text(
+        "import os, sys\nprint(os.read(0, 99), file=open(sys.argv[1], 'w'))\n"
+    )
+    body = """
+one = await launcher.launch(python("-m", "told", notes + "/noted"), {})
+one.tell(b"a line")
+return await one.wait()
+"""
+    assert await what_comes_of(body, tmp_path, first="os.close(0)") == 0
+    assert (tmp_path / "noted").read_text() == "b'a line'\n"
+
+
 async def test_the_fork_server_ends_with_the_supervisor(tmp_path: Path) -> None:
     """Even when that is killed."""
     script = _SCRIPT.format(
         body=indent(
             "open(notes, 'w').write(str(started_by(os.getpid())[0].pid))\nos.abort()", "    "
-        )
+        ),
+        first="",
     )
     pid = tmp_path / "pid"
     words = (sys.executable, "-c", script, str(pid))
