@@ -18,12 +18,16 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import NoReturn
 
-from setproctitle import setproctitle
-
 from service.processes.fork_client import AT_ONCE, END, ForkClient, Order
 
+# On macOS a fork only executes its command: the system's libraries, which ask for proxies and
+# names, can abort a process that was forked and goes on. setproctitle uses them, too.
+_FORKS_GO_ON = sys.platform != "darwin"
+if _FORKS_GO_ON:
+    from setproctitle import setproctitle
+
 # What web and workers run; by name, because they stand above this package.
-_CODE = ("service.cli.web", "workers.process")
+_CODE = ("service.cli.web", "workers.process") if _FORKS_GO_ON else ()
 # Only for its forks: the fork server ends with the supervisor, and reports their ends until then.
 _FOR_FORKS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STDIN, _STDERR = 0, 2
@@ -79,7 +83,7 @@ class _ForkServer:
         # A fork starts with them blocked: one that comes before it can act on it is not lost.
         signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_FORKS)
         # In this order: the title goes where the environment was when the process began.
-        setproctitle("taskbell: fork server")
+        _call_it("fork server")
         os.environ.clear()
         signal.set_wakeup_fd(self._waking.fileno())
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -131,10 +135,16 @@ class _ForkServer:
 def _become(order: Order) -> NoReturn:
     """Run the program in this process; one that is not a Python module replaces it."""
     os.environ.update(order.environ)
-    setproctitle(f"taskbell: {order.name}")
+    _call_it(order.name)
     _, option, *words = order.command
-    if option != "-m":
+    if option != "-m" or not _FORKS_GO_ON:
         os.execv(order.command[0], order.command)  # noqa: S606 (of our Procfile)
     sys.argv[:] = words
     runpy.run_module(words[0], run_name="__main__", alter_sys=True)
     sys.exit()
+
+
+def _call_it(name: str) -> None:
+    """Give this process a name in `ps`."""
+    if _FORKS_GO_ON:
+        setproctitle(f"taskbell: {name}")

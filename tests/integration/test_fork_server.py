@@ -97,6 +97,27 @@ return await (await launcher.launch(program, environ)).wait()
     assert (tmp_path / "noted").read_text() == "b'/home/Jos\\xe9'\n"
 
 
+async def test_on_macos_each_program_is_a_new_interpreter(tmp_path: Path) -> None:
+    """There the system's libraries can abort a process that was forked and goes on."""
+    (tmp_path / "afresh.py").write_text(
+        "import os, sys\n"
+        "noted = [sys.argv[2:], sys.stdin.readline(), os.getsid(0) == os.getpid(),\n"
+        "         sorted(name for name in os.environ if name != 'LC_CTYPE'),\n"
+        "         {'workers.process', 'setproctitle'} & set(sys.modules)]\n"
+        "print(noted, file=open(sys.argv[1], 'w'))\n"
+    )
+    body = """
+environ = {"PYTHONPATH": os.environ["PYTHONPATH"], "PORT": "80"}
+program = python("-m", "afresh", notes + "/noted", "and", "more")
+one = await launcher.launch(program, environ)
+one.tell(b"a line\\n")
+return [await one.wait(), "setproctitle" in sys.modules]
+"""
+    assert await what_comes_of(body, tmp_path, first="sys.platform = 'darwin'") == [0, False]
+    noted = (tmp_path / "noted").read_text()
+    assert noted == "[['and', 'more'], 'a line\\n', True, ['PORT', 'PYTHONPATH'], set()]\n"
+
+
 async def test_a_python_module_runs_with_what_has_been_imported(tmp_path: Path) -> None:
     """It has its arguments, what it is told, a name for `ps`, and a session of its own."""
     (tmp_path / "noting.py").write_text(
