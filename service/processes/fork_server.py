@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import NoReturn
 
+from service.processes.environment import import_safely
 from service.processes.fork_client import AT_ONCE, END, ForkClient, Order
 
 # On macOS a fork only executes its command: the system's libraries, which ask for proxies and
@@ -41,6 +42,7 @@ def running() -> Iterator[ForkClient]:
     forks are copies of it, and end here, with a SystemExit.
     """
     _take_lowest_descriptors()
+    import_safely()
     for module in _CODE:
         import_module(module)
     gc.collect()

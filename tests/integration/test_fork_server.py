@@ -83,6 +83,21 @@ return await (await launcher.launch(program, environ)).wait()
     assert (tmp_path / "noted").read_text() == "{'PORT': '80', 'LC_ALL': 'C'} False\n"
 
 
+async def test_the_current_folder_may_have_a_workers_module_of_its_own(tmp_path: Path) -> None:
+    """As after `python -m service serve` there, which looks for modules in that folder first."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/workers.py").touch()
+    (tmp_path / "path_noting.py").write_text(
+        "import os, sys\nprint(os.getcwd() in sys.path, file=open(sys.argv[1], 'w'))\n"
+    )
+    there = "os.chdir(sys.argv[1] + '/own')\nsys.path[0] = os.getcwd()"
+    body = """
+return await (await launcher.launch(python("-m", "path_noting", notes + "/noted"), {})).wait()
+"""
+    assert await what_comes_of(body, tmp_path, first=there) == 0
+    assert (tmp_path / "noted").read_text() == "False\n"
+
+
 async def test_an_environment_may_have_bytes_that_are_not_utf_8(tmp_path: Path) -> None:
     """As the home folder of a person whose name was once written in another encoding."""
     (tmp_path / "home_noting.py").write_text(
