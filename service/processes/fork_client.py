@@ -109,6 +109,10 @@ class ForkClient:
 
     async def launch(self, program: Program, environ: Mapping[str, str]) -> Fork:
         """Start a program with this environment. Raises ForkServerGone."""
+        # Not cancelled halfway: the next launch would take the report of this one for its own.
+        return await asyncio.shield(self._launch(program, environ))
+
+    async def _launch(self, program: Program, environ: Mapping[str, str]) -> Fork:
         loop = asyncio.get_running_loop()
         async with self._turn:
             self._started = loop.create_future()

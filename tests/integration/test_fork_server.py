@@ -67,6 +67,17 @@ return [*codes, *[await one.wait() for one in slow]]
     assert await what_comes_of(body, tmp_path) == [3, -9, -9]
 
 
+async def test_a_launch_that_was_cancelled_is_not_taken_for_the_next_one(tmp_path: Path) -> None:
+    """Its start is reported later, and the next program is another one."""
+    body = """
+given_up = asyncio.create_task(launcher.launch(python("-c", "raise SystemExit(4)"), {}))
+await asyncio.sleep(0)
+given_up.cancel()
+return await (await launcher.launch(python("-c", "raise SystemExit(3)"), {})).wait()
+"""
+    assert await what_comes_of(body, tmp_path) == 3
+
+
 async def test_a_program_has_its_own_environment_and_no_other(tmp_path: Path) -> None:
     """The shell's tokens are neither in its environment nor in what `ps e` shows of it."""
     (tmp_path / "env_noting.py").write_text(
