@@ -60,7 +60,8 @@ def running() -> Iterator[ForkClient]:
     finally:
         orders.close()
         os.close(reports)
-        os.waitpid(pid, 0)
+        with suppress(ChildProcessError):  # if SIGCHLD is ignored, as the shell may have set it
+            os.waitpid(pid, 0)
 
 
 def _take_lowest_descriptors() -> None:

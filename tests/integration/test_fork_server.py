@@ -237,6 +237,13 @@ return await one.wait()
     assert (tmp_path / "noted").read_text() == "b'a line'\n"
 
 
+async def test_it_ends_well_where_the_ends_of_children_are_ignored(tmp_path: Path) -> None:
+    """A launcher or a shell can have set SIGCHLD so; then the kernel forgets how a child ended."""
+    ignored = "signal.signal(signal.SIGCHLD, signal.SIG_IGN)"
+    body = 'return await (await launcher.launch(python("-c", "raise SystemExit(3)"), {})).wait()'
+    assert await what_comes_of(body, tmp_path, first=ignored) == 3
+
+
 async def test_the_fork_server_ends_with_the_supervisor(tmp_path: Path) -> None:
     """Even when that is killed."""
     script = _SCRIPT.format(
