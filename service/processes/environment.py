@@ -4,6 +4,7 @@ The environment also has unrelated tokens: those of the shell that `taskbell ser
 """
 
 import os
+import sys
 from pathlib import Path
 
 _CODE = Path(__file__).parents[2]
@@ -36,3 +37,9 @@ def safe_imports() -> dict[str, str]:
     machine. Our own code's folder is an exception: perhaps it is not installed.
     """
     return {} if Path.cwd() == _CODE else {"PYTHONSAFEPATH": "1"}
+
+
+def import_safely() -> None:
+    """Do the same in this process from now on."""
+    if safe_imports() and not sys.flags.safe_path and sys.path[0] == str(Path.cwd()):
+        del sys.path[0]

@@ -1,21 +1,21 @@
 """The supervisor's side of the fork server: starts programs, and learns how they end."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import IO
-
-import orjson
 
 from service.errors import TaskbellError
 from service.processes.procfile import Program
 
 END = b"\n"  # of an order, and of a report
 AT_ONCE = 65536  # bytes
+TIME_TO_STOP = 35.0  # seconds, before a program is killed
 
 
 class ForkServerGone(TaskbellError):
@@ -36,6 +36,10 @@ class Order:
     command: tuple[str, ...]
     environ: dict[str, str]
 
+    def line(self) -> bytes:
+        """As a line of JSON. Not by orjson: bytes that are not UTF-8 are surrogates here."""
+        return json.dumps(asdict(self)).encode() + END
+
 
 @dataclass(frozen=True, slots=True)
 class Fork:
@@ -44,11 +48,15 @@ class Fork:
     pid: int
     _ended: asyncio.Future[int]
     _stdin: asyncio.WriteTransport
+    _closed: asyncio.Event
 
     async def wait(self) -> int:
         """Wait for its end; returns the exit code, negative for a signal. Raises ForkServerGone."""
         try:
             return await asyncio.shield(self._ended)
+        except ForkServerGone:
+            await self._stop()
+            raise
         finally:
             if self._ended.done():
                 self._stdin.close()
@@ -62,6 +70,26 @@ class Fork:
         if not self._ended.done():
             with suppress(ProcessLookupError):  # its end has not been reported yet
                 os.kill(self.pid, number)
+
+    async def _stop(self) -> None:
+        """Stop it without the fork server: nobody reports its end, but it closes the pipe then."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if not self._closed.is_set():
+                with suppress(ProcessLookupError, TimeoutError):
+                    os.kill(self.pid, number)
+                    await asyncio.wait_for(self._closed.wait(), TIME_TO_STOP)
+
+
+class _Stdin(asyncio.BaseProtocol):
+    """The supervisor's end of a program's standard input."""
+
+    def __init__(self) -> None:
+        self.closed = asyncio.Event()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The program has ended, or this end has been closed."""
+        del error
+        self.closed.set()
 
 
 class ForkClient:
@@ -81,6 +109,10 @@ class ForkClient:
 
     async def launch(self, program: Program, environ: Mapping[str, str]) -> Fork:
         """Start a program with this environment. Raises ForkServerGone."""
+        # Not cancelled halfway: the next launch would take the report of this one for its own.
+        return await asyncio.shield(self._launch(program, environ))
+
+    async def _launch(self, program: Program, environ: Mapping[str, str]) -> Fork:
         loop = asyncio.get_running_loop()
         async with self._turn:
             self._started = loop.create_future()
@@ -88,14 +120,14 @@ class ForkClient:
             stdin = self._order(Order(program.name, program.command, dict(environ)))
             pid = await self._started
             ended = self._ended[pid]
-        transport, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, stdin)
-        return Fork(pid, ended, transport)
+        transport, protocol = await loop.connect_write_pipe(_Stdin, stdin)
+        return Fork(pid, ended, transport, protocol.closed)
 
     def _order(self, order: Order) -> IO[bytes]:
         """Give an order; returns the other end of the program's standard input."""
         theirs, ours = os.pipe()
         try:
-            socket.send_fds(self._orders, [orjson.dumps(order) + END], [theirs])
+            socket.send_fds(self._orders, [order.line()], [theirs])
         except OSError as error:
             os.close(ours)
             raise ForkServerGone from error

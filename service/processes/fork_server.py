@@ -6,6 +6,7 @@ copied by a fork.
 """
 
 import gc
+import json
 import os
 import runpy
 import select
@@ -17,16 +18,20 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import NoReturn
 
-import orjson
-from setproctitle import setproctitle
-
+from service.processes.environment import import_safely
 from service.processes.fork_client import AT_ONCE, END, ForkClient, Order
 
+# On macOS a fork only executes its command: the system's libraries, which ask for proxies and
+# names, can abort a process that was forked and goes on. setproctitle uses them, too.
+_FORKS_GO_ON = sys.platform != "darwin"
+if _FORKS_GO_ON:
+    from setproctitle import setproctitle
+
 # What web and workers run; by name, because they stand above this package.
-_CODE = ("service.cli.web", "workers.process")
+_CODE = ("service.cli.web", "workers.process") if _FORKS_GO_ON else ()
 # Only for its forks: the fork server ends with the supervisor, and reports their ends until then.
 _FOR_FORKS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_STDIN = 0
+_STDIN, _STDERR = 0, 2
 
 
 @contextmanager
@@ -36,6 +41,8 @@ def running() -> Iterator[ForkClient]:
     The calling process must have no event loop and no other thread yet. The fork server and its
     forks are copies of it, and end here, with a SystemExit.
     """
+    _take_lowest_descriptors()
+    import_safely()
     for module in _CODE:
         import_module(module)
     gc.collect()
@@ -53,7 +60,15 @@ def running() -> Iterator[ForkClient]:
     finally:
         orders.close()
         os.close(reports)
-        os.waitpid(pid, 0)
+        with suppress(ChildProcessError):  # if SIGCHLD is ignored, as the shell may have set it
+            os.waitpid(pid, 0)
+
+
+def _take_lowest_descriptors() -> None:
+    """Open the standard streams that were closed: nothing else may get their numbers."""
+    while (one := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        pass
+    os.close(one)
 
 
 class _ForkServer:
@@ -71,7 +86,7 @@ class _ForkServer:
         # A fork starts with them blocked: one that comes before it can act on it is not lost.
         signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_FORKS)
         # In this order: the title goes where the environment was when the process began.
-        setproctitle("taskbell: fork server")
+        _call_it("fork server")
         os.environ.clear()
         signal.set_wakeup_fd(self._waking.fileno())
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -90,7 +105,7 @@ class _ForkServer:
             text += self._orders.recv(AT_ONCE)
         if not text:
             sys.exit()
-        return Order(**orjson.loads(text)), descriptors[0]
+        return Order(**json.loads(text)), descriptors[0]
 
     def _fork(self, order: Order, stdin: int) -> None:
         if not (pid := os.fork()):
@@ -123,10 +138,16 @@ class _ForkServer:
 def _become(order: Order) -> NoReturn:
     """Run the program in this process; one that is not a Python module replaces it."""
     os.environ.update(order.environ)
-    setproctitle(f"taskbell: {order.name}")
+    _call_it(order.name)
     _, option, *words = order.command
-    if option != "-m":
+    if option != "-m" or not _FORKS_GO_ON:
         os.execv(order.command[0], order.command)  # noqa: S606 (of our Procfile)
     sys.argv[:] = words
     runpy.run_module(words[0], run_name="__main__", alter_sys=True)
     sys.exit()
+
+
+def _call_it(name: str) -> None:
+    """Give this process a name in `ps`."""
+    if _FORKS_GO_ON:
+        setproctitle(f"taskbell: {name}")

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,6 +26,7 @@ VALKEY_ADDRESS = "address"
 """The file in a Valkey's folder that has its URL while it runs; commands look there for it too."""
 
 _VALKEY_PATIENCE = 1.0  # seconds
+_PAUSE = 0.02
 # A smart shutdown waits for the workers: longer than one takes to settle what it has in hand.
 _POSTGRES_ENDINGS = ((signal.SIGTERM, 40.0), FAST)
 
@@ -83,13 +85,28 @@ def _end_valkey(note: Path) -> None:
     """Stop Valkey at once: nothing in it is lost, and the workers can do without it."""
     with suppress(OSError):
         address = Path(urlsplit(note.read_text()).path)
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(_VALKEY_PATIENCE)
-            connection.connect(str(address))
+        with _connected(address) as connection:
             connection.sendall(b"SHUTDOWN NOSAVE\r\n")
             connection.recv(1)  # returns when it has ended
         note.unlink()
         remove_socket_folder(address.parent, note.parent)
+
+
+def _connected(address: Path) -> socket.socket:
+    """A connection to Valkey, which may have been started a moment ago."""
+    deadline = time.monotonic() + _VALKEY_PATIENCE
+    while True:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(_VALKEY_PATIENCE)
+        try:
+            connection.connect(str(address))
+        except OSError:
+            connection.close()
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return connection
 
 
 if __name__ == "__main__":

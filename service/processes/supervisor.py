@@ -9,7 +9,7 @@ import structlog
 
 from service.errors import TaskbellError
 from service.processes import parent_pipe, signals
-from service.processes.fork_client import ForkServerGone
+from service.processes.fork_client import TIME_TO_STOP, ForkServerGone
 from service.processes.procfile import Program
 
 log = structlog.get_logger()
@@ -17,7 +17,6 @@ log = structlog.get_logger()
 _PAUSES = (0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0)  # seconds before what died is started again
 _GOOD_RUN = 30.0  # seconds after which a process has proved that it can run
 _TRIES = 5  # how often one that never proved it is started
-_TIME_TO_STOP = 35.0
 _BETWEEN_LOOKS = 0.5
 
 
@@ -172,7 +171,7 @@ class Supervisor:
         """Terminate a process, and kill it if it takes too long."""
         if not ended.done():
             process.send(signal.SIGTERM)
-            await asyncio.wait({ended}, timeout=_TIME_TO_STOP)
+            await asyncio.wait({ended}, timeout=TIME_TO_STOP)
         if not ended.done():
             process.send(signal.SIGKILL)
         return await ended

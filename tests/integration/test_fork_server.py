@@ -17,8 +17,9 @@ _SCRIPT = """
 import asyncio, json, os, signal, sys
 import psutil
 from service.errors import TaskbellError
-from service.processes import fork_server
 from service.processes.procfile import Program
+{first}
+from service.processes import fork_server
 from service.processes.supervisor import Supervisor
 
 notes = sys.argv[1]
@@ -38,9 +39,9 @@ print(json.dumps(what))
 """
 
 
-async def what_comes_of(body: str, notes: Path) -> Any:
-    """Run the body of `come_of_it`; returns what it returns."""
-    script = _SCRIPT.format(body=indent(body, "    "))
+async def what_comes_of(body: str, notes: Path, *, first: str = "") -> Any:
+    """Run the body of `come_of_it`; returns what it returns. `first` is run before."""
+    script = _SCRIPT.format(body=indent(body, "    "), first=first)
     words = (sys.executable, "-c", script, str(notes))
     environ = {**os.environ, "PYTHONPATH": str(notes), "SHELL_TOKEN": "canary"}
     process = await asyncio.create_subprocess_exec(*words, env=environ, stdout=PIPE)
@@ -66,6 +67,17 @@ return [*codes, *[await one.wait() for one in slow]]
     assert await what_comes_of(body, tmp_path) == [3, -9, -9]
 
 
+async def test_a_launch_that_was_cancelled_is_not_taken_for_the_next_one(tmp_path: Path) -> None:
+    """Its start is reported later, and the next program is another one."""
+    body = """
+given_up = asyncio.create_task(launcher.launch(python("-c", "raise SystemExit(4)"), {}))
+await asyncio.sleep(0)
+given_up.cancel()
+return await (await launcher.launch(python("-c", "raise SystemExit(3)"), {})).wait()
+"""
+    assert await what_comes_of(body, tmp_path) == 3
+
+
 async def test_a_program_has_its_own_environment_and_no_other(tmp_path: Path) -> None:
     """The shell's tokens are neither in its environment nor in what `ps e` shows of it."""
     (tmp_path / "env_noting.py").write_text(
@@ -80,6 +92,56 @@ return await (await launcher.launch(program, environ)).wait()
 """
     assert await what_comes_of(body, tmp_path) == 0
     assert (tmp_path / "noted").read_text() == "{'PORT': '80', 'LC_ALL': 'C'} False\n"
+
+
+async def test_the_current_folder_may_have_a_workers_module_of_its_own(tmp_path: Path) -> None:
+    """As after `python -m service serve` there, which looks for modules in that folder first."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/workers.py").touch()
+    (tmp_path / "path_noting.py").write_text(
+        "import os, sys\nprint(os.getcwd() in sys.path, file=open(sys.argv[1], 'w'))\n"
+    )
+    there = "os.chdir(sys.argv[1] + '/own')\nsys.path[0] = os.getcwd()"
+    body = """
+return await (await launcher.launch(python("-m", "path_noting", notes + "/noted"), {})).wait()
+"""
+    assert await what_comes_of(body, tmp_path, first=there) == 0
+    assert (tmp_path / "noted").read_text() == "False\n"
+
+
+async def test_an_environment_may_have_bytes_that_are_not_utf_8(tmp_path: Path) -> None:
+    """As the home folder of a person whose name was once written in another encoding."""
+    (tmp_path / "home_noting.py").write_text(
+        "import os, sys\nprint(os.environb[b'HOME'], file=open(sys.argv[1], 'w'))\n"
+    )
+    body = """
+environ = {"HOME": os.fsdecode(b"/home/Jos\\xe9")}
+program = python("-m", "home_noting", notes + "/noted")
+return await (await launcher.launch(program, environ)).wait()
+"""
+    assert await what_comes_of(body, tmp_path) == 0
+    assert (tmp_path / "noted").read_text() == "b'/home/Jos\\xe9'\n"
+
+
+async def test_on_macos_each_program_is_a_new_interpreter(tmp_path: Path) -> None:
+    """There the system's libraries can abort a process that was forked and goes on."""
+    (tmp_path / "afresh.py").write_text(
+        "import os, sys\n"
+        "noted = [sys.argv[2:], sys.stdin.readline(), os.getsid(0) == os.getpid(),\n"
+        "         sorted(name for name in os.environ if name != 'LC_CTYPE'),\n"
+        "         {'workers.process', 'setproctitle'} & set(sys.modules)]\n"
+        "print(noted, file=open(sys.argv[1], 'w'))\n"
+    )
+    body = """
+environ = {"PYTHONPATH": os.environ["PYTHONPATH"], "PORT": "80"}
+program = python("-m", "afresh", notes + "/noted", "and", "more")
+one = await launcher.launch(program, environ)
+one.tell(b"a line\\n")
+return [await one.wait(), "setproctitle" in sys.modules]
+"""
+    assert await what_comes_of(body, tmp_path, first="sys.platform = 'darwin'") == [0, False]
+    noted = (tmp_path / "noted").read_text()
+    assert noted == "[['and', 'more'], 'a line\\n', True, ['PORT', 'PYTHONPATH'], set()]\n"
 
 
 async def test_a_python_module_runs_with_what_has_been_imported(tmp_path: Path) -> None:
@@ -133,12 +195,62 @@ except TaskbellError as error:
     assert left == []
 
 
+async def test_when_the_fork_server_is_killed_work_in_hand_is_finished(tmp_path: Path) -> None:
+    """The supervisor ends after its programs: with it end the servers that they need for that."""
+    (tmp_path / "busy.py").write_text(
+        "import pathlib, signal, sys, time\n"
+        "notes = pathlib.Path(sys.argv[1])\n"
+        "def stop(*_):\n"
+        "    time.sleep(1)\n"
+        "    (notes / 'settled').touch()\n"
+        "    sys.exit()\n"
+        "signal.signal(signal.SIGTERM, stop)\n"
+        "(notes / 'started').touch()\n"
+        "time.sleep(60)\n"
+    )
+    body = """
+supervisor = Supervisor([python("-m", "busy", notes)], os.environ, launcher)
+supervising = asyncio.create_task(supervisor.run())
+while not os.path.exists(notes + "/started"):
+    await asyncio.sleep(0.05)
+[server] = started_by(os.getpid())
+server.kill()
+try:
+    await supervising
+except TaskbellError:
+    return os.path.exists(notes + "/settled")
+"""
+    assert await what_comes_of(body, tmp_path) is True
+
+
+async def test_a_program_is_told_things_even_if_there_was_no_standard_input(tmp_path: Path) -> None:
+    """As after `nohup taskbell serve <&- &`: a socket must not take the number 0."""
+    (tmp_path / "told.py").write_text(
+        "import os, sys\nprint(os.read(0, 99), file=open(sys.argv[1], 'w'))\n"
+    )
+    body = """
+one = await launcher.launch(python("-m", "told", notes + "/noted"), {})
+one.tell(b"a line")
+return await one.wait()
+"""
+    assert await what_comes_of(body, tmp_path, first="os.close(0)") == 0
+    assert (tmp_path / "noted").read_text() == "b'a line'\n"
+
+
+async def test_it_ends_well_where_the_ends_of_children_are_ignored(tmp_path: Path) -> None:
+    """A launcher or a shell can have set SIGCHLD so; then the kernel forgets how a child ended."""
+    ignored = "signal.signal(signal.SIGCHLD, signal.SIG_IGN)"
+    body = 'return await (await launcher.launch(python("-c", "raise SystemExit(3)"), {})).wait()'
+    assert await what_comes_of(body, tmp_path, first=ignored) == 3
+
+
 async def test_the_fork_server_ends_with_the_supervisor(tmp_path: Path) -> None:
     """Even when that is killed."""
     script = _SCRIPT.format(
         body=indent(
             "open(notes, 'w').write(str(started_by(os.getpid())[0].pid))\nos.abort()", "    "
-        )
+        ),
+        first="",
     )
     pid = tmp_path / "pid"
     words = (sys.executable, "-c", script, str(pid))

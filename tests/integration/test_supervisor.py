@@ -17,6 +17,7 @@ from service.processes.procfile import Program, read_procfile
 from service.processes.reaper import guarded
 from service.processes.supervisor import CannotRun, Supervisor
 from tests.harness.launching import SpawningLauncher
+from tests.harness.serving import at_work
 from tests.harness.waiting import eventually
 
 # Notes each start; dies at once until it has been started twice, then waits to be told to stop.
@@ -64,6 +65,18 @@ _BEGINNING = """
 import pathlib, sys
 from service.processes.embedded import EmbeddedPostgres
 EmbeddedPostgres(pathlib.Path(sys.argv[1]))
+"""
+
+
+# Starts a Valkey on the folder that it is given, and is killed before that responds.
+_KILLED = """
+import os, pathlib, signal, sys
+from service.processes.embedded import EmbeddedValkey
+from service.processes.reaper import guarded
+class Killed(EmbeddedValkey):
+    def is_running(self): os.kill(os.getpid(), signal.SIGKILL)
+folder = pathlib.Path(sys.argv[1])
+with guarded([folder], os.open(folder.parent, os.O_RDONLY)): Killed(folder)
 """
 
 
@@ -244,3 +257,13 @@ def test_several_of_a_kind_are_numbered(tmp_path: Path) -> None:
     path.write_text("web: one\nworker: two\n")
     names = [program.name for program in read_procfile(path, worker=2)]
     assert names == ["web", "worker.1", "worker.2"]
+
+
+async def test_a_valkey_that_was_starting_ends_with_a_supervisor_that_was_killed(
+    tmp_path: Path,
+) -> None:
+    """The guardian knows its address before it responds, and waits for it for a moment."""
+    words = (sys.executable, "-c", _KILLED, str(tmp_path / "valkey"))
+    process = await asyncio.create_subprocess_exec(*words)
+    assert await process.wait() < 0
+    await eventually(lambda: at_work(tmp_path) == [])
