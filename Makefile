@@ -25,8 +25,9 @@ test: setup
 quick: setup
 	@$(MAKE) --no-print-directory --jobs 2 check unit
 
+# They wait for nothing, so one process for each core is enough.
 unit: setup
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest -n auto tests/unit
 
 check: setup
 	$(BIN)/ruff format --check .
