@@ -12,24 +12,22 @@ import asyncpg
 from service.domain.operators.silences import SCOPES, Silence
 from service.errors import TaskbellError
 from service.store import Connection, Pool
+from service.store.deliveries import ENDED, PENDING
 
 # As they are written in the configuration; others are compared without regard to case.
 _EXACT = frozenset({"rule", "account"})
-# As the indexes have it.
-_PENDING = "state IN ('planned', 'held', 'sending')"
-_ENDED = "state NOT IN ('planned', 'held', 'sending')"
 _KNOWN = {
     "account": "SELECT name FROM accounts",
     # Those of ended deliveries one after the other, by an index: there are few rules.
     "rule": f"""
         WITH RECURSIVE ended AS (
-            (SELECT rule AS name FROM deliveries WHERE {_ENDED} ORDER BY rule LIMIT 1)
+            (SELECT rule AS name FROM deliveries WHERE {ENDED} ORDER BY rule LIMIT 1)
             UNION ALL
-            SELECT (SELECT rule FROM deliveries WHERE {_ENDED} AND rule > ended.name
+            SELECT (SELECT rule FROM deliveries WHERE {ENDED} AND rule > ended.name
                     ORDER BY rule LIMIT 1)
             FROM ended WHERE ended.name IS NOT NULL)
         SELECT name FROM ended WHERE name IS NOT NULL
-        UNION SELECT rule FROM deliveries WHERE {_PENDING}
+        UNION SELECT rule FROM deliveries WHERE {PENDING}
     """,
     "person": """
         SELECT DISTINCT ltrim(target, '@') AS name FROM deliveries WHERE target <> ''
@@ -52,8 +50,8 @@ _TO = """
     AND lower($1) IN (lower(target), lower(ltrim(target, '@')))
 """
 _IS_RECEIVER = f"""
-    SELECT EXISTS (SELECT FROM deliveries WHERE {_ENDED} AND {_TO})
-        OR EXISTS (SELECT FROM deliveries WHERE {_PENDING} AND {_TO})
+    SELECT EXISTS (SELECT FROM deliveries WHERE {ENDED} AND {_TO})
+        OR EXISTS (SELECT FROM deliveries WHERE {PENDING} AND {_TO})
 """
 _IS_OF_LATEST_EVENTS = """
     SELECT EXISTS (
@@ -118,6 +116,8 @@ async def unknown(
         for scope in SCOPES:
             name = getattr(silence, scope)
             if name is None or (scope == "rule" and not written):
+                continue
+            if _is_among(name, written.get(scope, ()), scope):
                 continue
             if await _is_soon_found(connection, scope, name, silence.account):
                 continue

@@ -21,6 +21,9 @@ TAKEN_BACK = """
             AND removed.on_undo = 'retract')))
 """
 REASON = f"CASE WHEN {TAKEN_BACK} THEN 'withdrawn after sending' ELSE deliveries.reason END"
+# As the indexes have it: pending ones are few, ended ones are found by what they are searched by.
+PENDING = "state IN ('planned', 'held', 'sending')"
+ENDED = "state NOT IN ('planned', 'held', 'sending')"
 # In a storm they wait for a person; those that a person holds go out by themselves afterwards.
 IN_STORM = "(storm IS NOT NULL AND hold IS NULL)"
 ON_HOLD = "(state = 'held' AND (storm IS NOT NULL OR hold IS NOT NULL))"

@@ -42,6 +42,7 @@ timezone: Europe/London
 accounts:
   london: { system: plannr, base_url: "http://127.0.0.1:9", token: t0ken, account_uuid: u }
   field:  { system: kickserv, base_url: "http://127.0.0.1:9", slug: acme, token: t0ken }
+people: { Ann Lee: { email: ann.lee@firm.test } }
 channels:
   slack: { kind: slack, token: xoxb-t0ken }
 storm: { per_target: 1000000, per_rule: 1000000 }
@@ -211,7 +212,7 @@ def paths() -> Iterator[str]:
     yield from (f"{api}/{name}?task=T{{n}}" for name in ("events", "decisions", "deliveries"))
     yield from (f"{api}/{name}?rule=rule-1" for name in ("decisions", "deliveries"))
     yield from (f"{api}/deliveries/{{d}}", f"{api}/deliveries/{{d}}/attempts")
-    yield from (f"{api}/contacts", f"{api}/contacts?state=opted_out", f"{api}/coming")
+    yield from (f"{api}/contacts", f"{api}/contacts?state=opted_out")
     yield from (f"{api}/tasks/T{{o}}?account=london", f"{api}/search?q=roof", f"{api}/next")
     yield from (f"{api}/explain?account=london&task={one}" for one in ("T{o}", "no such task"))
     # Filters that next to nothing matches.

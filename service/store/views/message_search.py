@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 
 from service.store import Connection, Pool
-from service.store.deliveries import ON_HOLD
+from service.store.deliveries import ENDED, ON_HOLD, PENDING
 from service.store.views import dashboard
 from service.store.views.task_search import prefix_query
 
@@ -33,12 +33,10 @@ _ONLY_IN_ORDER = """
     SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true),
            set_config('enable_incremental_sort', 'off', true)
 """
-_PENDING = "state IN ('planned', 'held', 'sending')"
-_ENDED = "state NOT IN ('planned', 'held', 'sending')"
 _UNSENT = "state NOT IN ('sent', 'planned', 'held', 'sending')"
 _ASKS = "(approver IS NOT NULL AND approved_by IS NULL)"
 STATES: Mapping[str, str] = {
-    "waiting": f"{_PENDING} AND NOT ({ON_HOLD} OR state = 'held' AND {_ASKS})",
+    "waiting": f"{PENDING} AND NOT ({ON_HOLD} OR state = 'held' AND {_ASKS})",
     "on_hold": ON_HOLD,
     "approval": f"state = 'held' AND storm IS NULL AND {_ASKS}",
     "sent": "state = 'sent'",
@@ -172,12 +170,12 @@ def _queries(
     words = [_has_words(search.words)] if search.words else []
     window = _WINDOW_OF_WORDS if search.words else _WINDOW
     if search.state in {"", *PENDING_STATES}:
-        driving = [*_bounds(search, mark, forward=forward), _Condition(_PENDING)]
+        driving = [*_bounds(search, mark, forward=forward), _Condition(PENDING)]
         others = [*map(_condition, equal.items()), *exact, *words]
         yield _Query(driving, others, limit, forward, window)
     if search.state not in PENDING_STATES:
         driver = next(iter(equal.items()), None)
-        ended = _UNSENT if driver is not None and driver[0] == "state" else _ENDED
+        ended = _UNSENT if driver is not None and driver[0] == "state" else ENDED
         driving = [*_bounds(search, mark, driver, forward=forward), _Condition(ended)]
         others = [*(_condition(one) for one in equal.items() if one != driver), *exact, *words]
         key = _KEY if driver is None else (driver[0], *_KEY)
@@ -244,8 +242,8 @@ async def _receiver(pool: Pool, named: str) -> str:
     found: str | None = await pool.fetchval(
         f"""
         SELECT name FROM unnest($1::text[]) WITH ORDINALITY AS names (name, place)
-        WHERE EXISTS (SELECT FROM deliveries WHERE {_RECEIVER} = name AND {_ENDED})
-           OR EXISTS (SELECT FROM deliveries WHERE {_RECEIVER} = name AND {_PENDING})
+        WHERE EXISTS (SELECT FROM deliveries WHERE {_RECEIVER} = name AND {ENDED})
+           OR EXISTS (SELECT FROM deliveries WHERE {_RECEIVER} = name AND {PENDING})
         ORDER BY place LIMIT 1
         """,
         names,
@@ -291,8 +289,8 @@ async def _of_tasks(pool: Pool, query: _Query, tasks: Sequence[tuple[str, str]])
         f"""
         SELECT found.created_at, found.id
         FROM unnest($1::text[], $2::text[]) AS named (of_account, of_task), LATERAL (
-            ({of_task} AND {_PENDING} AND {within} {first}) UNION ALL
-            ({of_task} AND {_ENDED} AND {within} {first})) AS found
+            ({of_task} AND {PENDING} AND {within} {first}) UNION ALL
+            ({of_task} AND {ENDED} AND {within} {first})) AS found
         {first}
         """,
         *values,
